@@ -1,0 +1,117 @@
+package tracker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"slipstream/tracker/server"
+)
+
+// Run serves a tracker of its own until ctx ends: /tracker, /tracker/stats.json, /livez, /readyz, /metrics.
+func Run(ctx context.Context, cfg Config) error {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	ln := cfg.Listener
+	if ln == nil {
+		var err error
+		if ln, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return listenError(cfg.Listen, err)
+		}
+	}
+	defer ln.Close()
+	t, err := NewHandler(cfg)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := t.Register(reg); err != nil {
+		return fmt.Errorf("the tracker's metrics: %w", err)
+	}
+	var ready atomic.Bool
+	ready.Store(true)
+	web := &http.Server{
+		Handler: routes(t, reg, &ready), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- web.Serve(ln) }()
+	cfg.Log.Info("the tracker listens", "address", ln.Addr().String())
+	select {
+	case err := <-served:
+		return fmt.Errorf("the tracker's HTTP server stopped: %w", err)
+	case <-ctx.Done():
+	}
+	ready.Store(false)
+	t.Close()
+	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := web.Shutdown(goodbye); err != nil {
+		web.Close()
+	}
+	<-served
+	return nil
+}
+
+func routes(t *Tracker, reg *prometheus.Registry, ready *atomic.Bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/tracker", t.WebSocket())
+	mux.Handle("/tracker/stats.json", t.Stats())
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if !ready.Load() {
+			http.Error(w, "The tracker is shutting down.", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	return mux
+}
+
+func listenError(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("the tracker cannot listen on %s: another program uses that port; stop it, or choose another address", address)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("the tracker cannot listen on %s: that port needs privileges; choose one above 1023", address)
+	}
+	return fmt.Errorf("the tracker cannot listen on %q: %w", address, err)
+}
+
+// ReadSecret reads the token secret, which the origin makes at its first start and a tracker elsewhere is given a copy of.
+func ReadSecret(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no token secret at %s: copy the origin's keys/token.key to it", file)
+	case err != nil:
+		return nil, fmt.Errorf("the token secret cannot be read: %w", err)
+	case !info.Mode().IsRegular() || info.Size() > 4096:
+		return nil, fmt.Errorf("%s is not a token secret", file)
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("%s can be read by others on this machine: run chmod 600 %s", file, file)
+	case info.Size() < server.MinSecret:
+		return nil, fmt.Errorf("the token secret in %s has %d bytes, it needs at least %d", file, info.Size(), server.MinSecret)
+	}
+	secret, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("the token secret cannot be read: %w", err)
+	}
+	return secret, nil
+}

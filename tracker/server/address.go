@@ -1,0 +1,108 @@
+package server
+
+import (
+	"encoding/binary"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// remoteAddr is the address that the connection comes from.
+func remoteAddr(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{} // all unknown ones share a prefix
+	}
+	return ap.Addr().Unmap()
+}
+
+// prefixOf is the network that an address is counted under: what one customer or one house typically has.
+func prefixOf(a netip.Addr) netip.Prefix {
+	a = a.Unmap()
+	bits := 24
+	if a.Is6() {
+		bits = 48
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
+
+// subnetKey is the prefix as the swarm wants it, 0 if unknown.
+func subnetKey(a netip.Addr) uint64 {
+	p := prefixOf(a)
+	if !p.IsValid() {
+		return 0
+	}
+	b := p.Addr().As16() // IPv4 is mapped, its 24 bits are bytes 12–14
+	if p.Addr().Is4() {
+		return 1<<63 | uint64(binary.BigEndian.Uint32(b[12:]))
+	}
+	return binary.BigEndian.Uint64(b[:8])>>16 | 1<<62
+}
+
+// addresses counts connections per prefix.
+type addresses struct {
+	limits Limits
+
+	mu       sync.Mutex
+	prefixes map[netip.Prefix]*prefix
+	sweptAt  time.Time
+}
+
+type prefix struct {
+	connections int
+	rate        *rate.Limiter
+}
+
+func newAddresses(l Limits) *addresses {
+	return &addresses{limits: l, prefixes: map[netip.Prefix]*prefix{}}
+}
+
+// admit takes a place for a connection; release gives it back. Loopback is not counted: it is a test on one machine, or
+// a reverse proxy whose clients cannot be told apart.
+func (a *addresses) admit(addr netip.Addr, now time.Time) (release func(), ok bool) {
+	if addr.Unmap().IsLoopback() {
+		return func() {}, true
+	}
+	key := prefixOf(addr)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p := a.prefixes[key]
+	if p == nil {
+		if len(a.prefixes) >= a.limits.Prefixes && !a.sweep(now) {
+			return nil, false
+		}
+		p = &prefix{rate: rate.NewLimiter(rate.Limit(a.limits.PrefixRate), a.limits.PrefixBurst)}
+		a.prefixes[key] = p
+	}
+	if p.connections >= a.limits.PrefixConnections || !p.rate.AllowN(now, 1) {
+		return nil, false
+	}
+	p.connections++
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		p.connections--
+	}, true
+}
+
+// sweep forgets prefixes that are as good as new, at most once a second because it looks at all of them.
+func (a *addresses) sweep(now time.Time) bool {
+	if now.Sub(a.sweptAt) < time.Second {
+		return false
+	}
+	a.sweptAt = now
+	before := len(a.prefixes)
+	for key, p := range a.prefixes {
+		if p.connections == 0 && p.rate.TokensAt(now) >= float64(a.limits.PrefixBurst) {
+			delete(a.prefixes, key)
+		}
+	}
+	return len(a.prefixes) < before
+}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"slipstream/tracker/announce"
+)
+
+// metrics are for Prometheus. Every label has a small fixed set of values: nothing that a client sends becomes one.
+type metrics struct {
+	viewers       *prometheus.GaugeVec
+	rooms         prometheus.Gauge
+	joins         *prometheus.CounterVec
+	refused       *prometheus.CounterVec
+	errors        *prometheus.CounterVec
+	messages      *prometheus.CounterVec
+	signals       prometheus.Counter
+	introductions prometheus.Counter
+	duties        prometheus.Counter
+	drops         *prometheus.CounterVec
+	slow          prometheus.Counter
+	bytes         *prometheus.CounterVec
+	stalls        prometheus.Counter
+}
+
+func newMetrics() *metrics {
+	name := func(n, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "slipstream", Subsystem: "tracker", Name: n, Help: help}
+	}
+	gauge := func(n, help string) prometheus.Gauge { return prometheus.NewGauge(prometheus.GaugeOpts(name(n, help))) }
+	counter := func(n, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts(name(n, help)))
+	}
+	vec := func(n, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts(name(n, help)), []string{label})
+	}
+	m := &metrics{
+		viewers:       prometheus.NewGaugeVec(prometheus.GaugeOpts(name("viewers", "Clients that have joined, by role.")), []string{"role"}),
+		rooms:         gauge("rooms", "Channels with at least one client."),
+		joins:         vec("joins_total", "Joins, by role.", "role"),
+		refused:       vec("refused_total", "Connections refused before the WebSocket opened, by reason.", "reason"),
+		errors:        vec("errors_total", "Connections closed with an error, by code.", "code"),
+		messages:      vec("messages_total", "Well-formed messages from clients, by type.", "type"),
+		signals:       counter("signals_total", "Signals relayed."),
+		introductions: counter("introductions_total", "Pairs introduced."),
+		duties:        counter("duties_total", "Duty messages sent."),
+		drops:         vec("drops_total", "Neighbours given up, by kind of reason: connectivity, evidence, other.", "kind"),
+		slow:          counter("slow_closed_total", "Clients closed because they read too slowly."),
+		bytes:         vec("media_bytes_total", "Media bytes that viewers report, by path: http, p2p.", "path"),
+		stalls:        counter("stalls_total", "Interruptions that viewers report."),
+	}
+	m.viewers.WithLabelValues(string(announce.Viewer)) // so that zero is shown and not nothing
+	m.viewers.WithLabelValues(string(announce.Seeder))
+	return m
+}
+
+func (m *metrics) register(reg prometheus.Registerer) error {
+	for _, c := range []prometheus.Collector{
+		m.viewers, m.rooms, m.joins, m.refused, m.errors, m.messages, m.signals, m.introductions, m.duties, m.drops, m.slow,
+		m.bytes, m.stalls,
+	} {
+		if err := reg.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *metrics) joined(role announce.Role, rooms int) {
+	m.viewers.WithLabelValues(string(role)).Inc()
+	m.joins.WithLabelValues(string(role)).Inc()
+	m.rooms.Set(float64(rooms))
+}
+
+func (m *metrics) left(role announce.Role, rooms int) {
+	m.viewers.WithLabelValues(string(role)).Dec()
+	m.rooms.Set(float64(rooms))
+}
+
+// reported counts what grew since the viewer's last report. The first report of a connection is only the base: it may
+// hold totals that were counted before the viewer lost its connection to the tracker.
+func (m *metrics) reported(v *member, now announce.Report) {
+	for _, d := range now.Dropped {
+		kind := "other"
+		if d.Reason.Connectivity() {
+			kind = "connectivity"
+		} else if d.Reason.Evidence() {
+			kind = "evidence"
+		}
+		m.drops.WithLabelValues(kind).Inc()
+	}
+	if !v.shown || v.role != announce.Viewer {
+		return
+	}
+	grew := func(before, now int64) float64 { return float64(max(0, now-before)) }
+	m.bytes.WithLabelValues("http").Add(grew(v.report.HTTPBytes, now.HTTPBytes))
+	m.bytes.WithLabelValues("p2p").Add(grew(v.report.P2PBytes, now.P2PBytes))
+	m.stalls.Add(grew(v.report.Stalls, now.Stalls))
+}

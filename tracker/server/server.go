@@ -1,0 +1,236 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"slipstream/tracker/announce"
+	"slipstream/tracker/swarm"
+)
+
+// MinSecret is the least length of the token secret in bytes: that of the HMAC's hash (RFC 7518 3.2).
+const MinSecret = 32
+
+// Config says what to serve. Only Secret is required.
+type Config struct {
+	// Secret signs the tokens (HS256); the origin has the same. At least MinSecret bytes.
+	Secret []byte
+	// Channels lists the channel ids that are served; empty means every channel for which there is a token.
+	Channels []string
+	// Origins lists the web origins whose pages may connect, as patterns for path.Match: "https://*.example.com", or
+	// "example.com" for any scheme. Empty means any. The tracker's own host, and clients without a web origin, may
+	// always: the token is what admits.
+	Origins []string
+	// Swarm is the policy of introductions and duties.
+	Swarm swarm.Config
+	// ReportMs is the interval of reports that clients are told [5000].
+	ReportMs int64
+	// Limits bound what clients can use up.
+	Limits Limits
+	// ClientAddr tells a client's address; nil means the connection's remote address. Set it behind a reverse proxy,
+	// where all connections come from one address.
+	ClientAddr func(*http.Request) netip.Addr
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Log receives what an operator may want to read; nil means slog.Default.
+	Log *slog.Logger
+}
+
+// Limits bound what clients can use up. Zero values mean the defaults in brackets.
+type Limits struct {
+	Connections       int // at a time [10,000]
+	Rooms             int // [10,000]
+	RoomViewers       int // in one room, seeders included [5,000]
+	PrefixConnections int // at a time from one address prefix, /24 or /48, loopback excepted [1,000]
+	PrefixRate        int // new connections per second from one prefix [20]
+	PrefixBurst       int // new connections at once from one prefix [200]
+	Prefixes          int // remembered prefixes [50,000]
+	MessageRate       int // messages per second on one connection; four times as many from a seeder [20]
+	MessageBurst      int // messages at once on one connection; four times as many from a seeder [400]
+	Queue             int // messages that wait for one slow reader before it is closed [256]
+
+	JoinTimeout  time.Duration // from connection to join [10 s]
+	PingInterval time.Duration // [25 s]
+	WriteTimeout time.Duration // for one message, and for the answer to a ping [10 s]
+}
+
+func (l *Limits) setDefaults() {
+	for _, d := range []struct {
+		n *int
+		v int
+	}{
+		{&l.Connections, 10_000}, {&l.Rooms, 10_000}, {&l.RoomViewers, 5_000}, {&l.PrefixConnections, 1_000},
+		{&l.PrefixRate, 20}, {&l.PrefixBurst, 200}, {&l.Prefixes, 50_000}, {&l.MessageRate, 20}, {&l.MessageBurst, 400},
+		{&l.Queue, 256},
+	} {
+		if *d.n <= 0 {
+			*d.n = d.v
+		}
+	}
+	for _, d := range []struct {
+		n *time.Duration
+		v time.Duration
+	}{{&l.JoinTimeout, 10 * time.Second}, {&l.PingInterval, 25 * time.Second}, {&l.WriteTimeout, 10 * time.Second}} {
+		if *d.n <= 0 {
+			*d.n = d.v
+		}
+	}
+}
+
+// Server is a running tracker without a listener. It is the http.Handler of the WebSocket.
+type Server struct {
+	cfg       Config
+	log       *slog.Logger
+	hub       *hub
+	metrics   *metrics
+	addresses *addresses
+
+	ctx  context.Context // ends when everything must stop
+	stop context.CancelFunc
+	wg   sync.WaitGroup // connections and the hub
+
+	mu     sync.Mutex
+	closed bool
+	conns  map[*conn]struct{}
+}
+
+// New starts a tracker; Close stops it.
+func New(cfg Config) (*Server, error) {
+	if len(cfg.Secret) < MinSecret {
+		return nil, fmt.Errorf("the tracker's token secret has %d bytes, it needs at least %d", len(cfg.Secret), MinSecret)
+	}
+	for _, c := range cfg.Channels {
+		if !isChannelID(c) {
+			return nil, fmt.Errorf("%q is not a channel id: those have 43 characters of A–Z a–z 0–9 - _", c)
+		}
+	}
+	for _, p := range cfg.Origins {
+		if _, err := path.Match(p, ""); err != nil {
+			return nil, fmt.Errorf("%q is not a pattern for web origins: write for instance https://*.example.com", p)
+		}
+	}
+	if cfg.ReportMs == 0 {
+		cfg.ReportMs = 5000
+	}
+	if cfg.ReportMs < announce.MinReportMs || cfg.ReportMs > announce.MaxReportMs {
+		return nil, fmt.Errorf("the interval of reports is %d ms, it must be from %d to %d", cfg.ReportMs, announce.MinReportMs, announce.MaxReportMs)
+	}
+	cfg.Limits.setDefaults()
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	if cfg.ClientAddr == nil {
+		cfg.ClientAddr = remoteAddr
+	}
+	s := &Server{cfg: cfg, log: cfg.Log, metrics: newMetrics(), addresses: newAddresses(cfg.Limits), conns: map[*conn]struct{}{}}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.hub = newHub(s)
+	s.wg.Go(s.hub.run)
+	return s, nil
+}
+
+// Register adds the tracker's metrics to a registry.
+func (s *Server) Register(reg prometheus.Registerer) error { return s.metrics.register(reg) }
+
+// ServeHTTP serves one WebSocket until it ends.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.originAllowed(r) {
+		s.refuse(w, http.StatusForbidden, "origin", "This tracker does not serve pages of this web origin.")
+		return
+	}
+	addr := s.cfg.ClientAddr(r)
+	release, ok := s.addresses.admit(addr, s.cfg.Now())
+	if !ok {
+		w.Header().Set("Retry-After", "10")
+		s.refuse(w, http.StatusTooManyRequests, "address", "Too many connections from this network; try again in a moment.")
+		return
+	}
+	defer release()
+	c := newConn(s, r.Header.Get("Origin"), addr)
+	if !s.enter(c) {
+		w.Header().Set("Retry-After", "30")
+		s.refuse(w, http.StatusServiceUnavailable, "connections", "The tracker has no place left, or is shutting down; try again in a moment.")
+		return
+	}
+	defer s.exit(c)
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // originAllowed did that
+	if err != nil {
+		s.metrics.refused.WithLabelValues("handshake").Inc()
+		return
+	}
+	c.serve(ws)
+}
+
+func (s *Server) refuse(w http.ResponseWriter, status int, reason, sentence string) {
+	s.metrics.refused.WithLabelValues(reason).Inc()
+	http.Error(w, sentence, status)
+}
+
+// enter counts a connection in, so that Close can wait for it; false if there is no place.
+func (s *Server) enter(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.conns) >= s.cfg.Limits.Connections {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.wg.Add(1)
+	return true
+}
+
+func (s *Server) exit(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.wg.Done()
+}
+
+// Close tells everybody to come back later, waits a moment for their goodbyes, and stops. No goroutine survives it. It
+// takes milliseconds, or with clients that do not answer at most about five seconds.
+func (s *Server) Close() {
+	s.mu.Lock()
+	again := s.closed
+	s.closed = true
+	for c := range s.conns {
+		c.fail(announce.Error{Code: announce.CodeShuttingDown, Message: "The tracker is shutting down; join again in a few seconds."})
+	}
+	s.mu.Unlock()
+	if !again {
+		goodbye := time.AfterFunc(2*time.Second, s.stop)
+		defer goodbye.Stop()
+		s.awaitConns()
+	}
+	s.stop()
+	s.wg.Wait()
+}
+
+// awaitConns returns when no connection is left or the time for goodbyes is over.
+func (s *Server) awaitConns() {
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		s.mu.Lock()
+		left := len(s.conns)
+		s.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-poll.C:
+		}
+	}
+}

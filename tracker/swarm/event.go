@@ -1,0 +1,62 @@
+package swarm
+
+import "slipstream/tracker/announce"
+
+// Event is one of Join, Leave, Report, Tick.
+type Event interface{ event() }
+
+// Join brings a viewer into a room, which is made if it does not exist.
+type Join struct {
+	Room       string
+	Viewer     uint64 // unique over all rooms, never 0, never used again
+	Role       announce.Role
+	SubnetKey  uint64   // equal for viewers that are near in the network; 0 = unknown
+	Renditions []string // that it plays; an empty list for a seeder means all
+}
+
+// Leave takes a viewer out of its room.
+type Leave struct{ Viewer uint64 }
+
+// Report is what a viewer says about itself.
+type Report struct {
+	Viewer     uint64
+	Ready      bool // it is connected to at least one neighbour
+	Neighbours int  // number of connected neighbours
+	Renditions []string
+	UplinkBps  int64  // measured uplink in bits per second; 0 = unknown
+	Dropped    []Drop // given up since the last report
+}
+
+// Drop is a neighbour that the reporter gave up.
+type Drop struct {
+	Viewer uint64
+	Reason announce.Reason
+}
+
+// Tick lets time pass: viewers with too few neighbours are looked after. One a second is right.
+type Tick struct{}
+
+func (Join) event()   {}
+func (Leave) event()  {}
+func (Report) event() {}
+func (Tick) event()   {}
+
+// Action is one of Introduce, Gone, Duty.
+type Action interface{ action() }
+
+// Introduce makes two viewers neighbours: both are to be told, and A makes the offer.
+type Introduce struct{ A, B uint64 }
+
+// Gone tells Viewer that Neighbour left the room.
+type Gone struct{ Viewer, Neighbour uint64 }
+
+// Duty tells Viewer all the stripes that it fetches from the CDN. Duties is sorted by rendition and belongs to the
+// receiver; empty means none.
+type Duty struct {
+	Viewer uint64
+	Duties []announce.Share
+}
+
+func (Introduce) action() {}
+func (Gone) action()      {}
+func (Duty) action()      {}

@@ -1,0 +1,312 @@
+package swarm
+
+import (
+	"fmt"
+	"math/bits"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"slipstream/tracker/announce"
+)
+
+// model is what the viewers know: it applies actions as clients would, and judges the swarm by them.
+type model struct {
+	t       rapid.TB
+	swarm   *Swarm
+	room    map[uint64]string
+	edges   map[[2]uint64]bool // introduced and not parted by a report
+	never   map[[2]uint64]bool // parted over evidence
+	duties  map[uint64][]announce.Share
+	reports map[uint64]Report
+}
+
+func newModel(t rapid.TB, cfg Config) *model {
+	return &model{
+		t: t, swarm: New(cfg), room: map[uint64]string{}, edges: map[[2]uint64]bool{}, never: map[[2]uint64]bool{},
+		duties: map[uint64][]announce.Share{}, reports: map[uint64]Report{},
+	}
+}
+
+func pair(a, b uint64) [2]uint64 { return [2]uint64{min(a, b), max(a, b)} }
+
+func (m *model) handle(nowMs int64, ev Event) []Action {
+	switch ev := ev.(type) {
+	case Join:
+		m.room[ev.Viewer] = ev.Room
+		m.reports[ev.Viewer] = Report{Renditions: ev.Renditions}
+	case Leave:
+		delete(m.room, ev.Viewer)
+		delete(m.duties, ev.Viewer)
+		delete(m.reports, ev.Viewer)
+	case Report:
+		m.reports[ev.Viewer] = ev
+		for _, d := range ev.Dropped {
+			if d.Reason.Evidence() && m.edges[pair(ev.Viewer, d.Viewer)] {
+				m.never[pair(ev.Viewer, d.Viewer)] = true
+			}
+			delete(m.edges, pair(ev.Viewer, d.Viewer))
+		}
+	}
+	actions := slices.Clone(m.swarm.Handle(nowMs, ev))
+	m.syncInferred(ev)
+	for _, a := range actions {
+		m.apply(ev, a)
+	}
+	m.judge()
+	return actions
+}
+
+// syncInferred takes over edges that the swarm gave up by inference; nobody is told of those.
+func (m *model) syncInferred(ev Event) {
+	r, ok := ev.(Report)
+	if !ok {
+		return
+	}
+	for p := range m.edges {
+		v := m.swarm.viewers[r.Viewer]
+		if w := m.swarm.viewers[p[0]+p[1]-r.Viewer]; (p[0] == r.Viewer || p[1] == r.Viewer) && !v.knows(w) {
+			delete(m.edges, p)
+		}
+	}
+}
+
+func (m *model) apply(ev Event, a Action) {
+	switch a := a.(type) {
+	case Introduce:
+		p := pair(a.A, a.B)
+		switch {
+		case a.A == a.B:
+			m.t.Fatalf("%d was introduced to itself", a.A)
+		case m.room[a.A] == "" || m.room[a.A] != m.room[a.B]:
+			m.t.Fatalf("%v: not in one room", a)
+		case m.edges[p]:
+			m.t.Fatalf("%v: they know each other", a)
+		case m.never[p]:
+			m.t.Fatalf("%v: they parted over evidence", a)
+		}
+		m.edges[p] = true
+	case Gone:
+		left, ok := ev.(Leave)
+		if !ok || left.Viewer != a.Neighbour || !m.edges[pair(a.Viewer, a.Neighbour)] {
+			m.t.Fatalf("%v in answer to %v", a, ev)
+		}
+		delete(m.edges, pair(a.Viewer, a.Neighbour))
+	case Duty:
+		if m.room[a.Viewer] == "" {
+			m.t.Fatalf("%v: that viewer is not here", a)
+		}
+		if slices.Equal(m.duties[a.Viewer], a.Duties) {
+			m.t.Fatalf("%v: it knows that already", a)
+		}
+		if _, err := announce.Encode(announce.Duty{Duties: a.Duties}); err != nil {
+			m.t.Fatal(err)
+		}
+		m.duties[a.Viewer] = a.Duties
+	}
+}
+
+func (m *model) judge() {
+	s := m.swarm
+	degree := map[uint64]int{}
+	for p := range m.edges {
+		if m.room[p[0]] == "" || m.room[p[1]] == "" {
+			m.t.Fatalf("a neighbour of %v left and nobody was told", p)
+		}
+		degree[p[0]]++
+		degree[p[1]]++
+	}
+	degrees := map[string]int{}
+	for id, v := range s.viewers {
+		if degree[id] != len(v.edges) || degree[id] > s.limit(v) {
+			m.t.Fatalf("%d has %d neighbours, the swarm says %d, the limit is %d", id, degree[id], len(v.edges), s.limit(v))
+		}
+		for _, e := range v.edges {
+			if !slices.ContainsFunc(e.to.edges, func(back edge) bool { return back.to == v }) {
+				m.t.Fatalf("%d knows %d, but not the other way round", id, e.to.id)
+			}
+		}
+		if _, open := v.room.open.at[id]; open == (v.barred || len(v.edges) >= s.limit(v)) {
+			m.t.Fatalf("%d with %d neighbours is listed as open: %v", id, len(v.edges), open)
+		}
+		if len(v.past) > maxPast {
+			m.t.Fatalf("%d remembers %d pairs", id, len(v.past))
+		}
+		degrees[v.room.name] += len(v.edges) * v.counts()
+	}
+	for name, r := range s.rooms {
+		if r.degrees != degrees[name] || r.members.len() == 0 {
+			m.t.Fatalf("room %s counts %d degrees, there are %d, and %d members", name, r.degrees, degrees[name], r.members.len())
+		}
+		m.judgeDuties(r)
+	}
+}
+
+// judgeDuties is the promise of this package: every stripe of everything that is played has exactly Copies holders.
+func (m *model) judgeDuties(r *room) {
+	holders := map[string]*[announce.Stripes]int{}
+	able := map[string]int{}
+	played := map[string]bool{}
+	for _, v := range r.members.items {
+		if !v.seeder {
+			for _, name := range m.reports[v.id].Renditions {
+				played[name] = true
+			}
+		}
+	}
+	for _, v := range r.members.items {
+		rep := m.reports[v.id]
+		for name := range played {
+			if rep.Ready && !v.barred && (v.seeder || slices.Contains(rep.Renditions, name)) {
+				able[name]++
+			}
+		}
+		for _, d := range m.duties[v.id] {
+			if !rep.Ready || v.barred || !v.seeder && !slices.Contains(rep.Renditions, d.Rendition) {
+				m.t.Fatalf("%d holds %s but cannot", v.id, d.Rendition)
+			}
+			if holders[d.Rendition] == nil {
+				holders[d.Rendition] = &[announce.Stripes]int{}
+			}
+			for i := range announce.Stripes {
+				holders[d.Rendition][i] += int(d.Stripes >> i & 1)
+			}
+			if !contiguous(d.Stripes) {
+				m.t.Fatalf("%d holds %016b of %s, which is not one block", v.id, d.Stripes, d.Rendition)
+			}
+		}
+	}
+	for name := range holders {
+		if !played[name] {
+			m.t.Fatalf("nobody plays %s, but it has holders", name)
+		}
+	}
+	for name := range played {
+		want := min(m.swarm.cfg.Copies, able[name])
+		got := holders[name]
+		if got == nil {
+			got = &[announce.Stripes]int{}
+		}
+		for i, n := range got {
+			if n != want {
+				m.t.Fatalf("stripe %d of %s in room %s has %d holders, want %d; %d are able", i, name, r.name, n, want, able[name])
+			}
+		}
+	}
+}
+
+// contiguous tells whether the ones of a mask are one block on a circle.
+func contiguous(mask uint16) bool {
+	return bits.OnesCount16(mask^bits.RotateLeft16(mask, 1)) <= 2
+}
+
+var reasons = []announce.Reason{announce.Unreachable, announce.Lost, announce.Full, announce.Stalled, announce.BadLeaf, announce.Liar, "news"}
+
+// drawEvent makes any event that a tracker might pass on, nonsense included.
+func drawEvent(t *rapid.T, next *uint64) Event {
+	anyID := rapid.Uint64Range(1, max(1, *next))
+	names := rapid.SampledFrom([][]string{{"360p"}, {"360p"}, {"180p"}, {"360p", "180p"}, {"720p", "360p"}, {}})
+	switch k := rapid.IntRange(0, 9).Draw(t, "event"); {
+	case k <= 3:
+		*next++
+		role := announce.Viewer
+		if rapid.IntRange(0, 9).Draw(t, "role") == 0 {
+			role = announce.Seeder
+		}
+		return Join{
+			Room: rapid.SampledFrom([]string{"a", "a", "a", "b"}).Draw(t, "room"), Viewer: *next, Role: role,
+			SubnetKey: rapid.Uint64Range(0, 3).Draw(t, "subnet"), Renditions: names.Draw(t, "renditions"),
+		}
+	case k == 4:
+		return Leave{Viewer: anyID.Draw(t, "leaver")}
+	case k == 5:
+		return Tick{}
+	}
+	r := Report{
+		Viewer: anyID.Draw(t, "reporter"), Ready: rapid.IntRange(0, 3).Draw(t, "ready") > 0,
+		Neighbours: rapid.IntRange(0, 12).Draw(t, "neighbours"), Renditions: names.Draw(t, "renditions"),
+		UplinkBps: rapid.SampledFrom([]int64{0, 500_000, 3_000_000, 5_000_000, 50_000_000}).Draw(t, "uplink"),
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "drops") {
+		r.Dropped = append(r.Dropped, Drop{Viewer: anyID.Draw(t, "dropped"), Reason: rapid.SampledFrom(reasons).Draw(t, "reason")})
+	}
+	return r
+}
+
+func TestWhateverHappens(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := Config{Seed: rapid.Uint32().Draw(t, "seed"), Copies: rapid.IntRange(1, 3).Draw(t, "copies")}
+		if rapid.Bool().Draw(t, "tight") {
+			cfg.Degree, cfg.MaxDegree, cfg.SeederDegree, cfg.Holders = 3, 4, 6, 3
+		}
+		m, twin := newModel(t, cfg), New(cfg)
+		nowMs, next := int64(1_700_000_000_000), uint64(0)
+		for range rapid.IntRange(1, 120).Draw(t, "events") {
+			nowMs += rapid.Int64Range(0, 15_000).Draw(t, "pause")
+			ev := drawEvent(t, &next)
+			if !known(m, ev) {
+				if got := m.swarm.Handle(nowMs, ev); len(got) != 0 {
+					t.Fatalf("%v about nobody gave %v", ev, got)
+				}
+				twin.Handle(nowMs, ev)
+				continue
+			}
+			got := m.handle(nowMs, ev)
+			if again := twin.Handle(nowMs, ev); fmt.Sprint(got) != fmt.Sprint(again) {
+				t.Fatalf("the same events gave %v and %v", got, again)
+			}
+		}
+		for id := range m.room {
+			m.handle(nowMs, Leave{Viewer: id})
+		}
+		if s := m.swarm; len(s.rooms)+len(s.order)+len(s.viewers) != 0 {
+			t.Fatalf("everybody left, but %d rooms and %d viewers remain", len(s.rooms), len(s.viewers))
+		}
+	})
+}
+
+func known(m *model, ev Event) bool {
+	switch ev := ev.(type) {
+	case Leave:
+		return m.room[ev.Viewer] != ""
+	case Report:
+		return m.room[ev.Viewer] != ""
+	}
+	return true
+}
+
+func TestPortionsAddUpAndKeepTheOrderOfWeights(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		weights := rapid.SliceOfN(rapid.Uint64Range(1, 64), 1, 40).Draw(t, "weights")
+		copies := rapid.Uint64Range(1, 4).Draw(t, "copies")
+		total := 16 * copies
+		got := portions(weights, total, 16)
+		sum := uint64(0)
+		for i, n := range got {
+			sum += n
+			if n > 16 {
+				t.Fatalf("%v: %v has more than the circle", weights, got)
+			}
+			for j := range got {
+				if weights[i] > weights[j] && n+1 < got[j] {
+					t.Fatalf("%v: %v gives more to the lighter", weights, got)
+				}
+			}
+		}
+		if want := min(total, 16*uint64(len(weights))); sum != want {
+			t.Fatalf("%v: %v adds up to %d, want %d", weights, got, sum, want)
+		}
+	})
+	for _, c := range []struct{ weights, want []uint64 }{
+		{[]uint64{4}, []uint64{16}},
+		{[]uint64{4, 4}, []uint64{8, 8}},
+		{[]uint64{16, 4, 4}, []uint64{10, 3, 3}},
+		{[]uint64{4, 4, 4}, []uint64{5, 5, 6}},
+	} {
+		if got := portions(c.weights, 16, 16); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("portions of %v are %v, want %v", c.weights, got, c.want)
+		}
+	}
+}
