@@ -1,0 +1,76 @@
+package hls
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/grafov/m3u8"
+
+	"slipstream/origin/manifest"
+)
+
+// Channel is what a multivariant playlist says about a channel.
+type Channel struct {
+	ID manifest.Hash
+	// Tracker and Token are URLs or absolute paths; either empty means no peer-to-peer, and neither is told.
+	Tracker, Token string
+	Renditions     []Rendition
+}
+
+// Rendition is one line of a multivariant playlist.
+type Rendition struct {
+	Name          string // also the folder of its media playlist
+	Codecs        string // RFC 6381
+	Width, Height int
+	FrameRate     float64
+	PeakBps       int64 // of any segment so far, bits/s
+	AverageBps    int64
+	FloorBps      int64 // what the encoder may use at least; one dark minute must not pass for the stream's peak
+}
+
+// bandwidth is never below what the encoder was allowed, so that a still picture does not lure phones on slow links.
+func (r Rendition) bandwidth() int64 { return max(r.PeakBps, r.FloorBps, 1) }
+
+// Multivariant renders a multivariant playlist, best rendition first.
+func Multivariant(c Channel) (string, error) {
+	if len(c.Renditions) == 0 {
+		return "", ErrOffAir
+	}
+	list := m3u8.NewMasterPlaylist()
+	list.SetVersion(6)
+	list.SetIndependentSegments(true)
+	data := lines{sessionData(manifest.DataChannel, c.ID.String())}
+	if c.Tracker != "" && c.Token != "" {
+		if strings.ContainsAny(c.Tracker+c.Token, "\"\r\n") {
+			return "", errors.New("the tracker's or the token's URL contains a quote or a line break, which a playlist cannot hold")
+		}
+		data = append(data, sessionData(manifest.DataTracker, c.Tracker), sessionData(manifest.DataToken, c.Token))
+	}
+	list.SetCustomTag(data)
+	renditions := slices.Clone(c.Renditions)
+	slices.SortFunc(renditions, func(a, b Rendition) int {
+		return cmp.Or(cmp.Compare(b.bandwidth(), a.bandwidth()), cmp.Compare(a.Name, b.Name))
+	})
+	for _, r := range renditions {
+		params := m3u8.VariantParams{
+			Bandwidth:        uint32(min(r.bandwidth(), math.MaxUint32)),
+			AverageBandwidth: uint32(min(max(r.AverageBps, 0), math.MaxUint32)),
+			Codecs:           r.Codecs,
+			Name:             r.Name,
+			FrameRate:        r.FrameRate,
+		}
+		if r.Width > 0 && r.Height > 0 {
+			params.Resolution = fmt.Sprintf("%dx%d", r.Width, r.Height)
+		}
+		list.Append(r.Name+"/index.m3u8", nil, params)
+	}
+	return list.String(), nil
+}
+
+func sessionData(id, value string) string {
+	return fmt.Sprintf("#EXT-X-SESSION-DATA:DATA-ID=%q,VALUE=\"%s\"", id, value)
+}

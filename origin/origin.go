@@ -1,0 +1,233 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"slipstream/origin/durable"
+	"slipstream/origin/ingest"
+	"slipstream/origin/keys"
+	"slipstream/origin/manifest"
+	"slipstream/origin/server"
+	"slipstream/origin/store"
+	"slipstream/origin/transcode"
+)
+
+// shutdownTime is how long answers under way may take when the origin stops.
+const shutdownTime = 3 * time.Second
+
+// Config describes an origin. Zero values stand for the defaults named.
+type Config struct {
+	HTTP     string           // address to listen on; ":8080"
+	RTMP     string           // likewise; ":1935"
+	DataDir  string           // keys and signed heads; "data"
+	Channels []string         // names; "demo"
+	Window   time.Duration    // time-shift window; 60 s
+	Ladder   []transcode.Rung // transcode.DefaultLadder
+	// Tracker is the URL or absolute path of the tracker's WebSocket, as viewers are told; "" for no peer-to-peer.
+	Tracker string
+	// Mounts are further handlers on the HTTP address, by http.ServeMux pattern. See server.Config.
+	Mounts map[string]http.Handler
+	Logger *slog.Logger // nil: nothing is logged
+	// Ready is called once, when both addresses are bound and before anything is served.
+	Ready func(Ready)
+}
+
+// Ready says where a started origin can be reached.
+type Ready struct {
+	HTTP, RTMP string // bound addresses, host:port
+	Channels   []Channel
+}
+
+// Channel is what an operator needs to know of a channel.
+type Channel struct {
+	Name      string
+	ID        manifest.Hash
+	StreamKey string
+}
+
+func (cfg Config) withDefaults() (Config, error) {
+	if cfg.HTTP == "" {
+		cfg.HTTP = ":8080"
+	}
+	if cfg.RTMP == "" {
+		cfg.RTMP = ":1935"
+	}
+	if cfg.DataDir == "" {
+		cfg.DataDir = "data"
+	}
+	if len(cfg.Channels) == 0 {
+		cfg.Channels = []string{"demo"}
+	}
+	if len(cfg.Ladder) == 0 {
+		cfg.Ladder = transcode.DefaultLadder()
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func(Ready) {}
+	}
+	if err := transcode.CheckLadder(cfg.Ladder); err != nil {
+		return cfg, setup(ErrConfig, err)
+	}
+	for i, name := range cfg.Channels {
+		if err := keys.CheckName(name); err != nil {
+			return cfg, setup(ErrConfig, err)
+		}
+		if slices.Contains(cfg.Channels[:i], name) {
+			return cfg, setup(ErrConfig, fmt.Errorf("the channel %q is named twice", name))
+		}
+	}
+	if cfg.Window != 0 && (cfg.Window.Milliseconds() < store.MinWindowMs || cfg.Window.Milliseconds() > store.MaxWindowMs) {
+		return cfg, setup(ErrConfig, fmt.Errorf("a time-shift window of %v is not possible: choose %d s to %d s",
+			cfg.Window, store.MinWindowMs/1000, store.MaxWindowMs/1000))
+	}
+	return cfg, nil
+}
+
+// Run is an origin, until ctx ends or something breaks. When it returns, all that it started has ended. Errors from the
+// start match ErrConfig, ErrNoFFmpeg, ErrDataDir or ErrPortInUse; after ctx has ended the error is nil.
+func Run(ctx context.Context, cfg Config) error {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	if err := transcode.Check(); err != nil {
+		return setup(ErrNoFFmpeg, err)
+	}
+	release, err := durable.Lock(cfg.DataDir)
+	if err != nil {
+		return setup(ErrDataDir, err)
+	}
+	defer release()
+	channels, secret, err := openAll(cfg, nowMs())
+	if err != nil {
+		return setup(ErrDataDir, err)
+	}
+	web, err := newServer(cfg, channels, secret)
+	if err != nil {
+		return setup(ErrConfig, err)
+	}
+	listener, err := net.Listen("tcp", cfg.HTTP)
+	if err != nil {
+		return listenError("HTTP", cfg.HTTP, err)
+	}
+	defer listener.Close()
+	rtmp, err := ingest.Listen(newIngest(cfg, channels))
+	if err != nil {
+		return listenError("RTMP", cfg.RTMP, err)
+	}
+	defer rtmp.Close()
+	ready := Ready{HTTP: listener.Addr().String(), RTMP: rtmp.Addr().String()}
+	for _, name := range cfg.Channels {
+		ch := channels[name]
+		ready.Channels = append(ready.Channels, Channel{name, ch.keys.ID(), ch.keys.StreamKey()})
+	}
+	cfg.Ready(ready)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return rtmp.Serve(ctx) })
+	group.Go(func() error { return serveHTTP(ctx, listener, web, cfg.Logger) })
+	return group.Wait()
+}
+
+// openAll reads or makes the keys and the store of every channel, and the token secret.
+func openAll(cfg Config, nowMs int64) (map[string]*channel, []byte, error) {
+	secret, err := keys.Token(cfg.DataDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	var renditions []string
+	for _, rung := range cfg.Ladder {
+		renditions = append(renditions, rung.Name)
+	}
+	channels := make(map[string]*channel)
+	for _, name := range cfg.Channels {
+		k, err := keys.Open(cfg.DataDir, name, nowMs)
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := store.Open(store.Config{
+			Dir: keys.ChannelDir(cfg.DataDir, name), Channel: k.ID(), SessionMs: nowMs, Renditions: renditions,
+			WindowMs: cfg.Window.Milliseconds(), Signer: k,
+		}, nowMs)
+		if err != nil {
+			return nil, nil, err
+		}
+		ch := &channel{name: name, keys: k, store: s, logger: cfg.Logger.With("channel", name)}
+		ch.publisher.Store(&server.Publisher{SinceMs: nowMs})
+		channels[name] = ch
+	}
+	return channels, secret, nil
+}
+
+func newServer(cfg Config, channels map[string]*channel, secret []byte) (http.Handler, error) {
+	floors := make(map[string]int64)
+	for _, rung := range cfg.Ladder {
+		floors[rung.Name] = int64(rung.VideoKbps+rung.AudioKbps) * 1100 // bits/s, a tenth for fMP4 and peaks within the second
+	}
+	config := server.Config{TokenSecret: secret, Mounts: cfg.Mounts, Logger: cfg.Logger, Now: nowMs}
+	for _, name := range cfg.Channels {
+		ch := channels[name]
+		config.Channels = append(config.Channels, server.Channel{
+			Name: name, ID: ch.keys.ID(), Store: ch.store, FloorBps: floors, StreamKey: ch.keys.StreamKey(), Tracker: cfg.Tracker,
+			Publisher: func() server.Publisher { return *ch.publisher.Load() },
+		})
+	}
+	return server.New(config)
+}
+
+func newIngest(cfg Config, channels map[string]*channel) ingest.Config {
+	streamKeys := make(map[string]string)
+	for name, ch := range channels {
+		streamKeys[name] = ch.keys.StreamKey()
+	}
+	return ingest.Config{
+		Address: cfg.RTMP, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
+		Start: func(ctx context.Context, p ingest.Publication) (ingest.Session, error) {
+			return channels[p.Channel].start(ctx, p, cfg.Ladder)
+		},
+	}
+}
+
+// serveHTTP serves until ctx ends; then answers under way may finish, and what still holds on is cut off.
+func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
+	srv := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		// Handlers that hold a connection (the tracker's WebSockets) learn of the end from their request's context.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+		defer cancel()
+		if srv.Shutdown(grace) != nil {
+			srv.Close()
+		}
+	})
+	err := srv.Serve(listener)
+	if stop() { // nobody asked it to end
+		srv.Close()
+		return fmt.Errorf("HTTP stopped: %w", err)
+	}
+	<-stopped
+	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func nowMs() int64 { return time.Now().UnixMilli() }

@@ -1,0 +1,15 @@
+// Package server answers HTTP for an origin: playlists, segments, leaf lists, join tokens, health and numbers.
+//
+//	GET  /live/<channel>/index.m3u8               multivariant playlist
+//	GET  /live/<channel>/<rendition>/index.m3u8   media playlist
+//	GET  /live/<channel>/<rendition>/<number>.m4s, <number>.m4s.leaves, init-<root>.mp4
+//	POST /live/<channel>/token                    a join token for the tracker (?role=seeder for seeders)
+//	GET  /livez /readyz /metrics /stats.json
+//
+// It is meant to stand behind a CDN, and every header follows from that. What lies under a segment's number never changes,
+// so segments, leaf lists and init sections may be cached for ever; playlists for about half of what a segment
+// lasts; what is missing for a second, because a segment may be about to appear. Everything but tokens can be had
+// from any web page (CORS), and by byte range, which is how viewers fetch just the leaves that no neighbour has.
+//
+// Everything else that a site consists of (pages, the player, the tracker) is mounted by the caller.
+package server

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"slipstream/origin/manifest"
+	"slipstream/origin/store"
+)
+
+// Config describes what is served.
+type Config struct {
+	Channels    []Channel
+	TokenSecret []byte
+	// Mounts are further handlers by http.ServeMux pattern, for example "/tracker", "/player/", "/watch/{channel}". "/"
+	// stands for the front page alone.
+	Mounts map[string]http.Handler
+	Logger *slog.Logger
+	Now    func() int64 // ms since the Unix epoch
+}
+
+// Channel is one channel to serve.
+type Channel struct {
+	Name      string
+	ID        manifest.Hash
+	Store     *store.Store
+	FloorBps  map[string]int64 // by rendition: what its encoder may use, bits/s
+	StreamKey string           // lets a seeder from elsewhere have a token
+	Tracker   string           // URL or absolute path; "" for no peer-to-peer
+	Publisher func() Publisher // who is publishing
+}
+
+// Publisher is the state of a channel's ingest.
+type Publisher struct {
+	Connected bool   `json:"connected"`
+	SinceMs   int64  `json:"sinceMs"` // since when it is so
+	Source    string `json:"source"`  // who, for people
+}
+
+// Server is an http.Handler.
+type Server struct {
+	cfg      Config
+	startMs  int64
+	channels map[string]*channel
+	limit    *limiter
+	mux      *http.ServeMux
+}
+
+// channel adds to the configuration what the server remembers.
+type channel struct {
+	Channel
+	traffic traffic
+
+	mu    sync.Mutex
+	lists map[string]rendered // newest media playlist by rendition
+}
+
+// rendered is a media playlist; it is made once for each head, however many viewers poll.
+type rendered struct {
+	head int64
+	text string
+}
+
+// New returns a server. It fails if two mounts collide.
+func New(cfg Config) (_ *Server, err error) {
+	s := &Server{cfg: cfg, startMs: cfg.Now(), channels: make(map[string]*channel), limit: newLimiter(), mux: http.NewServeMux()}
+	for _, c := range cfg.Channels {
+		s.channels[c.Name] = &channel{Channel: c, lists: make(map[string]rendered)}
+	}
+	defer func() { // http.ServeMux panics over patterns
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the mounts do not fit together: %s", strings.Join(strings.Fields(fmt.Sprint(p)), " "))
+		}
+	}()
+	s.mux.Handle("/", s.routes())
+	for pattern, handler := range cfg.Mounts {
+		if pattern == "/" {
+			pattern = "/{$}"
+		}
+		s.mux.Handle(pattern, handler)
+	}
+	return s, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+func (s *Server) routes() http.Handler {
+	e := echo.New()
+	e.HideBanner = true
+	e.HTTPErrorHandler = s.answerError
+	e.Pre(crossOrigin)
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(c echo.Context, err error, stack []byte) error {
+		s.cfg.Logger.Error("a request could not be answered", "path", c.Request().URL.Path, "error", err, "stack", string(stack))
+		return err
+	}}))
+	get := func(path string, handler echo.HandlerFunc) {
+		e.GET(path, handler)
+		e.HEAD(path, handler)
+	}
+	get("/live/:channel/index.m3u8", s.counted(kindMultivariant, s.multivariant))
+	get("/live/:channel/:rendition/index.m3u8", s.counted(kindPlaylist, s.media))
+	get("/live/:channel/:rendition/:object", s.object)
+	e.POST("/live/:channel/token", s.counted(kindToken, s.token))
+	get("/livez", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
+	get("/readyz", s.ready)
+	get("/stats.json", s.stats)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{s})
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
+	return e
+}
+
+// crossOrigin lets any page read the answers, and answers preflight requests (Fetch standard, section 3.2).
+func crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("Access-Control-Expose-Headers", "Content-Range, Content-Length, Date, ETag")
+		h.Set("Timing-Allow-Origin", "*")
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+		if c.Request().Method != http.MethodOptions {
+			return next(c)
+		}
+		methods := "GET, HEAD, OPTIONS"
+		if strings.HasSuffix(c.Request().URL.Path, "/token") {
+			methods = "POST, OPTIONS"
+		}
+		h.Set("Access-Control-Allow-Methods", methods)
+		h.Set("Access-Control-Allow-Headers", "Range, If-None-Match, Content-Type, Authorization")
+		h.Set("Access-Control-Max-Age", "86400")
+		h.Set("Allow", methods)
+		return c.NoContent(http.StatusNoContent)
+	}
+}
+
+// answerError turns an error into one plain sentence.
+func (s *Server) answerError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	status, sentence := http.StatusInternalServerError, "something went wrong here; it was logged"
+	var known *echo.HTTPError
+	if errors.As(err, &known) {
+		status, sentence = known.Code, fmt.Sprint(known.Message)
+	} else {
+		s.cfg.Logger.Error("a request could not be answered", "path", c.Request().URL.Path, "error", err)
+	}
+	h := c.Response().Header()
+	h.Del("ETag")
+	switch status {
+	case http.StatusNotFound:
+		h.Set("Cache-Control", "public, max-age=1") // it may be about to appear
+		if known.Internal == nil && known.Message == http.StatusText(status) {
+			sentence = "there is nothing at this address"
+		}
+	case http.StatusMethodNotAllowed:
+		sentence = fmt.Sprintf("%s is not possible here", c.Request().Method)
+	default:
+		h.Set("Cache-Control", "no-store")
+	}
+	_ = c.String(status, sentence+"\n") // if the client is gone nobody needs to know
+}
+
+// named returns the channel of a request.
+func (s *Server) named(c echo.Context) (*channel, error) {
+	name := c.Param("channel")
+	if ch, ok := s.channels[name]; ok {
+		return ch, nil
+	}
+	return nil, echo.NewHTTPError(http.StatusNotFound, fmt.Sprintf("there is no channel %.64q here", name))
+}

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"sync"
+
+	"slipstream/origin/cmaf"
+	"slipstream/origin/manifest"
+)
+
+// ring is one rendition: the segments that may be fetched, oldest first.
+type ring struct {
+	name       string
+	publishing sync.Mutex    // held through Publish; guards signed and previous
+	signed     int64         // newest number ever signed, -1 if none
+	previous   manifest.Hash // of the newest record published, or found on disk
+
+	// The rest is guarded by Store.mu.
+	segments        []*segment
+	inits           map[manifest.Hash]*initSection
+	bytes           int64 // of segments and their leaf lists
+	discontinuities int64 // up to the newest segment
+	media           Media
+	published       Totals
+}
+
+// segment is one published segment. It never changes.
+type segment struct {
+	record          manifest.Record
+	delegation      manifest.Delegation
+	discontinuity   bool  // between the segment before it and this one
+	discontinuities int64 // up to and including this segment since the channel began
+	data, leaves    []byte
+}
+
+type initSection struct {
+	record     manifest.Record
+	delegation manifest.Delegation
+	data       []byte
+}
+
+// Totals count what was published in this run.
+type Totals struct {
+	Segments   int64 `json:"segments"`
+	Bytes      int64 `json:"bytes"`
+	DurationMs int64 `json:"durationMs"`
+}
+
+// Media describes what a rendition holds; it is what the newest segment said.
+type Media struct {
+	Codecs        string
+	Width, Height int
+	FrameRate     float64
+	PeakBps       int64 // greatest of any segment in this run, bits/s
+	AverageBps    int64 // of this run
+}
+
+func (r *ring) last() *segment {
+	if len(r.segments) == 0 {
+		return nil
+	}
+	return r.segments[len(r.segments)-1]
+}
+
+// append adds a segment and drops what has become too old or too much. The newest segment always stays.
+func (r *ring) append(item *segment, init *initSection, seg cmaf.Segment, window, maxBytes int64) {
+	r.previous = item.record.Hash()
+	r.discontinuities = item.discontinuities
+	r.segments = append(r.segments, item)
+	r.inits[init.record.Root] = init
+	r.bytes += item.size()
+	drop := 0
+	for drop < len(r.segments)-1 && (r.bytes > maxBytes || r.segments[drop].record.Sequence <= item.record.Sequence-2*window) {
+		r.bytes -= r.segments[drop].size()
+		r.segments[drop] = nil
+		drop++
+	}
+	r.segments = r.segments[drop:]
+	if drop > 0 {
+		r.dropInits()
+	}
+	r.measure(item, seg)
+}
+
+func (r *ring) measure(item *segment, seg cmaf.Segment) {
+	r.published.Segments++
+	r.published.Bytes += item.record.Size
+	r.published.DurationMs += item.record.DurationMs
+	r.media.Codecs, r.media.Width, r.media.Height, r.media.FrameRate = seg.Codecs, seg.Width, seg.Height, seg.FrameRate
+	r.media.AverageBps = r.published.Bytes * 8000 / r.published.DurationMs
+	// RFC 8216bis section 4.4.6.2 leaves out segments shorter than half a target duration.
+	if item.record.DurationMs >= 1000 {
+		r.media.PeakBps = max(r.media.PeakBps, item.record.Size*8000/item.record.DurationMs)
+	}
+}
+
+// dropInits forgets init sections that no segment needs any more.
+func (r *ring) dropInits() {
+	needed := make(map[manifest.Hash]bool)
+	for _, s := range r.segments {
+		needed[s.record.Init] = true
+	}
+	for root := range r.inits {
+		if !needed[root] {
+			delete(r.inits, root)
+		}
+	}
+}
+
+func (s *segment) size() int64 { return int64(len(s.data) + len(s.leaves)) }
