@@ -1,0 +1,116 @@
+package session
+
+import (
+	"slipstream/peer/sched"
+	"slipstream/peer/wire"
+	"slipstream/tracker/announce"
+)
+
+// run does what the scheduler decided, in order. Neighbouring actions of one kind
+// about one object become one message.
+func (s *Session) run(actions []sched.Action) {
+	for len(actions) > 0 {
+		a := actions[0]
+		n := 1
+		for n < len(actions) && n < wire.MaxBatch && batches(a.Kind) && together(a, actions[n]) {
+			n++
+		}
+		s.act(a, actions[:n])
+		actions = actions[n:]
+	}
+}
+
+func batches(kind sched.ActionKind) bool {
+	switch kind {
+	case sched.SendGain, sched.SendRequest, sched.SendCancel, sched.SendRefuse:
+		return true
+	}
+	return false
+}
+
+func together(a, b sched.Action) bool {
+	return a.Kind == b.Kind && a.Neighbour == b.Neighbour && a.Object == b.Object && a.Reason == b.Reason
+}
+
+func (s *Session) act(a sched.Action, batch []sched.Action) {
+	o := s.objects[a.Object]
+	if a.Kind == sched.Fetch {
+		if o != nil {
+			s.startFetch(o, int(a.Leaf), int(a.Last))
+		}
+		return
+	}
+	n := s.neighbours.byID[a.Neighbour]
+	if n == nil {
+		return
+	}
+	if a.Kind == sched.Drop {
+		reason, sentence := dropReason(a.Reason)
+		s.drop(n, reason, sentence)
+		return
+	}
+	if a.Kind == sched.SendLost {
+		if key, ok := n.announced[a.Object]; ok {
+			delete(n.announced, a.Object)
+			n.send(wire.Lost{Key: key})
+		}
+		return
+	}
+	if o == nil {
+		return
+	}
+	switch a.Kind {
+	case sched.SendHave:
+		n.announced[o.id] = o.key
+		n.send(wire.Have{Key: o.key, Leaves: uint16(o.leaves()), Bitfield: s.store.Bitfield(o.key)})
+	case sched.SendGain:
+		n.send(wire.Gain{Key: o.key, Leaves: leavesOf(batch)})
+	case sched.SendRequest:
+		request := wire.Request{Key: o.key, Leaves: leavesOf(batch)}
+		if !s.store.Listed(o.key) {
+			request.Flags = wire.FlagNeedList
+		}
+		n.send(request)
+	case sched.SendCancel:
+		n.send(wire.Cancel{Key: o.key, Leaves: leavesOf(batch)})
+	case sched.SendRefuse:
+		n.send(wire.Refuse{Key: o.key, Reason: wire.Reason(a.Reason), Leaves: leavesOf(batch)})
+	case sched.SendLeaf:
+		s.sendLeaf(n, o, int(a.Leaf))
+	}
+}
+
+func (s *Session) sendLeaf(n *neighbour, o *object, leaf int) {
+	data, err := s.store.Leaf(o.key, leaf)
+	if err != nil {
+		n.send(wire.Refuse{Key: o.key, Reason: wire.NotHeld, Leaves: []uint16{uint16(leaf)}})
+		return
+	}
+	if n.send(wire.Leaf{Key: o.key, Leaf: uint16(leaf), Data: data}) {
+		n.sentLeaf = true
+		s.stats.UploadedBytes += int64(len(data))
+	}
+}
+
+func leavesOf(batch []sched.Action) []uint16 {
+	leaves := make([]uint16, len(batch))
+	for i, a := range batch {
+		leaves[i] = uint16(a.Leaf)
+	}
+	return leaves
+}
+
+func dropReason(reason sched.DropReason) (announce.Reason, string) {
+	switch reason {
+	case sched.BadLeaf:
+		return announce.BadLeaf, "sent bytes that the channel's owner did not sign"
+	case sched.Stalled:
+		return announce.Stalled, "promised leaves and did not send them"
+	case sched.Liar:
+		return announce.Liar, "announced leaves that it did not have"
+	case sched.Intruder:
+		return announce.Intruder, "sent leaves that nobody asked for"
+	default:
+		return announce.Greedy, "kept asking beyond every bound"
+	}
+}

@@ -1,0 +1,242 @@
+package session_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	mathrand "math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"slipstream/origin/manifest"
+	"slipstream/tracker/server"
+)
+
+// The stage: a channel whose segments are random bytes, signed as the origin
+// signs them and published by the wall clock, behind a CDN that counts and can be
+// told to fail; and a real tracker that can be killed.
+
+const (
+	segmentMs    = 2000
+	segmentBytes = 200_000 // 13 leaves, 800 kb/s
+	leaves       = 13
+	windowLength = 15
+	history      = 20 // segments that are there before the test begins
+	future       = 60
+	rendition    = "360p"
+)
+
+type channel struct {
+	id      manifest.Hash
+	url     string // of the multivariant playlist
+	secret  []byte
+	root    ed25519.PrivateKey
+	signing ed25519.PrivateKey
+
+	delegation manifest.Delegation
+	initBytes  []byte
+	init       manifest.Record
+	segments   map[int64]published
+	first      int64
+
+	served   atomic.Int64 // segment bytes
+	requests atomic.Int64 // for segment bytes
+	broken   atomic.Bool  // the CDN answers 503 to requests for media
+	edit     atomic.Value // func(playlist string) string: a middleman
+
+	mu      sync.Mutex
+	tracker *server.Server
+}
+
+type published struct {
+	record manifest.Record
+	data   []byte
+}
+
+func newChannel(t *testing.T) *channel {
+	t.Helper()
+	c := &channel{secret: make([]byte, 32), segments: make(map[int64]published)}
+	rand.Read(c.secret)
+	_, c.root, _ = ed25519.GenerateKey(nil)
+	_, c.signing, _ = ed25519.GenerateKey(nil)
+	c.id = manifest.ChannelID(c.root.Public().(ed25519.PublicKey))
+	c.publish(t)
+	c.startTracker(t)
+	cdn := httptest.NewServer(http.HandlerFunc(c.serve))
+	t.Cleanup(cdn.Close)
+	t.Cleanup(c.stopTracker)
+	c.url = cdn.URL + "/live/demo/index.m3u8"
+	return c
+}
+
+// publish signs the whole test's segments in advance; serve shows them when
+// their time has come.
+func (c *channel) publish(t *testing.T) {
+	now := time.Now().UnixMilli()
+	c.first = now/segmentMs - history
+	startMs := c.first * segmentMs
+	c.delegation = manifest.Delegation{
+		FirstSequence: c.first, LastSequence: c.first + history + future,
+		NotBeforeMs: now - 3_600_000, NotAfterMs: now + 3_600_000,
+	}
+	copy(c.delegation.RootKey[:], c.root.Public().(ed25519.PublicKey))
+	copy(c.delegation.SigningKey[:], c.signing.Public().(ed25519.PublicKey))
+	var err error
+	if c.delegation, err = manifest.SignDelegation(c.delegation, c.root); err != nil {
+		t.Fatal(err)
+	}
+	c.initBytes = noise(700)
+	c.init = c.sign(t, manifest.Record{
+		Kind: manifest.KindInit, Sequence: c.first, StartMs: startMs, CreatedMs: startMs,
+	}, c.initBytes)
+	previous := manifest.Hash{}
+	for n := c.first; n < c.first+history+future; n++ {
+		data := noise(segmentBytes)
+		record := c.sign(t, manifest.Record{
+			Kind: manifest.KindSegment, Sequence: n, StartMs: n * segmentMs, DurationMs: segmentMs,
+			CreatedMs: min((n+1)*segmentMs, now), Init: c.init.Root, Previous: previous,
+		}, data)
+		previous = record.Hash()
+		c.segments[n] = published{record, data}
+	}
+}
+
+func (c *channel) sign(t *testing.T, r manifest.Record, data []byte) manifest.Record {
+	t.Helper()
+	r.Session, r.Rendition, r.Size = c.first*segmentMs, rendition, int64(len(data))
+	r.Root = manifest.Root(manifest.LeafHashes(data))
+	signed, err := manifest.SignRecord(r, c.id, c.signing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+func noise(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+func (c *channel) startTracker(t *testing.T) {
+	t.Helper()
+	tracker, err := server.New(server.Config{Secret: c.secret, ReportMs: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	c.tracker = tracker
+	c.mu.Unlock()
+}
+
+func (c *channel) stopTracker() {
+	c.mu.Lock()
+	tracker := c.tracker
+	c.tracker = nil
+	c.mu.Unlock()
+	if tracker != nil {
+		tracker.Close()
+	}
+}
+
+// edge is the newest segment that is published now.
+func (c *channel) edge() int64 { return time.Now().UnixMilli()/segmentMs - 1 }
+
+func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
+	switch name := path.Base(r.URL.Path); {
+	case r.URL.Path == "/live/demo/index.m3u8":
+		fmt.Fprintf(w, "#EXTM3U\n#EXT-X-VERSION:7\n"+
+			"#EXT-X-SESSION-DATA:DATA-ID=\"slipstream.channel\",VALUE=\"%s\"\n"+
+			"#EXT-X-SESSION-DATA:DATA-ID=\"slipstream.tracker\",VALUE=\"/tracker\"\n"+
+			"#EXT-X-SESSION-DATA:DATA-ID=\"slipstream.token\",VALUE=\"/token\"\n"+
+			"#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=640x360\n%s/index.m3u8\n", c.id, rendition)
+	case r.URL.Path == "/token":
+		fmt.Fprintf(w, `{"token":%q}`, c.token("viewer"))
+	case r.URL.Path == "/tracker":
+		c.mu.Lock()
+		tracker := c.tracker
+		c.mu.Unlock()
+		if tracker == nil {
+			http.Error(w, "no tracker", http.StatusBadGateway)
+			return
+		}
+		tracker.ServeHTTP(w, r)
+	case c.broken.Load():
+		http.Error(w, "the CDN is down", http.StatusServiceUnavailable)
+	case name == "index.m3u8":
+		text := c.playlist(c.edge())
+		if edit, ok := c.edit.Load().(func(string) string); ok {
+			text = edit(text)
+		}
+		fmt.Fprint(w, text)
+	case name == "init.mp4":
+		w.Write(c.initBytes)
+	default:
+		c.serveSegment(w, r, name)
+	}
+}
+
+func (c *channel) serveSegment(w http.ResponseWriter, r *http.Request, name string) {
+	number, _, _ := strings.Cut(name, ".")
+	n, _ := strconv.ParseInt(number, 10, 64)
+	segment, ok := c.segments[n]
+	if !ok || n > c.edge() {
+		http.NotFound(w, r)
+		return
+	}
+	if strings.HasSuffix(name, ".leaves") {
+		w.Write(manifest.EncodeLeaves(manifest.LeafHashes(segment.data)))
+		return
+	}
+	c.requests.Add(1)
+	counted := &countingWriter{ResponseWriter: w, count: &c.served}
+	http.ServeContent(counted, r, name, time.Time{}, bytes.NewReader(segment.data))
+}
+
+type countingWriter struct {
+	http.ResponseWriter
+	count *atomic.Int64
+}
+
+func (w *countingWriter) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	w.count.Add(int64(n))
+	return n, err
+}
+
+func (c *channel) playlist(edge int64) string {
+	var b strings.Builder
+	first := max(edge-windowLength+1, c.first)
+	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:%d\n%s%s\n",
+		first, manifest.TagDelegation, encode(c.delegation.Encode()))
+	fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"init.mp4\"\n%s%s\n", manifest.TagInit, encode(c.init.Encode()))
+	for n := first; n <= edge; n++ {
+		fmt.Fprintf(&b, "%s%s\n#EXTINF:2.000,\n%d.m4s\n", manifest.TagRecord, encode(c.segments[n].record.Encode()), n)
+	}
+	return b.String()
+}
+
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func (c *channel) token(role string) string {
+	now := time.Now()
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": c.id.String(), "org": "", "role": role, "jti": strconv.FormatUint(mathrand.Uint64(), 36),
+		"iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
+	}).SignedString(c.secret)
+	if err != nil {
+		panic(err) // a mistake in the test itself
+	}
+	return token
+}

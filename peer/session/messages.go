@@ -1,0 +1,164 @@
+package session
+
+import (
+	"errors"
+	"slices"
+
+	"slipstream/origin/manifest"
+	"slipstream/peer/sched"
+	"slipstream/peer/store"
+	"slipstream/peer/wire"
+	"slipstream/tracker/announce"
+)
+
+// received takes one message from a neighbour. Whatever PROTOCOL.md forbids ends
+// the connection.
+func (s *Session) received(n *neighbour, b []byte) {
+	if s.neighbours.byID[n.id] != n {
+		return // dropped while this was on its way
+	}
+	m, err := wire.Decode(b)
+	if err != nil {
+		s.drop(n, announce.Protocol, err.Error())
+		return
+	}
+	if hello, ok := m.(wire.Hello); ok != !n.open {
+		s.drop(n, announce.Protocol, "said HELLO not first, or twice")
+	} else if ok {
+		s.greeted(n, hello)
+	} else if bye, ok := m.(wire.Bye); ok {
+		n.conn.Close()
+		s.closed(n, bye.Reason)
+	} else {
+		s.converse(n, m)
+	}
+}
+
+func (s *Session) greeted(n *neighbour, m wire.Hello) {
+	if m.Channel != wire.Key(s.channel[:8]) {
+		s.drop(n, announce.Protocol, "is on another channel")
+		return
+	}
+	n.open = true
+	s.event(sched.Event{Kind: sched.NeighbourAdd, Neighbour: n.id})
+}
+
+func (s *Session) converse(n *neighbour, m wire.Message) {
+	switch m := m.(type) {
+	case wire.Have:
+		if o := s.objectByKey(m.Key); o != nil {
+			s.haveEvent(n, o, m)
+		} else {
+			n.unknown.have(m)
+			s.refresh()
+		}
+	case wire.Gain:
+		if o := s.objectByKey(m.Key); o != nil {
+			s.leafEvents(sched.Gain, n, o, m.Leaves, 0)
+		} else {
+			n.unknown.gain(m)
+		}
+	case wire.Lost:
+		n.unknown.forget(m.Key)
+		if o := s.objectByKey(m.Key); o != nil {
+			s.event(sched.Event{Kind: sched.Lost, Neighbour: n.id, Object: o.id})
+		}
+	case wire.Leaves:
+		s.receivedList(n, m)
+	case wire.Request:
+		s.receivedRequest(n, m)
+	case wire.Leaf:
+		s.receivedLeaf(n, m)
+	case wire.Cancel:
+		if o := s.objectByKey(m.Key); o != nil {
+			s.leafEvents(sched.Cancel, n, o, m.Leaves, 0)
+		}
+	case wire.Refuse:
+		if o := s.objectByKey(m.Key); o != nil {
+			s.leafEvents(sched.Refuse, n, o, m.Leaves, int64(m.Reason))
+		}
+	}
+}
+
+func (s *Session) objectByKey(key wire.Key) *object {
+	if id, ok := s.byKey[key]; ok {
+		return s.objects[id]
+	}
+	return nil
+}
+
+func (s *Session) haveEvent(n *neighbour, o *object, m wire.Have) {
+	if int(m.Leaves) != o.leaves() {
+		s.drop(n, announce.Liar, "announced an object with a wrong number of leaves")
+		return
+	}
+	s.event(sched.Event{Kind: sched.Have, Neighbour: n.id, Object: o.id, Bits: slices.Clone(m.Bitfield)})
+}
+
+func (s *Session) leafEvents(kind sched.EventKind, n *neighbour, o *object, leaves []uint16, value int64) {
+	for _, leaf := range leaves {
+		s.event(sched.Event{Kind: kind, Neighbour: n.id, Object: o.id, Leaf: int32(leaf), Value: value})
+	}
+}
+
+// receivedList takes a leaf list that matches the signed root; one that does not
+// costs its sender the connection, like a bad leaf.
+func (s *Session) receivedList(n *neighbour, m wire.Leaves) {
+	o := s.objectByKey(m.Key)
+	if o == nil || s.store.Listed(m.Key) {
+		return
+	}
+	hashes, err := manifest.ParseLeaves(m.Hashes)
+	if err == nil {
+		err = s.store.PutLeaves(m.Key, hashes)
+	}
+	if store.Blame(err) {
+		s.blame(n, o, 0, err)
+	}
+}
+
+// receivedRequest sends the leaf list at once if it is asked for, and leaves the
+// leaves to the scheduler. The list goes out once to each neighbour, so that asking
+// again costs us nothing.
+func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
+	o := s.objectByKey(m.Key)
+	if o == nil {
+		n.send(wire.Refuse{Key: m.Key, Reason: wire.NotHeld, Leaves: m.Leaves})
+		return
+	}
+	if m.Flags&wire.FlagNeedList != 0 && !n.listSent[m.Key] {
+		if hashes, err := s.store.Leaves(m.Key); err == nil && len(hashes) <= wire.MaxListLeaves {
+			n.listSent[m.Key] = true
+			n.send(wire.Leaves{Key: m.Key, Hashes: manifest.EncodeLeaves(hashes)})
+		}
+	}
+	s.leafEvents(sched.Request, n, o, m.Leaves, 0)
+}
+
+func (s *Session) receivedLeaf(n *neighbour, m wire.Leaf) {
+	o := s.objectByKey(m.Key)
+	if o == nil {
+		return
+	}
+	leaf := int(m.Leaf)
+	if !s.core.Expects(n.id, o.id, int32(leaf)) {
+		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id})
+		return
+	}
+	err := s.store.PutLeaf(m.Key, leaf, m.Data)
+	switch {
+	case err == nil:
+		s.stored(o, leaf, n.id, len(m.Data))
+	case store.Blame(err):
+		s.blame(n, o, leaf, err)
+	case errors.Is(err, store.ErrNoList):
+		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id}) // the list must come first
+	}
+}
+
+// blame drops the neighbour that sent bytes which do not match the record.
+func (s *Session) blame(n *neighbour, o *object, leaf int, err error) {
+	s.stats.RejectedLeaves++
+	s.log.Warn("rejected what a neighbour sent", "neighbour", n.peer, "error", err)
+	s.event(sched.Event{Kind: sched.Rejected, Neighbour: n.id, Object: o.id, Leaf: int32(leaf)})
+}

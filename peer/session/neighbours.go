@@ -1,0 +1,224 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"slipstream/peer/rtc"
+	"slipstream/peer/sched"
+	"slipstream/peer/wire"
+	"slipstream/tracker/announce"
+)
+
+// bufferedLow is when a connection asks for more to send: two leaves are left.
+const bufferedLow = 2 * wire.LeafSize
+
+// neighbour is a connection to another viewer or seeder.
+type neighbour struct {
+	id   int32           // the scheduler's name for it
+	peer announce.PeerID // the tracker's
+	conn *rtc.Conn
+	done chan struct{} // closed when we have forgotten it
+	open bool          // its HELLO was good: the scheduler knows it
+
+	announced map[int32]wire.Key // objects that it was told of
+	listSent  map[wire.Key]bool  // leaf lists that it got from us
+	unknown   unknown
+	buffered  int  // as last told to the scheduler
+	sentLeaf  bool // since then
+}
+
+// neighbours is who we are connected to, or are connecting to.
+type neighbours struct {
+	byID   map[int32]*neighbour
+	byPeer map[announce.PeerID]*neighbour
+	nextID int32
+}
+
+func newNeighbours() neighbours {
+	return neighbours{byID: make(map[int32]*neighbour), byPeer: make(map[announce.PeerID]*neighbour)}
+}
+
+// open counts the neighbours that can be asked for leaves.
+func (ns *neighbours) open() int {
+	count := 0
+	for _, n := range ns.byID {
+		if n.open {
+			count++
+		}
+	}
+	return count
+}
+
+func (ns *neighbours) closeAll(reason string) {
+	for _, n := range ns.byID {
+		n.send(wire.Bye{Reason: reason})
+		n.conn.Close()
+	}
+}
+
+// send encodes and sends a message; false if the connection is gone, which
+// OnClosed will tell by itself.
+func (n *neighbour) send(m wire.Message) bool {
+	return n.conn.Send(m.Append(nil)) == nil
+}
+
+// meet starts a connection to a viewer that the tracker introduced.
+func (s *Session) meet(peer announce.PeerID, offer bool) {
+	if s.neighbours.byPeer[peer] != nil || len(s.neighbours.byID) >= s.cfg.MaxNeighbours {
+		return
+	}
+	n := &neighbour{
+		id: s.neighbours.nextID, peer: peer,
+		done: make(chan struct{}), announced: make(map[int32]wire.Key), listSent: make(map[wire.Key]bool),
+	}
+	s.neighbours.nextID++
+	dial := s.cfg.Engine.Answer
+	if offer {
+		dial = s.cfg.Engine.Offer
+	}
+	// The handlers run in the connection's goroutine and before dial returns too.
+	hand := func(f func()) {
+		select {
+		case s.inbox <- f:
+		case <-n.done:
+		case <-s.ended:
+		}
+	}
+	conn, err := dial(rtc.Handlers{
+		OnSignal:      func(sig announce.Signal) { s.tracker.send(announce.SignalTo{To: peer, Signal: sig}) },
+		OnOpen:        func() { hand(func() { s.opened(n) }) },
+		OnMessage:     func(b []byte) { hand(func() { s.received(n, b) }) },
+		OnBufferedLow: func() { hand(func() { s.observeBuffer(n) }) },
+		BufferedLow:   bufferedLow,
+		OnClosed:      func(reason error) { s.post(func() { s.closed(n, reason.Error()) }) },
+	})
+	if err != nil {
+		s.log.Warn("a connection could not be set up", "neighbour", peer, "error", err)
+		return
+	}
+	n.conn = conn
+	s.neighbours.byID[n.id], s.neighbours.byPeer[peer] = n, n
+}
+
+func (s *Session) signalled(peer announce.PeerID, sig announce.Signal) {
+	if n := s.neighbours.byPeer[peer]; n != nil {
+		if err := n.conn.Signal(sig); err != nil {
+			s.log.Debug("a signal was not understood", "neighbour", peer, "error", err)
+		}
+	}
+}
+
+func (s *Session) opened(n *neighbour) {
+	n.send(wire.Hello{Version: wire.Version, Channel: wire.Key(s.channel[:8])})
+	time.AfterFunc(wire.HelloTimeoutMs*time.Millisecond, func() {
+		s.post(func() {
+			if !n.open && s.neighbours.byID[n.id] == n {
+				s.drop(n, announce.Protocol, "said no HELLO")
+			}
+		})
+	})
+}
+
+// drop ends a connection for a reason that the tracker should know.
+func (s *Session) drop(n *neighbour, reason announce.Reason, sentence string) {
+	s.log.Info("dropping a neighbour", "neighbour", n.peer, "reason", sentence)
+	n.send(wire.Bye{Reason: sentence})
+	n.conn.Close()
+	s.forget(n)
+	if s.tracker != nil {
+		s.tracker.dropped(n.peer, reason)
+	}
+}
+
+// closed is told by the connection itself.
+func (s *Session) closed(n *neighbour, reason string) {
+	if s.neighbours.byID[n.id] != n {
+		return
+	}
+	s.log.Debug("a connection ended", "neighbour", n.peer, "reason", reason)
+	why := announce.Lost
+	if !n.open {
+		why = announce.Unreachable
+	}
+	s.forget(n)
+	if s.tracker != nil {
+		s.tracker.dropped(n.peer, why)
+	}
+}
+
+func (s *Session) forget(n *neighbour) {
+	delete(s.neighbours.byID, n.id)
+	close(n.done)
+	if s.neighbours.byPeer[n.peer] == n {
+		delete(s.neighbours.byPeer, n.peer)
+	}
+	s.event(sched.Event{Kind: sched.NeighbourRemove, Neighbour: n.id})
+}
+
+// observeBuffers tells the scheduler how much waits in the send buffers.
+func (s *Session) observeBuffers() {
+	for _, n := range s.neighbours.byID {
+		if n.open {
+			s.observeBuffer(n)
+		}
+	}
+}
+
+func (s *Session) observeBuffer(n *neighbour) {
+	buffered := n.conn.BufferedAmount()
+	if buffered == 0 && n.buffered == 0 && !n.sentLeaf {
+		return
+	}
+	n.buffered, n.sentLeaf = buffered, false
+	s.event(sched.Event{Kind: sched.Buffered, Neighbour: n.id, Value: int64(buffered)})
+}
+
+// unknown remembers what a neighbour announced of objects whose records we have
+// not seen yet: playlists reach viewers at different moments.
+type unknown struct {
+	held  map[wire.Key]wire.Have
+	order []wire.Key // oldest first
+}
+
+func (u *unknown) have(m wire.Have) {
+	if u.held == nil {
+		u.held = make(map[wire.Key]wire.Have)
+	}
+	if _, known := u.held[m.Key]; !known {
+		if len(u.order) == wire.MaxAnnounced {
+			delete(u.held, u.order[0])
+			u.order = u.order[1:]
+		}
+		u.order = append(u.order, m.Key)
+	}
+	m.Bitfield = slices.Clone(m.Bitfield)
+	u.held[m.Key] = m
+}
+
+func (u *unknown) gain(m wire.Gain) {
+	if have, ok := u.held[m.Key]; ok {
+		for _, leaf := range m.Leaves {
+			if leaf < have.Leaves {
+				have.Bitfield.Set(int(leaf))
+			}
+		}
+	}
+}
+
+func (u *unknown) forget(key wire.Key) {
+	if _, ok := u.held[key]; ok {
+		delete(u.held, key)
+		u.order = slices.DeleteFunc(u.order, func(k wire.Key) bool { return k == key })
+	}
+}
+
+// replayAnnouncements tells the scheduler who already holds a new object.
+func (ns *neighbours) replayAnnouncements(s *Session, o *object) {
+	for _, n := range ns.byID {
+		if have, ok := n.unknown.held[o.key]; ok {
+			n.unknown.forget(o.key)
+			s.haveEvent(n, o, have)
+		}
+	}
+}

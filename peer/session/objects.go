@@ -1,0 +1,99 @@
+package session
+
+import (
+	"slipstream/origin/manifest"
+	"slipstream/peer/sched"
+	"slipstream/peer/wire"
+)
+
+// planEveryMs is how often deadlines are asked for again; deadlineSlackMs is how
+// far one must move to be worth telling the scheduler.
+const (
+	planEveryMs     = 250
+	deadlineSlackMs = 100
+)
+
+// object is a segment whose record is verified.
+type object struct {
+	id         int32
+	key        wire.Key
+	record     manifest.Record
+	rendition  *rendition
+	url        string
+	deadlineMs int64
+	list       *leafList // its leaf list is being fetched
+}
+
+func (o *object) leaves() int { return manifest.LeafCount(o.record.Size) }
+
+// addObject makes a verified segment known to store, scheduler and neighbours.
+func (s *Session) addObject(r *rendition, v manifest.Verified, url string) {
+	key := wire.Key(v.Record.Root[:8])
+	if _, known := s.byKey[key]; known || v.Record.Sequence <= r.evicted {
+		return
+	}
+	if err := s.store.Add(v.Record); err != nil {
+		s.log.Warn("a segment does not fit the store", "segment", v.Record.Sequence, "error", err)
+		return
+	}
+	o := &object{id: s.nextObject, key: key, record: v.Record, rendition: r, url: url}
+	s.nextObject++
+	s.objects[o.id], s.byKey[key] = o, o.id
+	now := s.nowMs()
+	o.deadlineMs = s.cfg.Audience.DeadlineMs(now, s.segment(r, v))
+	s.event(sched.Event{
+		Kind: sched.ObjectAdd, Object: o.id, Rendition: r.id, Sequence: v.Record.Sequence,
+		Leaves: int32(o.leaves()), Size: v.Record.Size, Value: o.deadlineMs,
+	})
+	s.neighbours.replayAnnouncements(s, o)
+}
+
+func (s *Session) removeObject(o *object) {
+	s.event(sched.Event{Kind: sched.ObjectRemove, Object: o.id})
+	s.store.Remove(o.key)
+	delete(s.objects, o.id)
+	delete(s.byKey, o.key)
+	for _, n := range s.neighbours.byID {
+		delete(n.listSent, o.key)
+	}
+}
+
+// forgetEvicted follows the store when it made room.
+func (s *Session) forgetEvicted() {
+	for _, rec := range s.store.Evicted() {
+		if o := s.objectByKey(wire.Key(rec.Root[:8])); o != nil {
+			o.rendition.evicted = max(o.rendition.evicted, rec.Sequence)
+			s.removeObject(o)
+		}
+	}
+}
+
+// plan asks the audience again by when it needs what is still missing.
+func (s *Session) plan(nowMs int64) {
+	for _, r := range s.renditions {
+		for _, e := range r.window {
+			o := s.objects[e.object]
+			if e.Gap || o == nil || s.store.Complete(o.key) {
+				continue
+			}
+			deadline := s.cfg.Audience.DeadlineMs(nowMs, e.Segment)
+			moved := deadline - o.deadlineMs
+			if moved > deadlineSlackMs || moved < -deadlineSlackMs {
+				o.deadlineMs = deadline
+				s.event(sched.Event{Kind: sched.ObjectWant, Object: o.id, Value: deadline})
+			}
+		}
+	}
+}
+
+// stored books a leaf that the store took, and tells the scheduler.
+func (s *Session) stored(o *object, leaf int, from int32, bytes int) {
+	s.stats.VerifiedLeaves++
+	if from != sched.CDN {
+		s.stats.P2PBytes += int64(bytes)
+	}
+	if s.cfg.Verified != nil {
+		s.cfg.Verified(o.key, leaf, from == sched.CDN)
+	}
+	s.event(sched.Event{Kind: sched.Verified, Object: o.id, Leaf: int32(leaf), Neighbour: from})
+}

@@ -1,0 +1,256 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"slipstream/origin/manifest"
+	"slipstream/peer/sched"
+	"slipstream/tracker/announce"
+)
+
+const (
+	trackerQueue   = 128 // messages waiting to be sent; more are lost, and said again in the next report
+	rejoinMin      = 500 * time.Millisecond
+	rejoinMax      = 15 * time.Second
+	trackerTimeout = 10 * time.Second
+	maxTokenReply  = 8 << 10
+)
+
+// trackerClient keeps a session joined to its room. When the tracker goes away
+// the neighbours stay, and the client joins again with a jittered back-off.
+type trackerClient struct {
+	s        *Session
+	tokenURL string
+	url      string
+	out      chan announce.Message
+	stop     context.CancelFunc
+
+	// Owned by the session's loop:
+	joined   bool
+	everyMs  int64
+	reportMs int64 // when the last report went out
+	ready    bool  // as last reported
+	drops    []announce.Drop
+}
+
+func (s *Session) startTracker(m *manifest.Multivariant) {
+	base, err := url.Parse(s.cfg.Playlist)
+	if err != nil {
+		return
+	}
+	socket, err1 := base.Parse(m.Tracker)
+	token, err2 := base.Parse(m.Token)
+	if err := errors.Join(err1, err2); err != nil {
+		s.log.Warn("the channel's tracker address is not understood: playing from the CDN alone", "error", err)
+		return
+	}
+	socket.Scheme = strings.Replace(socket.Scheme, "http", "ws", 1)
+	ctx, stop := context.WithCancel(s.ctx)
+	s.tracker = &trackerClient{
+		s: s, tokenURL: token.String(), url: socket.String(),
+		out: make(chan announce.Message, trackerQueue), stop: stop, everyMs: 5000,
+	}
+	go s.tracker.run(ctx)
+}
+
+// run joins, listens until the socket ends, and joins again.
+func (t *trackerClient) run(ctx context.Context) {
+	wait := rejoinMin
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := t.visit(ctx)
+		t.s.post(func() { t.joined = false })
+		if ctx.Err() != nil {
+			return
+		}
+		t.s.log.Info("the tracker is away; trying again", "error", err)
+		if time.Since(began) > rejoinMax {
+			wait = rejoinMin
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait/2 + rand.N(wait)):
+		}
+		wait = min(wait*2, rejoinMax)
+	}
+}
+
+// visit is one connection to the tracker, from token to close.
+func (t *trackerClient) visit(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	token, err := t.token(ctx)
+	if err != nil {
+		return err
+	}
+	socket, _, err := websocket.Dial(ctx, t.url, &websocket.DialOptions{HTTPClient: t.s.cfg.Client})
+	if err != nil {
+		return fmt.Errorf("the tracker %s does not answer: %w", t.url, err)
+	}
+	defer socket.Close(websocket.StatusNormalClosure, "")
+	socket.SetReadLimit(announce.MaxMessage)
+	if err := write(ctx, socket, t.join(token)); err != nil {
+		return err
+	}
+	go func() {
+		defer cancel()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case m := <-t.out:
+				if write(ctx, socket, m) != nil {
+					return
+				}
+			}
+		}
+	}()
+	for {
+		_, b, err := socket.Read(ctx)
+		if err != nil {
+			return err
+		}
+		m, err := announce.Decode(b)
+		if err != nil {
+			return fmt.Errorf("the tracker sent a message that is not understood: %w", err)
+		}
+		if refused, ok := m.(announce.Error); ok {
+			return refused
+		}
+		if !t.s.post(func() { t.heard(m) }) {
+			return ctx.Err()
+		}
+	}
+}
+
+// token gets a fresh join token.
+func (t *trackerClient) token(ctx context.Context) (string, error) {
+	if t.s.cfg.Token != nil {
+		return t.s.cfg.Token(t.s.channel)
+	}
+	ctx, cancel := context.WithTimeout(ctx, trackerTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.tokenURL, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := t.s.cfg.Client.Do(req)
+	if err != nil {
+		return "", fmt.Errorf("no token could be had: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("no token could be had: %s answered %s", t.tokenURL, resp.Status)
+	}
+	var reply struct {
+		Token string `json:"token"`
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxTokenReply)).Decode(&reply); err != nil || reply.Token == "" {
+		return "", fmt.Errorf("%s did not answer with a token", t.tokenURL)
+	}
+	return reply.Token, nil
+}
+
+func (t *trackerClient) join(token string) announce.Join {
+	return announce.Join{Version: announce.Version, Token: token, Role: t.s.cfg.Role, Renditions: t.s.renditionNames()}
+}
+
+func write(ctx context.Context, socket *websocket.Conn, m announce.Message) error {
+	b, err := announce.Encode(m)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, trackerTimeout)
+	defer cancel()
+	return socket.Write(ctx, websocket.MessageText, b)
+}
+
+// send queues a message; what does not fit is lost.
+func (t *trackerClient) send(m announce.Message) {
+	select {
+	case t.out <- m:
+	default:
+	}
+}
+
+// heard acts on a message; called by the loop.
+func (t *trackerClient) heard(m announce.Message) {
+	s := t.s
+	switch m := m.(type) {
+	case announce.Welcome:
+		t.joined, t.everyMs, t.reportMs = true, m.ReportMs, 0
+	case announce.Neighbour:
+		s.meet(m.ID, m.Offer)
+	case announce.SignalFrom:
+		s.signalled(m.From, m.Signal)
+	case announce.Duty:
+		s.assigned(m.Duties)
+	case announce.Gone:
+		// The connection may go on; if it does not, it will tell.
+	}
+}
+
+// assigned passes the stripes on to the scheduler; renditions that are not
+// mentioned have none.
+func (s *Session) assigned(duties []announce.Share) {
+	for _, r := range s.renditions {
+		i := slices.IndexFunc(duties, func(d announce.Share) bool { return d.Rendition == r.name })
+		stripes := int64(0)
+		if i >= 0 {
+			stripes = int64(duties[i].Stripes)
+		}
+		s.event(sched.Event{Kind: sched.Duty, Rendition: r.id, Value: stripes})
+	}
+}
+
+func (t *trackerClient) dropped(peer announce.PeerID, reason announce.Reason) {
+	if len(t.drops) < announce.MaxDropped {
+		t.drops = append(t.drops, announce.Drop{ID: peer, Reason: reason})
+	}
+}
+
+// report tells the tracker how the session fares: regularly, and at once when it
+// became able or unable to help or gave up a neighbour.
+func (s *Session) report(nowMs int64) {
+	t := s.tracker
+	if t == nil || !t.joined {
+		return
+	}
+	open := s.neighbours.open()
+	ready := open > 0
+	if nowMs-t.reportMs < t.everyMs && ready == t.ready && len(t.drops) == 0 {
+		return
+	}
+	t.reportMs, t.ready = nowMs, ready
+	felt := s.cfg.Audience.Report()
+	t.send(announce.Report{
+		Ready: ready, Neighbours: int64(open), Renditions: s.renditionNames(),
+		UplinkBps: s.core.UplinkBytesPerSec() * 8,
+		HTTPBytes: s.stats.HTTPBytes, P2PBytes: s.stats.P2PBytes, UploadedBytes: s.stats.UploadedBytes,
+		Stalls: felt.Stalls, StallMs: felt.StallMs, LatencyMs: felt.LatencyMs,
+		Dropped: t.drops,
+	})
+	t.drops = nil
+}
+
+func (s *Session) renditionNames() []string {
+	names := make([]string, len(s.renditions))
+	for i, r := range s.renditions {
+		names[i] = r.name
+	}
+	return names
+}
+
+func (t *trackerClient) close() { t.stop() }
