@@ -1,0 +1,309 @@
+package rtc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/datachannel"
+	"github.com/pion/webrtc/v4"
+
+	"slipstream/peer/wire"
+	"slipstream/tracker/announce"
+)
+
+const (
+	label = "slipstream" // of the data channel
+
+	// maxBuffered is how much Send queues, in bytes; more means that the caller does not heed BufferedAmount.
+	maxBuffered = 8 << 20
+	// lingerTime is how long Close waits for what was sent to be received, so that a BYE arrives.
+	lingerTime = 200 * time.Millisecond
+)
+
+// Handlers are told what happens on a connection. They are called one at a time and may begin before Offer or Answer
+// has returned; any of them may be nil. All but OnMessage should return soon.
+type Handlers struct {
+	// OnSignal hands over a signal that must reach the other side, in order.
+	OnSignal func(announce.Signal)
+	// OnOpen comes before the first OnMessage: Send works from now on.
+	OnOpen func()
+	// OnMessage hands over one message, which belongs to the handler. While it blocks, the neighbour is held back by
+	// the receive window; when Conn.Done closes, it must return.
+	OnMessage func([]byte)
+	// OnBufferedLow says that BufferedAmount has fallen to BufferedLow or below.
+	OnBufferedLow func()
+	// BufferedLow is the threshold for OnBufferedLow in bytes.
+	BufferedLow int
+	// OnClosed comes once, last, whoever closed. The reason is one of ErrClosed, ErrRemoteClosed, ErrConnectTimeout,
+	// ErrLost, ErrHandshake, ErrViolation (or wraps it).
+	OnClosed func(reason error)
+}
+
+// Why a connection was closed.
+var (
+	ErrClosed         = errors.New("closed by us")
+	ErrRemoteClosed   = errors.New("the neighbour closed the connection")
+	ErrConnectTimeout = errors.New("the neighbour could not be reached in time")
+	ErrLost           = errors.New("the connection to the neighbour is lost")
+	ErrHandshake      = errors.New("the secure handshake failed: the neighbour is not the one that was announced, or gave up")
+	ErrViolation      = errors.New("the neighbour broke the rules of the connection")
+)
+
+// What Send returns.
+var (
+	ErrNotOpen    = errors.New("the connection is not open")
+	ErrBufferFull = errors.New("too much is waiting to be sent to this neighbour")
+	ErrTooLarge   = errors.New("the message is too large")
+)
+
+// Conn is a connection to one neighbour. It is safe for concurrent use.
+type Conn struct {
+	engine   *Engine
+	handlers Handlers
+	offerer  bool
+	pc       *webrtc.PeerConnection
+	channel  *webrtc.DataChannel
+	signals  outbox
+	remote   remote
+
+	ctx    context.Context // ends when the connection is closed
+	cancel context.CancelFunc
+	ending sync.Once
+	open   atomic.Bool
+	low    atomic.Bool // an OnBufferedLow is on its way
+
+	callbacks sync.Mutex // held while a handler runs
+	ended     bool       // under callbacks: OnClosed was called
+
+	mu      sync.Mutex // orders what follows
+	closing bool
+	timeout *time.Timer
+	workers sync.WaitGroup // reader and mDNS look-ups
+}
+
+// Offer begins a connection as the side that makes the offer, which goes to OnSignal.
+func (e *Engine) Offer(h Handlers) (*Conn, error) {
+	c, err := e.newConn(h, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.describe(c.pc.CreateOffer(nil)); err != nil {
+		c.callbacks.Lock()
+		c.ended = true // the error is returned, so there is no OnClosed
+		c.callbacks.Unlock()
+		c.end(err)
+		return nil, err
+	}
+	return c, nil
+}
+
+// Answer begins a connection as the side that waits for the offer: give it to Signal.
+func (e *Engine) Answer(h Handlers) (*Conn, error) { return e.newConn(h, false) }
+
+func (e *Engine) newConn(h Handlers, offerer bool) (*Conn, error) {
+	pc, err := e.newPeerConnection()
+	if err != nil {
+		return nil, fmt.Errorf("a WebRTC connection cannot be made: %w", err)
+	}
+	negotiated, id := true, uint16(0)
+	channel, err := pc.CreateDataChannel(label, &webrtc.DataChannelInit{Negotiated: &negotiated, ID: &id})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("a data channel cannot be made: %w", err), pc.Close())
+	}
+	c := &Conn{engine: e, handlers: h, offerer: offerer, pc: pc, channel: channel}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.signals.send = c.signal
+	if err := e.add(c); err != nil {
+		return nil, errors.Join(err, pc.Close())
+	}
+	pc.OnICECandidate(c.onCandidate)
+	pc.OnConnectionStateChange(c.onState)
+	pc.SCTP().Transport().OnStateChange(c.onSecurity)
+	pc.OnDataChannel(func(*webrtc.DataChannel) {
+		c.end(fmt.Errorf("%w: it opened a second data channel", ErrViolation))
+	})
+	channel.SetBufferedAmountLowThreshold(uint64(max(h.BufferedLow, 0)))
+	channel.OnBufferedAmountLow(c.onBufferedLow)
+	channel.OnOpen(c.onOpen)
+	return c, nil
+}
+
+// Send queues one message and keeps no reference to b. It never blocks: it fails with ErrNotOpen, ErrBufferFull or
+// ErrTooLarge, in which case nothing of b is sent.
+func (c *Conn) Send(b []byte) error {
+	switch {
+	case len(b) > wire.MaxMessage:
+		return fmt.Errorf("%w: %d bytes, allowed are %d", ErrTooLarge, len(b), wire.MaxMessage)
+	case !c.open.Load():
+		return ErrNotOpen
+	case c.BufferedAmount()+len(b) > maxBuffered:
+		return ErrBufferFull
+	}
+	if err := c.channel.Send(b); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotOpen, err)
+	}
+	return nil
+}
+
+// BufferedAmount is the number of bytes that were sent and are not yet known to be received.
+func (c *Conn) BufferedAmount() int { return int(c.channel.BufferedAmount()) }
+
+// Done is closed as soon as the connection is closed, whoever closed it, before OnClosed.
+func (c *Conn) Done() <-chan struct{} { return c.ctx.Done() }
+
+// Close closes the connection and returns at once; what was sent gets a moment to leave. OnClosed follows with
+// ErrClosed, unless the connection has ended for another reason. Closing again does nothing.
+func (c *Conn) Close() { c.end(ErrClosed) }
+
+// begin starts a goroutine that ends with the connection, unless that has ended.
+func (c *Conn) begin(work func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		c.workers.Go(work)
+	}
+}
+
+// end closes the connection for the first reason that comes. It is called from handlers and from pion's callbacks, for
+// whose return the release of pion's resources waits: so that happens in a goroutine of its own.
+func (c *Conn) end(reason error) {
+	c.ending.Do(func() {
+		c.mu.Lock()
+		c.closing = true
+		wasOpen := c.open.Swap(false)
+		c.timeout.Stop()
+		c.mu.Unlock()
+		c.signals.stop()
+		c.cancel()
+		c.engine.log.Debug("connection closed", "reason", reason)
+		go c.release(reason, wasOpen)
+	})
+}
+
+func (c *Conn) release(reason error, wasOpen bool) {
+	c.deliver(func() {
+		c.ended = true
+		if c.handlers.OnClosed != nil {
+			c.handlers.OnClosed(reason)
+		}
+	})
+	if wasOpen && errors.Is(reason, ErrClosed) {
+		c.linger()
+	}
+	if err := c.pc.GracefulClose(); err != nil {
+		c.engine.log.Debug("closing a connection", "error", err)
+	}
+	c.workers.Wait()
+	c.engine.remove(c)
+}
+
+// linger waits a moment for the send buffer to drain: pion's Close throws it away.
+func (c *Conn) linger() {
+	drained := make(chan struct{})
+	var once sync.Once
+	c.channel.SetBufferedAmountLowThreshold(0)
+	c.channel.OnBufferedAmountLow(func() { once.Do(func() { close(drained) }) })
+	if c.channel.BufferedAmount() == 0 {
+		return
+	}
+	select {
+	case <-drained:
+	case <-time.After(lingerTime):
+	}
+}
+
+// deliver runs a handler, if the connection is not over for the handlers.
+func (c *Conn) deliver(handler func()) {
+	c.callbacks.Lock()
+	defer c.callbacks.Unlock()
+	if !c.ended {
+		handler()
+	}
+}
+
+// onState hears of the end of a connection. Before it is open, ICE's failure says little, since late candidates may
+// still come and the connect timeout decides; and pion closes when the handshake fails.
+func (c *Conn) onState(state webrtc.PeerConnectionState) {
+	open := c.open.Load()
+	switch {
+	case state == webrtc.PeerConnectionStateFailed && open:
+		c.end(ErrLost)
+	case state == webrtc.PeerConnectionStateClosed && open:
+		c.end(ErrRemoteClosed)
+	case state == webrtc.PeerConnectionStateClosed:
+		c.end(ErrHandshake)
+	}
+}
+
+// onSecurity hears of a handshake that failed, at once. pion holds a lock meanwhile, so nothing of pion is called.
+func (c *Conn) onSecurity(state webrtc.DTLSTransportState) {
+	if state == webrtc.DTLSTransportStateFailed {
+		c.end(ErrHandshake)
+	}
+}
+
+func (c *Conn) onBufferedLow() {
+	if c.handlers.OnBufferedLow == nil || c.low.Swap(true) {
+		return
+	}
+	c.deliver(func() {
+		c.low.Store(false)
+		c.handlers.OnBufferedLow()
+	})
+}
+
+func (c *Conn) onOpen() {
+	raw, err := c.channel.Detach()
+	if err != nil {
+		c.end(fmt.Errorf("%w: %w", ErrLost, err))
+		return
+	}
+	c.begin(func() {
+		c.mu.Lock()
+		c.open.Store(!c.closing && c.timeout.Stop())
+		c.mu.Unlock()
+		if !c.open.Load() {
+			return // too late
+		}
+		c.deliver(func() {
+			if c.handlers.OnOpen != nil {
+				c.handlers.OnOpen()
+			}
+		})
+		c.end(c.read(raw))
+	})
+}
+
+// read hands messages over until the channel ends, and returns why it did. The buffer begins large enough for a LEAF and
+// grows to the largest message, if such a one comes.
+func (c *Conn) read(raw datachannel.ReadWriteCloser) error {
+	buffer := make([]byte, wire.LeafSize+64)
+	for {
+		n, text, err := raw.ReadDataChannel(buffer)
+		switch {
+		case errors.Is(err, io.ErrShortBuffer) && len(buffer) < wire.MaxMessage:
+			buffer = make([]byte, wire.MaxMessage)
+		case errors.Is(err, io.ErrShortBuffer):
+			return fmt.Errorf("%w: it sent a message of more than %d bytes", ErrViolation, wire.MaxMessage)
+		case errors.Is(err, io.EOF):
+			return ErrRemoteClosed
+		case err != nil: // SCTP's abort; a network that fails is noticed by ICE
+			return fmt.Errorf("%w: %w", ErrRemoteClosed, err)
+		case text:
+			return fmt.Errorf("%w: it sent text", ErrViolation)
+		default:
+			message := bytes.Clone(buffer[:n])
+			c.deliver(func() {
+				if c.handlers.OnMessage != nil {
+					c.handlers.OnMessage(message)
+				}
+			})
+		}
+	}
+}

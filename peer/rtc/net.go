@@ -1,0 +1,73 @@
+package rtc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"github.com/pion/logging"
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
+)
+
+// machine is the machine's network. It differs from pion's in two points: the list of interfaces is always fresh (an
+// engine lives for months, Wi-Fi comes and goes), and sockets get large buffers.
+type machine struct{ *stdnet.Net }
+
+func newMachine() (machine, error) {
+	n, err := stdnet.NewNet()
+	if err != nil {
+		return machine{}, fmt.Errorf("the network interfaces cannot be listed: %w", err)
+	}
+	return machine{n}, nil
+}
+
+// Interfaces implements transport.Net.
+func (machine) Interfaces() ([]*transport.Interface, error) {
+	now, err := stdnet.NewNet()
+	if err != nil {
+		return nil, err
+	}
+	return now.Interfaces()
+}
+
+// ListenUDP implements transport.Net.
+func (machine) ListenUDP(network string, address *net.UDPAddr) (transport.UDPConn, error) {
+	conn, err := net.ListenUDP(network, address)
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetReadBuffer(socketBuffer) // the kernel grants what it allows
+	_ = conn.SetWriteBuffer(socketBuffer)
+	return conn, nil
+}
+
+// pionLog writes pion's log as debug messages: to an operator, nothing that one connection does is a warning.
+type pionLog struct{ log *slog.Logger }
+
+// NewLogger implements logging.LoggerFactory.
+func (l pionLog) NewLogger(scope string) logging.LeveledLogger {
+	return pionLog{l.log.With("pion", scope)}
+}
+
+func (l pionLog) write(message string) { l.log.Debug(message) }
+
+func (l pionLog) writef(format string, args ...any) {
+	if l.log.Enabled(context.Background(), slog.LevelDebug) {
+		l.log.Debug(fmt.Sprintf(format, args...))
+	}
+}
+
+// pion traces and debugs every packet; that is left out.
+
+func (l pionLog) Trace(string)                      {}
+func (l pionLog) Tracef(string, ...any)             {}
+func (l pionLog) Debug(string)                      {}
+func (l pionLog) Debugf(string, ...any)             {}
+func (l pionLog) Info(message string)               { l.write(message) }
+func (l pionLog) Infof(format string, args ...any)  { l.writef(format, args...) }
+func (l pionLog) Warn(message string)               { l.write(message) }
+func (l pionLog) Warnf(format string, args ...any)  { l.writef(format, args...) }
+func (l pionLog) Error(message string)              { l.write(message) }
+func (l pionLog) Errorf(format string, args ...any) { l.writef(format, args...) }

@@ -1,0 +1,68 @@
+package sched
+
+// Config holds the scheduler's constants. DefaultConfig's values are explained,
+// with the experiments behind them, in DESIGN.md.
+type Config struct {
+	Seed uint32 // per viewer: breaks ties differently in each
+
+	MarginMs          int64 // a rescue is planned to end this long before the deadline
+	StaggerMs         int64 // soft deadlines spread over at most this long
+	ProgressMs        int64 // a neighbour that owes leaves and sends none for this long has timed out
+	BusyBackoffMs     int64 // a neighbour that refused as busy is left alone this long
+	LonelyGraceMs     int64 // with no neighbour yet, prefetching waits this long after start for one
+	GainIntervalMs    int64 // gains are gathered at most this long before they are announced
+	PipelineMs        int64 // requests in flight to a neighbour cover about this long at its rate
+	QueueMs           int64 // longer than this, an upload queue refuses
+	MaxFetches        int   // CDN requests at once
+	UploadBytesPerSec int64 // cap; 0: none
+	NoUpload          bool  // announce nothing, serve nothing (no consent, metered link)
+}
+
+// TickMs is the interval at which the shell must send a Tick.
+const TickMs = 50
+
+// DefaultConfig returns the constants that ship.
+func DefaultConfig(seed uint32) Config {
+	return Config{
+		Seed:           seed,
+		MarginMs:       500,
+		StaggerMs:      1500,
+		ProgressMs:     1000,
+		BusyBackoffMs:  150,
+		LonelyGraceMs:  2000,
+		GainIntervalMs: 30,
+		PipelineMs:     500,
+		QueueMs:        600,
+		MaxFetches:     4,
+	}
+}
+
+const (
+	leafSize = 16384
+
+	minWindow, maxWindow = 2, 16 // leaves in flight to one neighbour
+
+	initialRate         = 256 << 10    // bytes/s assumed of a new neighbour
+	minRate             = 4 << 10      // keeps estimates finite
+	initialCDNRate      = 512 << 10    // bytes/s
+	initialCDNWait      = 100          // ms to the first byte
+	maxRate             = 100 << 20    // bytes/s; above it measurements are noise
+	hedgeMs             = 200          // a leaf this long past due is hedged
+	cdnSampleBytes      = 2 * leafSize // smaller fetches tell the wait, larger ones the rate
+	cdnBackoffMs        = 250
+	cdnBackoffDoublings = 4
+	cdnWaitMaxMs        = 2000
+	uplinkSampleMs      = 250
+	uplinkBusyBytes     = 2 * leafSize
+	staleUploadMs       = 1500 // a request that waited this long was asked elsewhere
+	assumedUplink       = 1280 << 10
+	bufferUnknown       = 256 << 10 // bytes in all send buffers while the uplink is not known
+	bufferMin           = 4 * leafSize
+	bufferMs            = 200 // send buffers hold about this long of uplink
+	maxQueue            = 512 // uploads queued in all
+	maxQueuedEach       = 32  // uploads queued for one neighbour
+	stallStrikes        = 5   // time-outs in a row
+	lieStrikes          = 8   // leaves announced, then not held
+	intruderStrikes     = 64  // leaves that nobody asked for
+	askStrikes          = 512 // requests refused because the asker's own queue is full
+)

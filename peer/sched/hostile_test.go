@@ -1,0 +1,74 @@
+package sched
+
+// behaviour is what a hostile neighbour does. It has no core.
+type behaviour int
+
+const (
+	honest  behaviour = iota
+	flipper           // answers with bytes that nobody signed
+	liar              // announces everything, then has nothing
+	mute              // announces everything, then says nothing
+	busy              // announces everything, then never has time
+	dripper           // answers, a leaf each 900 ms
+	flooder           // sends leaves that nobody asked for and asks without end
+)
+
+var behaviours = map[string]behaviour{
+	"flipper": flipper, "liar": liar, "mute": mute, "busy": busy, "dripper": dripper, "flooder": flooder,
+}
+
+func (w *network) addHostile(b behaviour, uplink int64) *viewer {
+	v := w.addViewer(uplink)
+	v.behaviour = b
+	return v
+}
+
+// met is called when a link opened.
+func (v *viewer) met(n int32) {
+	for g := range v.net.objects {
+		v.boast(n, g)
+	}
+}
+
+// boast announces an object that was never fetched.
+func (v *viewer) boast(n int32, g int) {
+	if v.core != nil || !v.links[n].open {
+		return
+	}
+	p := v.net.objects[g]
+	bits := make([]byte, bitfieldLen(p.leaves))
+	for leaf := range p.leaves {
+		setBit(bits, leaf)
+	}
+	v.send(v.links[n], func(peer *viewer, far int32) { peer.heard(far, g, bits) })
+	if v.behaviour == flooder {
+		v.flood(n, g)
+	}
+}
+
+func (v *viewer) flood(n int32, g int) {
+	p := v.net.objects[g]
+	for range 4 {
+		v.sendLeaf(n, g, int32(v.draw(int64(p.leaves))), false)
+	}
+	for i := range int32(40) {
+		v.send(v.links[n], func(peer *viewer, far int32) { peer.asked(far, g, i%p.leaves) })
+	}
+}
+
+func (v *viewer) hostileAsked(n int32, g int, leaf int32) {
+	refuse := func(reason RefuseReason) {
+		v.send(v.links[n], func(p *viewer, far int32) { p.about(Refuse, far, g, leaf, int64(reason)) })
+	}
+	switch v.behaviour {
+	case flipper:
+		v.sendLeaf(n, g, leaf, false)
+	case liar:
+		refuse(NotHeld)
+	case busy:
+		refuse(Busy)
+	case dripper:
+		v.dripMs = max(v.dripMs, v.net.nowMs) + 900
+		v.net.at(v.dripMs, func() { v.sendLeaf(n, g, leaf, true) })
+	}
+}

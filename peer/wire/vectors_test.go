@@ -1,0 +1,224 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// vectorFile is testdata/vectors.json, which explains itself under "about".
+type vectorFile struct {
+	About    []string `json:"about"`
+	Messages []vector `json:"messages"`
+	Invalid  []vector `json:"invalid"`
+}
+
+type vector struct {
+	Name string `json:"name"`
+	Hex  string `json:"hex"`
+	Pad  struct {
+		Byte  string `json:"byte"`
+		Times int    `json:"times"`
+	} `json:"pad"`
+	Message fields `json:"message"`
+	Why     string `json:"why"`
+}
+
+// fields are the fields of any message in their JSON form. Leaves is a number in HAVE and a list elsewhere.
+type fields struct {
+	Type     string          `json:"type"`
+	Version  uint8           `json:"version"`
+	Channel  string          `json:"channel"`
+	Flags    uint8           `json:"flags"`
+	Key      string          `json:"key"`
+	Leaves   json.RawMessage `json:"leaves"`
+	Bitfield string          `json:"bitfield"`
+	Hashes   string          `json:"hashes"`
+	Leaf     uint16          `json:"leaf"`
+	Data     string          `json:"data"`
+	Reason   json.RawMessage `json:"reason"`
+}
+
+func readVectors(t testing.TB) vectorFile {
+	t.Helper()
+	text, err := os.ReadFile("testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file vectorFile
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatalf("%q is not hexadecimal: %v", s, err)
+	}
+	return b
+}
+
+func (v vector) pad(t testing.TB) []byte {
+	return bytes.Repeat(unhex(t, v.Pad.Byte), v.Pad.Times)
+}
+
+func (v vector) bytes(t testing.TB) []byte {
+	return append(unhex(t, v.Hex), v.pad(t)...)
+}
+
+// message builds the Go struct from the vector's JSON fields, independently of Decode.
+func (v vector) message(t testing.TB) Message {
+	t.Helper()
+	f := v.Message
+	data := func(s string) []byte {
+		if s == "<pad>" {
+			return v.pad(t)
+		}
+		return unhex(t, s)
+	}
+	key := func(s string) Key { return Key(unhex(t, s)) }
+	parse := func(raw json.RawMessage, into any) {
+		if err := json.Unmarshal(raw, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var leaves []uint16
+	var reason uint8
+	switch f.Type {
+	case "GAIN", "REQUEST", "CANCEL", "REFUSE":
+		parse(f.Leaves, &leaves)
+	}
+	switch f.Type {
+	case "HELLO":
+		return Hello{Version: f.Version, Channel: key(f.Channel), Flags: f.Flags}
+	case "HAVE":
+		var total uint16
+		parse(f.Leaves, &total)
+		return Have{Key: key(f.Key), Leaves: total, Bitfield: data(f.Bitfield)}
+	case "GAIN":
+		return Gain{Key: key(f.Key), Leaves: leaves}
+	case "LOST":
+		return Lost{Key: key(f.Key)}
+	case "LEAVES":
+		return Leaves{Key: key(f.Key), Hashes: data(f.Hashes)}
+	case "REQUEST":
+		return Request{Key: key(f.Key), Flags: f.Flags, Leaves: leaves}
+	case "LEAF":
+		return Leaf{Key: key(f.Key), Leaf: f.Leaf, Data: data(f.Data)}
+	case "CANCEL":
+		return Cancel{Key: key(f.Key), Leaves: leaves}
+	case "REFUSE":
+		parse(f.Reason, &reason)
+		return Refuse{Key: key(f.Key), Reason: Reason(reason), Leaves: leaves}
+	case "BYE":
+		var words string
+		if v.Pad.Times == 0 {
+			parse(f.Reason, &words)
+		} else {
+			words = string(v.pad(t))
+		}
+		return Bye{Reason: words}
+	}
+	t.Fatalf("%q is not a message type", f.Type)
+	return nil
+}
+
+func TestVectorsDecodeToTheirFieldsAndEncodeToTheirBytes(t *testing.T) {
+	seen := map[Type]bool{}
+	for _, v := range readVectors(t).Messages {
+		t.Run(v.Name, func(t *testing.T) {
+			raw, want := v.bytes(t), v.message(t)
+			got, err := Decode(raw)
+			if err != nil {
+				t.Fatalf("a valid message is refused: %v", err)
+			}
+			if g, w := fmt.Sprintf("%#v", got), fmt.Sprintf("%#v", want); g != w {
+				t.Errorf("decoded\n%s, want\n%s", g, w)
+			}
+			if got.Type().String() != v.Message.Type || raw[0] != byte(got.Type()) {
+				t.Errorf("the type is %v, want %s", got.Type(), v.Message.Type)
+			}
+			if err := want.Check(); err != nil {
+				t.Errorf("Check refuses a valid message: %v", err)
+			}
+			prefix := []byte("before")
+			if enc := want.Append(prefix); !bytes.Equal(enc, append(prefix, raw...)) {
+				t.Errorf("encodes to %x, want %x", enc[len(prefix):], raw)
+			}
+			seen[got.Type()] = true
+		})
+	}
+	for kind := TypeHello; kind <= TypeBye; kind++ {
+		if !seen[kind] {
+			t.Errorf("there is no vector for %v", kind)
+		}
+	}
+}
+
+func TestInvalidVectorsAreRefusedWithASentence(t *testing.T) {
+	for _, v := range readVectors(t).Invalid {
+		t.Run(v.Name, func(t *testing.T) {
+			m, err := Decode(v.bytes(t))
+			if err == nil {
+				t.Fatalf("accepted as %#v although: %s", m, v.Why)
+			}
+			if !errors.Is(err, ErrMessage) || m != nil {
+				t.Errorf("got %#v and %v, want nothing and an ErrMessage", m, err)
+			}
+			if v.Why == "" {
+				t.Error("the vector does not say why it is invalid")
+			}
+		})
+	}
+}
+
+// TestProtocolExamplesAreVectors holds ../PROTOCOL.md to the vectors: its blocks marked "example" have lines of a
+// vector's name and its bytes, spaced for reading, and every kind of message has one.
+func TestProtocolExamplesAreVectors(t *testing.T) {
+	text, err := os.ReadFile("../PROTOCOL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName := map[string]vector{}
+	file := readVectors(t)
+	for _, v := range append(file.Messages, file.Invalid...) {
+		byName[v.Name] = v
+	}
+	seen := map[string]bool{}
+	inside := false
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "```") {
+			inside = line == "```example"
+			continue
+		}
+		if !inside {
+			continue
+		}
+		name, spaced, _ := strings.Cut(line, " ")
+		v, ok := byName[name]
+		if !ok {
+			t.Errorf("PROTOCOL.md shows %q, which is not a vector", name)
+			continue
+		}
+		if got := strings.ReplaceAll(spaced, " ", ""); got != v.Hex {
+			t.Errorf("PROTOCOL.md shows %s as %s, the vector is %s", name, got, v.Hex)
+		}
+		seen[v.Message.Type] = true
+	}
+	for kind := TypeHello; kind <= TypeBye; kind++ {
+		if !seen[kind.String()] {
+			t.Errorf("PROTOCOL.md has no example of %v", kind)
+		}
+	}
+}
