@@ -1,0 +1,16 @@
+//go:build !linux
+
+package child
+
+import (
+	"os"
+	"os/exec"
+)
+
+// Other systems have no parent-death signal: there, a child outlives a killed parent until
+// its pipes break.
+func isolate(*exec.Cmd) {}
+
+func terminate(cmd *exec.Cmd) { _ = cmd.Process.Signal(os.Interrupt) }
+
+func kill(cmd *exec.Cmd) { _ = cmd.Process.Kill() }

@@ -1,0 +1,102 @@
+// Package ingest receives publishers over RTMP and hands their H.264 and AAC to sessions.
+//
+// A publisher connects to rtmp://host:1935/live with a stream key: OBS has a field for
+// each, ffmpeg takes rtmp://host:1935/live/<stream key>. The key is the last element of
+// the path. Config.Authorize turns it into a channel or refuses it; a channel has one
+// publisher at a time. What a publisher did wrong is told to it as an RTMP status, which
+// OBS and ffmpeg show, and logged, in one sentence.
+//
+// Of a connection's life, each part has its file: protocol.go speaks RTMP with the chunk,
+// handshake and AMF layers of gortmplib; commands.go answers up to the publish command;
+// flv.go reads the bodies of audio and video messages; feed.go decides when a session
+// begins, ends, and begins anew; server.go listens and keeps the connections apart.
+// gortmplib's own ServerConn and Reader are not used because they accept before a key can
+// be refused, read two seconds ahead, and decode nested values without bound.
+//
+// RTMP carries no UTC, so a session begins with a Publication that says when its first
+// picture arrived. It ends, and the next one begins, not only with the connection but also
+// when the publisher changes its parameters, jumps in time, or has a clock so slow that its
+// pictures come ever later. A publisher that sends faster than real time is held back.
+//
+// A connection is bounded: 10 s and 64 KiB up to the publish command, 10 s for each
+// message from then on, 10 MiB for a message. Bytes that make no sense end the connection
+// that sent them and no other.
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+)
+
+// A Session receives what one publication sends. Its methods are called by one goroutine.
+// transcode.Session is one.
+type Session interface {
+	// Video takes an access unit in decoding order: NAL units without start codes, with
+	// the parameter sets in front of a key frame. The first is a key frame.
+	Video(pts, dts time.Duration, accessUnit [][]byte) error
+	// Audio takes an AAC access unit.
+	Audio(pts time.Duration, accessUnit []byte) error
+	// Close flushes what was received and returns when all of it was handed on.
+	Close() error
+}
+
+// A Publication is what is known when a session begins.
+type Publication struct {
+	Channel   string
+	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no sound
+	FirstPTS  time.Duration                   // the publisher's timestamp of the first picture …
+	ArrivedMs int64                           // … and when it arrived, in epoch milliseconds
+}
+
+// Config describes a server. Authorize and Start are called from several goroutines.
+type Config struct {
+	Address string // to listen on, such as ":1935"; port 0 takes any free one
+	// Authorize says which channel a publisher may publish, from the application ("live")
+	// and the stream key. Its error is told to the publisher. It must not reveal by its
+	// timing how much of a key is right: StreamKeys does not.
+	Authorize func(app, key string) (channel string, err error)
+	// Start begins a session. For a channel there is one at a time, and the next is started
+	// only after the last has been closed. The context ends with the server.
+	Start func(ctx context.Context, p Publication) (Session, error)
+
+	IdleTimeout    time.Duration // how long a message may take; 0: 10 s
+	MaxConnections int           // 0: 64
+	Logger         *slog.Logger  // nil: nothing is logged
+}
+
+// StreamKeys authorizes publishers of one application by a table of stream keys, by
+// channel. All keys are compared, each in constant time.
+func StreamKeys(app string, keyOfChannel map[string]string) func(app, key string) (string, error) {
+	type entry struct {
+		channel string
+		sum     [sha256.Size]byte
+	}
+	var entries []entry
+	for channel, key := range keyOfChannel {
+		if key != "" { // a channel without a key cannot be published, not by an empty one either
+			entries = append(entries, entry{channel, sha256.Sum256([]byte(key))})
+		}
+	}
+	return func(gotApp, key string) (string, error) {
+		sum := sha256.Sum256([]byte(key))
+		channel, known := "", 0
+		for _, e := range entries {
+			if same := subtle.ConstantTimeCompare(sum[:], e.sum[:]); same == 1 {
+				channel, known = e.channel, 1
+			}
+		}
+		switch {
+		case gotApp != app:
+			return "", errors.New("there is no application " + quoted(gotApp) + " here: publish to /" + app)
+		case known == 0:
+			return "", errors.New("the stream key is wrong")
+		}
+		return channel, nil
+	}
+}

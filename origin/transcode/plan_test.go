@@ -1,0 +1,223 @@
+package transcode
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
+
+	"slipstream/origin/cmaf"
+	"slipstream/origin/timeline"
+)
+
+func TestPlan(t *testing.T) {
+	const boundaryMs = 1_763_785_212_000
+	boundary := timeline.FromMs(boundaryMs)
+	for _, c := range []struct {
+		name          string
+		first, start  timeline.Ticks
+		offsetSeconds int64
+		input         timeline.Ticks // where the run begins on the MPEG-TS clock
+	}{
+		{"on a boundary", boundary, boundary, boundaryMs/1000 - 10, 900_000},
+		{"one frame after", boundary + 3000, boundary + 3000, boundaryMs/1000 - 10, 903_000},
+		{"off the grid: back to it", boundary + 5999, boundary + 3000, boundaryMs/1000 - 10, 903_000},
+		{"just before a boundary", boundary - 1, boundary - 3000, boundaryMs/1000 - 12, 1_077_000},
+	} {
+		p, err := planFrom(c.first, 30)
+		if err != nil || p.start != c.start || p.offsetMs != c.offsetSeconds*1000 || p.input(p.start) != c.input {
+			t.Errorf("%s: %+v, input %d, %v; want start %d, offset %d s, input %d", c.name, p, p.input(p.start), err, c.start, c.offsetSeconds, c.input)
+		}
+	}
+	for _, bad := range []struct {
+		first timeline.Ticks
+		rate  int
+	}{{-1, 30}, {timeline.FromMs(timeline.MaxEpochMs) + 90_000, 30}, {boundary, 7}} {
+		if p, err := planFrom(bad.first, bad.rate); err == nil {
+			t.Errorf("a plan from %d at %d frames a second: %+v", bad.first, bad.rate, p)
+		}
+	}
+}
+
+func TestArgumentsWithAndWithoutSound(t *testing.T) {
+	p, err := planFrom(timeline.FromMs(1_763_785_210_500), 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := strings.Join(arguments(DefaultLadder(), 30, p, true), " ")
+	without := strings.Join(arguments(DefaultLadder(), 30, p, false), " ")
+	for _, want := range []string{"pipe:0", "pipe:3", "pipe:4", "pad=640:360", "pad=320:180", "-output_ts_offset 1763785200 ", "start_time=10.500000"} {
+		if !strings.Contains(with, want) || !strings.Contains(without, want) {
+			t.Errorf("the command line lacks %q", want)
+		}
+	}
+	for _, want := range []string{"[0:a:0]", "-c:a aac", "first_pts=504000"} {
+		if !strings.Contains(with, want) || strings.Contains(without, want) {
+			t.Errorf("%q belongs to a command line with sound and to no other", want)
+		}
+	}
+}
+
+func TestCheckLadder(t *testing.T) {
+	good := Rung{Name: "360p", Width: 640, Height: 360, VideoKbps: 800, AudioKbps: 96}
+	with := func(change func(*Rung)) []Rung {
+		r := good
+		change(&r)
+		return []Rung{r}
+	}
+	for _, c := range []struct {
+		name   string
+		ladder []Rung
+		want   string
+	}{
+		{"the default", DefaultLadder(), ""},
+		{"none", nil, "0 rungs"},
+		{"too many", slices.Repeat([]Rung{good}, 9), "9 rungs"},
+		{"twice the same", []Rung{good, good}, `two rungs are called "360p"`},
+		{"a name that is a path", with(func(r *Rung) { r.Name = "../x" }), "rung name"},
+		{"no name", with(func(r *Rung) { r.Name = "" }), "rung name"},
+		{"an odd width", with(func(r *Rung) { r.Width = 641 }), "641×360"},
+		{"no height", with(func(r *Rung) { r.Height = 0 }), "640×0"},
+		{"too wide", with(func(r *Rung) { r.Width = 8000 }), "8000×360"},
+		{"no video rate", with(func(r *Rung) { r.VideoKbps = 0 }), "0 kb/s of video"},
+		{"no sound rate", with(func(r *Rung) { r.AudioKbps = 0 }), "0 kb/s of sound"},
+	} {
+		err := CheckLadder(c.ladder)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// What the muxer writes, another reader reads back: the publisher's times on the plan's clock.
+func TestMuxer(t *testing.T) {
+	sound := &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2, ChannelCount: 2}
+	const firstPTS = 70 * time.Millisecond
+	anchor, err := timeline.NewAnchor(firstPTS, 1_763_785_210_500, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch, err := anchor.Epoch(firstPTS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := planFrom(epoch, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newMuxer(p, anchor, sound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stream bytes.Buffer
+	write := func(s sample) (n int) {
+		t.Helper()
+		b, err := m.write(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream.Write(b)
+		return len(b)
+	}
+	ms := time.Millisecond
+	key := [][]byte{{0x67, 0x42, 0xc0, 0x1e, 1}, {0x68, 1}, {0x65, 1, 2, 3}}
+	write(sample{video: true, keyframe: true, pts: firstPTS, dts: 3 * ms, data: key})
+	write(sample{pts: 60 * ms, dts: 60 * ms, data: [][]byte{{1, 2, 3}}})
+	write(sample{video: true, pts: 170 * ms, dts: 37 * ms, data: [][]byte{{0x41, 1}}})
+	for name, s := range map[string]sample{
+		"a picture whose decoding time stands still": {video: true, pts: 200 * ms, dts: 37 * ms, data: [][]byte{{0x41, 1}}},
+		"sound from long before the first picture":   {pts: -200 * ms, dts: -200 * ms, data: [][]byte{{1}}},
+		"a picture from before the clock":            {video: true, pts: -time.Minute, dts: -time.Minute, data: [][]byte{{0x41, 1}}},
+		"a picture from beyond 33 bits":              {video: true, pts: 27 * time.Hour, dts: 27 * time.Hour, data: [][]byte{{0x41, 1}}},
+	} {
+		if n := write(s); n != 0 {
+			t.Errorf("%s was written: %d bytes", name, n)
+		}
+	}
+
+	reader := &mpegts.Reader{R: &stream}
+	if err := reader.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	var got [][2]int64
+	for _, track := range reader.Tracks() {
+		if track.Codec.IsVideo() {
+			reader.OnDataH264(track, func(pts, dts int64, _ [][]byte) error {
+				got = append(got, [2]int64{pts, dts})
+				return nil
+			})
+		} else {
+			reader.OnDataMPEG4Audio(track, func(pts int64, _ [][]byte) error {
+				got = append(got, [2]int64{pts, pts})
+				return nil
+			})
+		}
+	}
+	for reader.Read() == nil {
+	}
+	const first = 10*90_000 + 45_000 // 10 s, and half a second into the segment
+	want := [][2]int64{{first, first - 67*90}, {first - 10*90, first - 10*90}, {first + 100*90, first - 33*90}}
+	slices.SortFunc(got, func(a, b [2]int64) int { return int(a[1] - b[1]) })
+	slices.SortFunc(want, func(a, b [2]int64) int { return int(a[1] - b[1]) })
+	if !slices.Equal(got, want) {
+		t.Errorf("read back as %v, want %v", got, want)
+	}
+}
+
+func TestNumbersNeverRepeatOrGoBack(t *testing.T) {
+	type delivered struct {
+		rendition     string
+		number        int64
+		discontinuity bool
+	}
+	var got []delivered
+	o := newOutput(Config{
+		Channel: "demo", Ladder: DefaultLadder(), After: 100, Logger: discard,
+		OnSegment: func(channel string, s cmaf.Segment) {
+			if channel != "demo" {
+				t.Errorf("the channel is %q", channel)
+			}
+			got = append(got, delivered{s.Rendition, s.Number, s.Discontinuity})
+		},
+	})
+	emit := func(rendition string, numbers ...int64) {
+		for i, n := range numbers {
+			o.emit([]cmaf.Segment{{Rendition: rendition, Number: n, Discontinuity: i == 0}})
+		}
+	}
+	o.runStarts()
+	emit("360p", 100, 101, 102) // 100 was published by whoever ran before
+	emit("180p", 101)
+	o.runStarts() // ffmpeg died: the next run begins inside of 102
+	emit("360p", 102, 103)
+	emit("180p", 102, 103)
+	want := []delivered{
+		{"360p", 101, true}, {"360p", 102, false}, {"180p", 101, true},
+		{"360p", 103, true}, {"180p", 102, true}, {"180p", 103, false},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("delivered\n\t%v\nwant\n\t%v", got, want)
+	}
+}
+
+func TestStall(t *testing.T) {
+	p := stall{most: 10 * time.Second}
+	for _, c := range []struct {
+		pts   time.Duration
+		count int
+		want  bool
+	}{
+		{9 * time.Second, 0, false},
+		{10 * time.Second, 1, false}, // a segment came
+		{20 * time.Second, 1, false},
+		{20*time.Second + 1, 1, true},
+	} {
+		if got := p.lasts(c.pts, c.count); got != c.want {
+			t.Errorf("at %v with %d segments: %v", c.pts, c.count, got)
+		}
+	}
+}
