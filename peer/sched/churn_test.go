@@ -5,7 +5,6 @@ package sched
 // links hiccup, the CDN fails, hostile neighbours do what they do.
 type churn struct {
 	net      *network
-	recorded []*viewer
 	sequence int64
 }
 
@@ -40,7 +39,8 @@ var cast = []struct {
 	{joinMs: 45_000, uplink: 4 << 20, behaviour: flooder},
 }
 
-func newChurn() *churn {
+// newChurn prepares it all; record is called when a viewer with a name joins.
+func newChurn(record func(v *viewer)) *churn {
 	w := newNetwork(20260)
 	w.bursty, w.cdnRate = true, 700_000
 	w.cdnDown = func(nowMs int64) bool {
@@ -59,15 +59,15 @@ func newChurn() *churn {
 				v = w.add(cfg, who.uplink)
 				v.name = who.name
 				v.level = int32(v.draw(3))
+				if who.name != "" {
+					record(v)
+				}
 				c.poll(v)
 				c.player(v)
 			}
 			c.neighbours(v)
 			if who.stayMs > 0 {
 				w.at(w.nowMs+who.stayMs, func() { c.exit(v) })
-			}
-			if who.name != "" {
-				c.recorded = append(c.recorded, v)
 			}
 		})
 	}
@@ -128,9 +128,12 @@ func (c *churn) player(v *viewer) {
 		switch v.draw(4) {
 		case 0, 1:
 			v.level = int32(v.draw(3))
-			for g := range w.objects {
-				if v.deadline[g] > w.nowMs && w.objects[g].rendition != v.level {
+			for g, p := range w.objects {
+				switch due := p.publishedMs + 4_000; {
+				case p.rendition != v.level && v.deadline[g] > w.nowMs:
 					v.want(g, 0)
+				case p.rendition == v.level && due > w.nowMs:
+					v.want(g, due)
 				}
 			}
 			w.deal()

@@ -41,7 +41,7 @@ func (v *viewer) boast(n int32, g int) {
 		setBit(bits, leaf)
 	}
 	v.send(v.links[n], func(peer *viewer, far int32) { peer.heard(far, g, bits) })
-	if v.behaviour == flooder {
+	if v.behaviour == flooder && p.publishedMs == v.net.nowMs {
 		v.flood(n, g)
 	}
 }
@@ -51,9 +51,11 @@ func (v *viewer) flood(n int32, g int) {
 	for range 4 {
 		v.sendLeaf(n, g, int32(v.draw(int64(p.leaves))), false)
 	}
-	for i := range int32(40) {
-		v.send(v.links[n], func(peer *viewer, far int32) { peer.asked(far, g, i%p.leaves) })
-	}
+	v.net.at(v.net.nowMs+400, func() { // by now the victim knows of it
+		for i := range int32(40) {
+			v.send(v.links[n], func(peer *viewer, far int32) { peer.asked(far, g, i%p.leaves) })
+		}
+	})
 }
 
 func (v *viewer) hostileAsked(n int32, g int, leaf int32) {

@@ -37,6 +37,7 @@ type publication struct {
 type viewer struct {
 	net          *network
 	id           int
+	name         string
 	core         *Core // nil: hostile, see hostile_test.go
 	behaviour    behaviour
 	level        int32
@@ -55,6 +56,7 @@ type viewer struct {
 	held     map[int][]byte
 	duties   map[int32]int64
 	inbox    []Event
+	queries  [][]int64 // what Expects was asked since the last call, and answered
 	observe  func(nowMs int64, events []Event, actions []Action)
 
 	fromCDN, fromPeers, sent, wasted, fetches, misses, drops int

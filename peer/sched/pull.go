@@ -6,19 +6,42 @@ package sched
 // pull requests open leaves from neighbours that hold them, the object with the
 // earliest deadline first, within it the rarest leaf first.
 func (c *Core) pull() {
-	if len(c.neighbours) == 0 {
-		return
+	least := int64(leafSize) // the shortest leaf there is
+	for _, o := range c.wanted {
+		least = min(least, o.leafBytes(o.leaves-1))
+	}
+	room := 0 // neighbours that can be asked for anything at all
+	for _, n := range c.neighbours {
+		if c.hasRoom(n, least) {
+			room++
+		}
 	}
 	for _, o := range c.wanted {
+		if room == 0 {
+			return
+		}
 		if o.open == 0 {
 			continue
 		}
 		for _, leaf := range c.rarestFirst(o) {
-			if n := c.bestHolder(o, leaf); n != nil {
-				c.request(o, leaf, n)
+			n := c.bestHolder(o, leaf)
+			if n == nil {
+				continue
+			}
+			c.request(o, leaf, n)
+			if !c.hasRoom(n, least) {
+				if room--; room == 0 {
+					return
+				}
 			}
 		}
 	}
+}
+
+// hasRoom tells whether so many bytes more may be asked of a neighbour now; one
+// leaf always, if it owes nothing.
+func (c *Core) hasRoom(n *neighbour, bytes int64) bool {
+	return n.blockedMs <= c.nowMs && (n.inflight == 0 || n.inflight+bytes <= n.windowBytes(c.cfg.PipelineMs))
 }
 
 // rarestFirst lists the open leaves that some neighbour holds. Ties start at a
@@ -54,8 +77,7 @@ func (c *Core) bestHolder(o *object, leaf int32) *neighbour {
 		bestEta = max(bestEta, c.cfg.ProgressMs)
 	}
 	for _, n := range c.neighbours {
-		if !n.holdsLeaf(o, leaf) || n.blockedMs > c.nowMs ||
-			n.inflight > 0 && n.inflight+bytes > n.windowBytes(c.cfg.PipelineMs) {
+		if !n.holdsLeaf(o, leaf) || !c.hasRoom(n, bytes) {
 			continue
 		}
 		if eta := n.etaMs(bytes); eta < bestEta {
@@ -116,8 +138,7 @@ func (c *Core) releasePastDue(n *neighbour) bool {
 		for leaf := range o.leaves {
 			s := &o.leaf[leaf]
 			if s.from == n.id && max(s.dueMs, s.sentMs+c.cfg.ProgressMs) <= c.nowMs {
-				c.release(o, leaf)
-				s.late = n.id // still welcome if it comes before another's
+				c.cancelPull(o, leaf)
 				found = true
 			}
 		}

@@ -22,6 +22,9 @@ func (c *Core) fetch() {
 			return
 		}
 		hardMs := c.hardDeadlineMs(o)
+		if o.open == 0 && c.nowMs < hardMs {
+			continue // all is under way
+		}
 		for leaf := int32(0); leaf < o.leaves && c.cdn.fetches < c.cfg.MaxFetches; leaf++ {
 			first := leaf
 			for leaf < o.leaves && c.dueAtCDN(o, leaf, hardMs) {
@@ -56,10 +59,10 @@ func (c *Core) dueAtCDN(o *object, leaf int32, hardMs int64) bool {
 		return c.nowMs >= hardMs && (s.dueMs+hedgeMs <= c.nowMs || s.dueMs > c.lastDueMs(hardMs))
 	case c.nowMs >= hardMs:
 		return true
+	case c.onDuty(o, leaf):
+		return true // whoever holds it has no room for us: pull was here before
 	case o.holders[leaf] > 0:
 		return false // pull will find a neighbour with room
-	case c.onDuty(o, leaf):
-		return true
 	case len(c.neighbours) == 0:
 		return c.nowMs >= min(c.startMs+c.cfg.LonelyGraceMs, c.softDeadlineMs(o, leaf, hardMs))
 	}
@@ -76,7 +79,7 @@ func (c *Core) softDeadlineMs(o *object, leaf int32, hardMs int64) int64 {
 	}
 	stripe := uint32(Stripe(leaf, o.leaves, o.sequence))
 	h := mix32(mix32(c.cfg.Seed^uint32(o.sequence)) ^ stripe)
-	return hardMs - int64(h)%spread
+	return hardMs - int64(h)*spread>>32 // a share of spread: it moves as the hard deadline moves, and does not jump
 }
 
 func (c *Core) startFetch(o *object, first, last int32) {

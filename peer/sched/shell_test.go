@@ -186,7 +186,7 @@ func (v *viewer) received(n int32, g int, leaf int32, good bool) {
 	case !known:
 		v.wasted++
 		v.emit(Event{Kind: Unsolicited, Neighbour: n, Object: -1})
-	case !v.core.Expects(n, id, leaf) || hasBit(v.held[g], leaf):
+	case !v.expects(n, id, leaf) || hasBit(v.held[g], leaf):
 		v.wasted++
 		v.emit(Event{Kind: Unsolicited, Neighbour: n, Object: id, Leaf: leaf})
 	case !good:
@@ -195,6 +195,15 @@ func (v *viewer) received(n int32, g int, leaf int32, good bool) {
 		v.fromPeers++
 		v.store(n, g, leaf)
 	}
+}
+
+func (v *viewer) expects(n, object, leaf int32) bool {
+	query := []int64{int64(n), int64(object), int64(leaf), 0}
+	if v.core.Expects(n, object, leaf) {
+		query[3] = 1
+	}
+	v.queries = append(v.queries, query)
+	return query[3] == 1
 }
 
 func (v *viewer) store(n int32, g int, leaf int32) {

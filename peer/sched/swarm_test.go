@@ -11,8 +11,9 @@ import (
 //	swarm [seed=1] [latency=MS] [cdn-wait=MS] [cdn-rate=BYTES/S] [no-duty]
 //	viewers N [uplink=BYTES/S] [no-upload] all know each other
 //	hostile flipper|liar|mute|busy|dripper|flooder [uplink=BYTES/S]
-//	publish [leaves=N] [lead=MS] [count=N]  a segment each 2 s from now on; every
-//	                                        viewer needs it lead ms later
+//	publish [leaves=N] [lead=MS] [count=N] [poll=MS]
+//	                                        a segment each 2 s from now on; every viewer hears
+//	                                        of it within poll ms and needs it after lead ms
 //	kill N | leave N                        a viewer dies without or with a word
 //	cdn down | cdn up
 //	run MS
@@ -77,7 +78,7 @@ func (s *swarmStory) meetAll(v *viewer) {
 
 func (s *swarmStory) publish(words []string) {
 	w := s.net
-	leaves, lead := int32(s.option(words, "leaves", 16)), s.option(words, "lead", 4000)
+	leaves, lead, pollMs := int32(s.option(words, "leaves", 16)), s.option(words, "lead", 4000), s.option(words, "poll", 1)
 	for i := range s.option(words, "count", 1) {
 		w.at(w.nowMs+i*2000, func() {
 			s.sequence++
@@ -87,7 +88,7 @@ func (s *swarmStory) publish(words []string) {
 					v.boast(int32(n), g)
 				}
 				if v.core != nil {
-					v.learn(g, w.nowMs+lead)
+					w.at(w.nowMs+v.draw(pollMs), func() { v.learn(g, w.objects[g].publishedMs+lead) })
 				}
 			}
 		})

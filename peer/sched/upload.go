@@ -31,6 +31,7 @@ func (c *Core) requested(o *object, n *neighbour, leaf int32) {
 	switch {
 	case c.cfg.NoUpload || !o.has(leaf):
 		c.do(Action{Kind: SendRefuse, Neighbour: n.id, Object: o.id, Leaf: leaf, Reason: NotHeld})
+	case c.uploads.queuedFor(n, o.id, leaf): // a refusal would be a lie: it will be sent
 	case n.queued >= maxQueuedEach:
 		if n.overAsked++; n.overAsked >= askStrikes {
 			c.drop(n, TooManyAsked)
@@ -39,7 +40,6 @@ func (c *Core) requested(o *object, n *neighbour, leaf int32) {
 		c.refuse(n, o.id, leaf)
 	case len(c.uploads.queue) >= maxQueue || c.uploads.bytes+c.waiting() > c.uplink()*c.cfg.QueueMs/1000:
 		c.refuse(n, o.id, leaf)
-	case c.uploads.queuedFor(n, o.id, leaf):
 	default:
 		n.queued++
 		u := upload{n, o.id, leaf, o.leafBytes(leaf), c.nowMs}

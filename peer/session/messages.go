@@ -142,7 +142,7 @@ func (s *Session) receivedLeaf(n *neighbour, m wire.Leaf) {
 	}
 	leaf := int(m.Leaf)
 	if !s.core.Expects(n.id, o.id, int32(leaf)) {
-		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id})
+		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id, Object: o.id, Leaf: int32(leaf)})
 		return
 	}
 	err := s.store.PutLeaf(m.Key, leaf, m.Data)
@@ -152,7 +152,7 @@ func (s *Session) receivedLeaf(n *neighbour, m wire.Leaf) {
 	case store.Blame(err):
 		s.blame(n, o, leaf, err)
 	case errors.Is(err, store.ErrNoList):
-		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id}) // the list must come first
+		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id, Object: o.id, Leaf: int32(leaf)}) // the list must come first
 	}
 }
 

@@ -10,8 +10,9 @@ import (
 	"slipstream/tracker/announce"
 )
 
-// bufferedLow is when a connection asks for more to send: two leaves are left.
-const bufferedLow = 2 * wire.LeafSize
+// bufferedLow is when a connection asks for more to send. It is less than a leaf,
+// so that it is crossed even if a single one was waiting.
+const bufferedLow = wire.LeafSize / 2
 
 // neighbour is a connection to another viewer or seeder.
 type neighbour struct {
