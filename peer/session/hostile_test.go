@@ -127,7 +127,7 @@ func (a *attacker) meet(ctx context.Context, m announce.Neighbour) {
 		OnSignal: func(s announce.Signal) { a.tell(ctx, announce.SignalTo{To: m.ID, Signal: s}) },
 		OnOpen: func() {
 			mine = <-ready
-			mine.Send(wire.Hello{Version: wire.Version, Channel: wire.Key(a.c.id[:8])}.Append(nil))
+			mine.Send(wire.Hello{Version: wire.Version, Channel: wire.Key(a.c.id[:8]), Instance: wire.Instance{1}}.Append(nil))
 			go a.boast(mine)
 		},
 		OnMessage: func(b []byte) { a.received(m.ID, mine, b) },

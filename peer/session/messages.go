@@ -39,7 +39,13 @@ func (s *Session) greeted(n *neighbour, m wire.Hello) {
 		s.drop(n, announce.Protocol, "is on another channel")
 		return
 	}
-	n.open = true
+	for _, other := range s.neighbours.byID {
+		if other.open && other.instance == m.Instance || m.Instance == s.instance {
+			s.drop(n, announce.Full, "is connected already")
+			return
+		}
+	}
+	n.open, n.instance = true, m.Instance
 	s.event(sched.Event{Kind: sched.NeighbourAdd, Neighbour: n.id})
 }
 

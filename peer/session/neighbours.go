@@ -16,11 +16,12 @@ const bufferedLow = wire.LeafSize / 2
 
 // neighbour is a connection to another viewer or seeder.
 type neighbour struct {
-	id   int32           // the scheduler's name for it
-	peer announce.PeerID // the tracker's
-	conn *rtc.Conn
-	done chan struct{} // closed when we have forgotten it
-	open bool          // its HELLO was good: the scheduler knows it
+	id       int32           // the scheduler's name for it
+	peer     announce.PeerID // the tracker's
+	conn     *rtc.Conn
+	done     chan struct{} // closed when we have forgotten it
+	open     bool          // its HELLO was good: the scheduler knows it
+	instance wire.Instance
 
 	announced map[int32]wire.Key // objects that it was told of
 	listSent  map[wire.Key]bool  // leaf lists that it got from us
@@ -111,7 +112,7 @@ func (s *Session) signalled(peer announce.PeerID, sig announce.Signal) {
 }
 
 func (s *Session) opened(n *neighbour) {
-	n.send(wire.Hello{Version: wire.Version, Channel: wire.Key(s.channel[:8])})
+	n.send(wire.Hello{Version: wire.Version, Channel: wire.Key(s.channel[:8]), Instance: s.instance})
 	time.AfterFunc(wire.HelloTimeoutMs*time.Millisecond, func() {
 		s.post(func() {
 			if !n.open && s.neighbours.byID[n.id] == n {

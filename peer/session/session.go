@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -91,6 +92,7 @@ type Session struct {
 	ended chan struct{}   // closed when Run has returned
 
 	channel    manifest.Hash
+	instance   wire.Instance
 	core       *sched.Core
 	store      *store.Store
 	events     []sched.Event
@@ -127,7 +129,7 @@ func New(cfg Config) *Session {
 	if cfg.Engine == nil {
 		schedule.LonelyGraceMs = 0
 	}
-	return &Session{
+	s := &Session{
 		cfg: cfg, log: cfg.Log, fetch: fetcher{client: cfg.Client},
 		inbox:      make(chan func(), inboxSize),
 		ended:      make(chan struct{}),
@@ -137,6 +139,8 @@ func New(cfg Config) *Session {
 		byKey:      make(map[wire.Key]int32),
 		neighbours: newNeighbours(),
 	}
+	rand.Read(s.instance[:])
+	return s
 }
 
 // Run joins the channel and takes part until ctx ends. It returns an error only

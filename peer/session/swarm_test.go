@@ -211,6 +211,12 @@ func TestWithoutATrackerThoseWhoPlayGoOnAndANewcomerPlaysFromTheCDN(t *testing.T
 	}
 	c.startTracker(t)
 	within(t, 15*time.Second, "in the swarm again", []*spectator{newcomer}, joined)
+	time.Sleep(2 * time.Second) // the new tracker introduces old friends to each other
+	for i, v := range append(viewers, newcomer) {
+		if o := v.observe(); o.Neighbours > 3 {
+			t.Errorf("of three others, viewer %d has %d as neighbours", i, o.Neighbours)
+		}
+	}
 }
 
 func TestWhenANeighbourVanishesNobodyStalls(t *testing.T) {

@@ -40,7 +40,7 @@ type reader struct {
 func (r *reader) message() Message {
 	switch r.kind {
 	case TypeHello:
-		return Hello{Version: r.u8(), Channel: r.key(), Flags: r.u8()}
+		return Hello{Version: r.u8(), Channel: r.key(), Flags: r.u8(), Instance: Instance(r.key())}
 	case TypeHave:
 		key, leaves := r.key(), r.u16()
 		return Have{Key: key, Leaves: leaves, Bitfield: Bitfield(r.bytes(BitfieldLength(int(leaves))))}

@@ -6,11 +6,16 @@ import (
 	"unicode/utf8"
 )
 
+// Instance tells clients apart, whatever the tracker calls them: two connections with one instance at the other end are
+// one too many.
+type Instance [8]byte
+
 // Hello is the first message in each direction, and comes once.
 type Hello struct {
-	Version uint8 // 1; Decode refuses others
-	Channel Key   // first 8 bytes of the channel id
-	Flags   uint8 // none defined: sent as 0, ignored when received
+	Version  uint8    // 1; Decode refuses others
+	Channel  Key      // first 8 bytes of the channel id
+	Flags    uint8    // none defined: sent as 0, ignored when received
+	Instance Instance // drawn at random by each client when it starts
 }
 
 // Have says which leaves of an object the sender holds, and replaces what it said of this object before.
@@ -87,7 +92,7 @@ type Bye struct {
 
 // Header lengths: what precedes the variable part.
 const (
-	helloLength   = 1 + 1 + 8 + 1
+	helloLength   = 1 + 1 + 8 + 1 + 8
 	haveHeader    = 1 + 8 + 2
 	gainHeader    = 1 + 8 + 1
 	lostLength    = 1 + 8
@@ -114,7 +119,8 @@ func (Bye) Type() Type     { return TypeBye }
 func (m Hello) Append(dst []byte) []byte {
 	dst = append(dst, byte(TypeHello), m.Version)
 	dst = append(dst, m.Channel[:]...)
-	return append(dst, m.Flags)
+	dst = append(dst, m.Flags)
+	return append(dst, m.Instance[:]...)
 }
 
 // Append implements Message.

@@ -35,6 +35,7 @@ type fields struct {
 	Version  uint8           `json:"version"`
 	Channel  string          `json:"channel"`
 	Flags    uint8           `json:"flags"`
+	Instance string          `json:"instance"`
 	Key      string          `json:"key"`
 	Leaves   json.RawMessage `json:"leaves"`
 	Bitfield string          `json:"bitfield"`
@@ -100,7 +101,7 @@ func (v vector) message(t testing.TB) Message {
 	}
 	switch f.Type {
 	case "HELLO":
-		return Hello{Version: f.Version, Channel: key(f.Channel), Flags: f.Flags}
+		return Hello{Version: f.Version, Channel: key(f.Channel), Flags: f.Flags, Instance: Instance(key(f.Instance))}
 	case "HAVE":
 		var total uint16
 		parse(f.Leaves, &total)
