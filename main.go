@@ -1,0 +1,348 @@
+// Slipstream delivers live HLS to large audiences by letting viewers carry it for
+// each other. This program is all of it: see `slipstream --help`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/goccy/go-yaml"
+	"golang.org/x/sync/errgroup"
+
+	"slipstream/origin"
+	"slipstream/origin/keys"
+	"slipstream/origin/publish"
+	"slipstream/peer"
+	"slipstream/player"
+	"slipstream/seeder"
+	"slipstream/sim"
+	"slipstream/tracker"
+)
+
+// Exit codes: 0 success, 1 it did not work, 2 it was called wrongly.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	var cli commands
+	exited := -1
+	parser, err := kong.New(&cli,
+		kong.Name("slipstream"),
+		kong.Description("Live HLS that viewers carry for each other."),
+		kong.Configuration(readConfig),
+		kong.DefaultEnvars("SLIPSTREAM"),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "slipstream:", err)
+		return exitUsage
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "slipstream: %v (see slipstream --help)\n", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	level := slog.LevelWarn
+	if cli.Verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	command.BindTo(ctx, (*context.Context)(nil))
+	if err := command.Run(streams{stdout, log}); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "slipstream:", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// streams is where a command writes.
+type streams struct {
+	out io.Writer
+	log *slog.Logger
+}
+
+// commands is the command line. Every flag is an environment variable too
+// (SLIPSTREAM_HTTP for --http) and a key of the configuration file.
+type commands struct {
+	Config  kong.ConfigFlag `help:"Configuration file (YAML): flags by name, at the top or under their command." placeholder:"FILE"`
+	Verbose bool            `help:"Log what happens, not only what goes wrong." short:"v"`
+
+	Up      upCommand      `cmd:"" help:"A whole channel in one process: origin, tracker, one seeder, a test picture."`
+	Origin  originCommands `cmd:"" help:"Take a live stream in, sign it, serve it as HLS; or verify a channel from outside."`
+	Tracker trackerCommand `cmd:"" help:"Bring viewers together."`
+	Seeder  seederCommand  `cmd:"" help:"Keep a channel's live window and serve it to viewers."`
+	Peer    peerCommand    `cmd:"" help:"Watch a channel with headless viewers and report what they saw."`
+	Sim     simCommands    `cmd:"" help:"Ask what a large audience would do."`
+}
+
+// serving is how an origin is set up, by itself or within up.
+type serving struct {
+	HTTP    string        `help:"Address for HTTP." default:":8080" placeholder:"ADDR"`
+	RTMP    string        `help:"Address for RTMP." default:":1935" placeholder:"ADDR"`
+	Data    string        `help:"Directory for keys and signed heads." default:"data" placeholder:"DIR"`
+	Channel []string      `help:"Channel name." default:"demo" placeholder:"NAME"`
+	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
+}
+
+func (s serving) config(log *slog.Logger) origin.Config {
+	return origin.Config{
+		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window,
+		Logger: log, Mounts: pages(),
+	}
+}
+
+// pages mounts the web player.
+func pages() map[string]http.Handler {
+	assets := player.Assets()
+	page := func(name string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-cache")
+			http.ServeFileFS(w, r, assets, name)
+		})
+	}
+	return map[string]http.Handler{
+		"GET /{$}":             page("index.html"),
+		"GET /watch/{channel}": page("watch.html"),
+		"GET /stats":           page("stats.html"),
+		"GET /player/":         http.StripPrefix("/player/", http.FileServerFS(assets)),
+	}
+}
+
+type upCommand struct {
+	serving
+	Source string `help:"What to publish: test, none (leave the ingest free, for OBS), or a media file to loop." default:"test" placeholder:"test|none|FILE"`
+}
+
+// Run composes what would be several machines: origin, tracker, seeder and a
+// publisher that pushes real RTMP.
+func (c upCommand) Run(ctx context.Context, io streams) error {
+	secret, err := keys.Token(c.Data)
+	if err != nil {
+		return err
+	}
+	meeting, err := tracker.NewHandler(tracker.Config{Secret: secret, Log: io.log})
+	if err != nil {
+		return err
+	}
+	defer meeting.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	cfg := c.config(io.log)
+	cfg.Tracker = "/tracker"
+	cfg.Mounts["/tracker"] = meeting.WebSocket()
+	cfg.Mounts["/tracker/stats.json"] = meeting.Stats()
+	cfg.Ready = func(at origin.Ready) {
+		channel := at.Channels[0]
+		web, rtmp := "http://"+reachable(at.HTTP), "rtmp://"+reachable(at.RTMP)+"/live"
+		fmt.Fprintf(io.out, "Watch       %s/watch/%s\n", web, channel.Name)
+		fmt.Fprintf(io.out, "Publish     %s  stream key %s\n", rtmp, channel.StreamKey)
+		fmt.Fprintf(io.out, "Statistics  %s/stats\n", web)
+		for _, channel := range at.Channels {
+			group.Go(func() error {
+				return seeder.Run(ctx, seeder.Config{
+					URL: web + "/live/" + channel.Name + "/index.m3u8", Channel: channel.ID.String(),
+					TokenSecret: secret, Log: io.log,
+				})
+			})
+		}
+		if c.Source != "none" {
+			group.Go(func() error {
+				return publish.Run(ctx, publish.Config{Source: c.Source, URL: rtmp + "/" + channel.StreamKey, Logger: io.log})
+			})
+		}
+	}
+	group.Go(func() error { return origin.Run(ctx, cfg) })
+	return group.Wait()
+}
+
+// reachable turns a bound address into one to connect to.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+type originCommands struct {
+	Serve  originCommand `cmd:"" default:"withargs" help:"Run an origin (the default)."`
+	Verify verifyCommand `cmd:"" help:"Check a channel's whole live window from outside."`
+}
+
+type originCommand struct {
+	serving
+	TrackerURL string `help:"The tracker's WebSocket URL as viewers are told it; empty: no peer-to-peer." placeholder:"URL"`
+}
+
+func (c originCommand) Run(ctx context.Context, io streams) error {
+	cfg := c.config(io.log)
+	cfg.Tracker = c.TrackerURL
+	cfg.Ready = func(at origin.Ready) {
+		for _, channel := range at.Channels {
+			fmt.Fprintf(io.out, "channel %s (%s)\n", channel.Name, channel.ID)
+			fmt.Fprintf(io.out, "  watch    http://%s/watch/%s\n", reachable(at.HTTP), channel.Name)
+			fmt.Fprintf(io.out, "  publish  rtmp://%s/live  stream key %s\n", reachable(at.RTMP), channel.StreamKey)
+		}
+	}
+	return origin.Run(ctx, cfg)
+}
+
+type verifyCommand struct {
+	URL string `arg:"" help:"Multivariant or media playlist."`
+	ID  string `help:"Channel id that the playlist must belong to; default: the one that it claims." placeholder:"ID"`
+}
+
+func (c verifyCommand) Run(ctx context.Context, io streams) error {
+	return origin.Verify(ctx, c.URL, c.ID, io.out)
+}
+
+type trackerCommand struct {
+	Listen   string   `help:"Address to listen on." default:":8081" placeholder:"ADDR"`
+	TokenKey string   `help:"File with the token secret, the same as the origin's." default:"data/keys/token.key" placeholder:"FILE"`
+	Allow    []string `help:"Web origins whose pages may connect, as patterns; default: any." placeholder:"ORIGIN"`
+}
+
+func (c trackerCommand) Run(ctx context.Context, io streams) error {
+	secret, err := tracker.ReadSecret(c.TokenKey)
+	if err != nil {
+		return err
+	}
+	return tracker.Run(ctx, tracker.Config{Secret: secret, Listen: c.Listen, Origins: c.Allow, Log: io.log})
+}
+
+type seederCommand struct {
+	URL      string  `arg:"" help:"The channel's multivariant playlist."`
+	ID       string  `help:"Channel id; default: the one that the playlist claims." placeholder:"ID"`
+	TokenKey string  `help:"File with the token secret; without it the seeder is an ordinary viewer to the tracker." placeholder:"FILE"`
+	Memory   int64   `help:"MiB for the live window." default:"256" placeholder:"MIB"`
+	Upload   float64 `help:"Cap on the uplink in Mb/s; 0: none." placeholder:"MBPS"`
+}
+
+func (c seederCommand) Run(ctx context.Context, io streams) error {
+	cfg := seeder.Config{
+		URL: c.URL, Channel: c.ID, StoreBytes: c.Memory << 20, UploadBytesPerSec: bytesPerSec(c.Upload), Log: io.log,
+	}
+	if c.TokenKey != "" {
+		secret, err := tracker.ReadSecret(c.TokenKey)
+		if err != nil {
+			return err
+		}
+		cfg.TokenSecret = secret
+	}
+	return seeder.Run(ctx, cfg)
+}
+
+type peerCommand struct {
+	URL       string        `arg:"" help:"The channel's multivariant playlist."`
+	N         int           `help:"Viewers." short:"n" default:"1"`
+	ID        string        `help:"Channel id; default: the one that the playlist claims." placeholder:"ID"`
+	Rendition string        `help:"Rendition to play; default: the best." placeholder:"NAME"`
+	Duration  time.Duration `help:"How long to watch; 0: until interrupted." placeholder:"TIME"`
+	Warmup    time.Duration `help:"Count only what happens after this time." placeholder:"TIME"`
+	Ramp      time.Duration `help:"Time between one viewer's joining and the next's." default:"50ms" placeholder:"TIME"`
+	Upload    float64       `help:"Cap on each viewer's uplink in Mb/s; 0: none." placeholder:"MBPS"`
+	HTTPOnly  bool          `help:"Play from the CDN alone, for comparison."`
+	JSON      bool          `help:"Print one JSON object at the end instead of a line a second."`
+}
+
+func (c peerCommand) Run(ctx context.Context, io streams) error {
+	return peer.Run(ctx, peer.Config{
+		URL: c.URL, Channel: c.ID, Rendition: c.Rendition, Viewers: c.N, Ramp: c.Ramp, Duration: c.Duration,
+		Warmup: c.Warmup, JSON: c.JSON, HTTPOnly: c.HTTPOnly, UploadBytesPerSec: bytesPerSec(c.Upload),
+		Out: io.out, Log: io.log,
+	})
+}
+
+func bytesPerSec(megabitsPerSec float64) int64 { return int64(megabitsPerSec * 1e6 / 8) }
+
+type simCommands struct {
+	Run simCommand `cmd:"" help:"Simulate a scenario."`
+}
+
+type simCommand struct {
+	Scenario string  `arg:"" help:"Scenario file (YAML)."`
+	Seed     *uint64 `help:"Seed instead of the scenario's." placeholder:"N"`
+	JSON     bool    `help:"Print one JSON object."`
+}
+
+func (c simCommand) Run(ctx context.Context, io streams) error {
+	return sim.Run(ctx, sim.Config{ScenarioPath: c.Scenario, Seed: c.Seed, JSON: c.JSON, Out: io.out, Logger: io.log})
+}
+
+// readConfig reads a YAML file whose keys are the flags' names, at the top level
+// or under their command's name. A key that is no flag is an error.
+func readConfig(r io.Reader) (kong.Resolver, error) {
+	values := map[string]any{}
+	if err := yaml.NewDecoder(r).Decode(&values); err != nil && !errors.Is(err, io.EOF) {
+		problem, _, _ := strings.Cut(err.Error(), "\n") // below it is an excerpt of the file
+		return nil, fmt.Errorf("the configuration file is not understood: %s", problem)
+	}
+	return configuration(values), nil
+}
+
+type configuration map[string]any
+
+// Validate implements kong.Resolver.
+func (c configuration) Validate(app *kong.Application) error {
+	flags, nodes := map[string]bool{}, map[string]bool{}
+	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
+		switch node := node.(type) {
+		case *kong.Flag:
+			flags[node.Name] = true
+		case *kong.Command:
+			nodes[node.Name] = true
+		}
+		return next(nil)
+	})
+	for key, value := range c {
+		section, isSection := value.(map[string]any)
+		if !isSection && !flags[key] || isSection && !nodes[key] {
+			return fmt.Errorf("the configuration file has the key %q, which is no flag and no command", key)
+		}
+		for flag := range section {
+			if !flags[flag] {
+				return fmt.Errorf("the configuration file has the key %q under %q, which is no flag", flag, key)
+			}
+		}
+	}
+	return nil
+}
+
+// Resolve implements kong.Resolver.
+func (c configuration) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for node := ctx.Selected(); node != nil; node = node.Parent {
+		if section, ok := c[node.Name].(map[string]any); ok {
+			if value, ok := section[flag.Name]; ok {
+				return value, nil
+			}
+		}
+	}
+	return c[flag.Name], nil
+}
