@@ -1,0 +1,48 @@
+// The proof of the whole: a real encoder, a real origin, real browsers and Go
+// viewers that carry a live channel for each other.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { json, launch, live, open, pause, playing, Program, startChannel, stats } from "./harness.mjs";
+
+test("three browsers and five Go viewers carry a live channel for each other", async (t) => {
+	const channel = await startChannel(t);
+	await live(channel);
+	const browser = await launch(t);
+	const pages = [];
+	for (let i = 0; i < 3; i++) pages.push(await open(browser, channel.watch));
+	const viewers = Program.start(t, ["peer", "-n", "5", "--warmup=10s", "--duration=41s", "--json", channel.playlist]);
+	for (const page of pages) await playing(page);
+	await pause(10_000); // the first ten seconds are for getting to know each other
+
+	const [before, cdnBefore] = [await Promise.all(pages.map(stats)), await json(`${channel.base}/stats.json`)];
+	await pause(30_000);
+	const [after, cdnAfter] = [await Promise.all(pages.map(stats)), await json(`${channel.base}/stats.json`)];
+	await viewers.ended;
+	const go = JSON.parse(viewers.stdout);
+	t.diagnostic(JSON.stringify({ pages: after, go }));
+
+	for (const [i, s] of after.entries()) {
+		assert.equal(s.stalls, 0, `page ${i} stalled: ${JSON.stringify(s)}`);
+		const http = s.httpBytes - before[i].httpBytes;
+		const p2p = s.p2pBytes - before[i].p2pBytes;
+		assert.ok(p2p / (p2p + http) >= 0.7, `page ${i} got only ${p2p} of ${p2p + http} bytes from peers`);
+		assert.ok(s.verifiedLeaves > before[i].verifiedLeaves, `page ${i} verified nothing`);
+		assert.equal(s.rejectedLeaves, 0);
+		assert.ok(s.latencyMs < 12_000, `page ${i} is ${s.latencyMs} ms behind live`);
+		assert.deepEqual(pages[i].complaints, []);
+	}
+	assert.equal(go.stalls, 0, JSON.stringify(go));
+	assert.ok(go.offload >= 0.7, `Go viewers got only ${go.offload} from peers`);
+	assert.equal(go.rejectedLeaves, 0);
+
+	const copies = served(cdnAfter, cdnBefore);
+	t.diagnostic(`CDN copies of a segment: ${copies.toFixed(2)}`);
+	assert.ok(copies <= 2.5, `the CDN sent ${copies} copies of each segment`);
+});
+
+/** Segment bytes that the CDN sent, over segment bytes that were published, each a second time for another copy. */
+function served(after, before) {
+	const [a, b] = [after.channels[0], before.channels[0]];
+	const published = (channel) => channel.renditions.reduce((sum, r) => sum + r.published.bytes, 0);
+	return (a.http.segment.bytes - b.http.segment.bytes) / (published(a) - published(b));
+}

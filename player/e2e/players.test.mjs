@@ -1,0 +1,81 @@
+// Programs that know nothing of Slipstream accept what the origin serves.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { createServer } from "node:http";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { test } from "node:test";
+import { launch, live, open, pause, Program, startChannel, until } from "./harness.mjs";
+
+const run = promisify(execFile);
+
+test("plain hls.js, ffprobe and our own verifier accept the origin's channel as it is", async (t) => {
+	const channel = await startChannel(t);
+	await live(channel, 5);
+
+	await t.test("hls.js without our loaders plays it", async (t) => {
+		const browser = await launch(t);
+		const page = await open(browser, await plainPage(t, channel.playlist));
+		await until(() => page.evaluate(() => document.querySelector("video").currentTime > 0), 15_000, "plain hls.js does not start");
+		const before = await page.evaluate(() => document.querySelector("video").currentTime);
+		await pause(6_000);
+		const after = await page.evaluate(() => document.querySelector("video").currentTime);
+		assert.ok(after - before > 5, `plain hls.js played ${after - before} s in 6 s`);
+		assert.deepEqual(await page.evaluate(() => window.errors), []);
+		await page.context().close();
+	});
+
+	await t.test("ffprobe finds two renditions of H.264 and AAC and reads them without a complaint", async () => {
+		const { stdout, stderr } = await run("ffprobe", [
+			"-v", "warning", "-read_intervals", "%+4", "-show_streams", "-show_packets", "-of", "json", channel.playlist,
+		], { maxBuffer: 64 << 20 });
+		const found = JSON.parse(stdout);
+		const videos = found.streams.filter((s) => s.codec_name === "h264").map((s) => `${s.width}x${s.height}`).sort();
+		assert.deepEqual(videos, ["320x180", "640x360"]);
+		assert.equal(found.streams.filter((s) => s.codec_name === "aac").length, 2);
+		const times = found.packets.filter((p) => p.stream_index === found.streams.find((s) => s.codec_name === "h264").index).map((p) => Number(p.pts_time));
+		assert.ok(times.length > 60, `only ${times.length} frames`);
+		for (let i = 1; i < times.length; i++) {
+			assert.ok(Math.abs(times[i] - times[i - 1] - 1 / 30) < 0.002, `frame ${i} comes ${times[i] - times[i - 1]} s after the one before it`);
+		}
+		assert.equal(stderr.replace(/.*Skip \('#EXT-X-(VERSION|SLIPSTREAM).*\n/g, ""), "");
+	});
+
+	await t.test("origin verify finds everything genuine", async (t) => {
+		const verify = Program.start(t, ["origin", "verify", channel.playlist]);
+		assert.equal((await verify.ended).code, 0, verify.output);
+		assert.match(verify.output, /genuine/);
+	});
+
+	await t.test("Ctrl-C ends everything and leaves no child", async () => {
+		const pid = channel.program.child.pid;
+		const { stdout } = await run("ps", ["-o", "pid=,comm=", "--ppid", String(pid)]);
+		const children = stdout.trim().split("\n").map((line) => line.trim().split(/\s+/)).filter(([, name]) => name === "ffmpeg").map(([p]) => p);
+		assert.ok(children.length >= 2, `encoder and publisher should be running: ${stdout}`);
+		const { code } = await channel.program.stop();
+		assert.equal(code, 0, channel.program.output);
+		for (const child of children) {
+			await assert.rejects(run("ps", ["-p", child]), `ffmpeg ${child} survived`);
+		}
+	});
+});
+
+/** A page with nothing but hls.js, on an origin of its own. */
+async function plainPage(t, playlist) {
+	const script = await readFile(fileURLToPath(new URL("../node_modules/hls.js/dist/hls.min.js", import.meta.url)));
+	const html = `<!doctype html><video muted autoplay></video><script src="/hls.js"></script><script>
+		window.errors = [];
+		const hls = new Hls();
+		hls.on(Hls.Events.ERROR, (_, e) => window.errors.push(e.details));
+		hls.loadSource(${JSON.stringify(playlist)});
+		hls.attachMedia(document.querySelector("video"));
+	</script>`;
+	const server = createServer((request, response) => {
+		const [type, body] = request.url === "/hls.js" ? ["text/javascript", script] : ["text/html", html];
+		response.writeHead(200, { "content-type": type }).end(body);
+	});
+	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+	t.after(() => server.close());
+	return `http://127.0.0.1:${server.address().port}/`;
+}

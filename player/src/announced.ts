@@ -1,0 +1,37 @@
+import type { Bytes } from "./bytes";
+import { bitfieldLength, MAX_ANNOUNCED, setBit, type Key } from "./wire";
+
+/**
+ * What a neighbour announced of objects whose records we have not seen yet:
+ * playlists reach viewers at different moments.
+ */
+export class Announced {
+  /** By key, oldest first. */
+  private readonly held = new Map<Key, { leaves: number; bits: Bytes }>();
+
+  have(key: Key, leaves: number, bits: Bytes): void {
+    if (!this.held.has(key) && this.held.size === MAX_ANNOUNCED) {
+      for (const oldest of this.held.keys()) {
+        this.held.delete(oldest);
+        break;
+      }
+    }
+    this.held.set(key, { leaves, bits: bits.slice() });
+  }
+
+  gain(key: Key, leaves: number[]): void {
+    const known = this.held.get(key);
+    for (const leaf of leaves) if (known && leaf < known.leaves) setBit(known.bits, leaf);
+  }
+
+  forget(key: Key): void {
+    this.held.delete(key);
+  }
+
+  /** The leaves held of an object that is now known to have so many, if any were announced truthfully. */
+  take(key: Key, leaves: number): Bytes | undefined {
+    const known = this.held.get(key);
+    this.held.delete(key);
+    return known?.leaves === leaves && known.bits.length === bitfieldLength(leaves) ? known.bits : undefined;
+  }
+}

@@ -1,0 +1,292 @@
+// The library's front door: an engine makes an hls.js player fetch a channel's
+// bytes from other viewers, and verifies all of them.
+//
+//	const engine = new SlipstreamEngine();
+//	const hls = new Hls(engine.hlsConfig());
+//	engine.attach(hls);
+//	hls.loadSource("https://example.org/live/demo/index.m3u8");
+//	hls.attachMedia(video);
+
+import type Hls from "hls.js";
+import type { HlsConfig } from "hls.js";
+import { equalBytes, type Bytes } from "./bytes";
+import { UNSIGNED } from "./cdn";
+import { Http, type Text } from "./fetch";
+import { fragmentLoader, playlistLoader, type LoaderHost } from "./hls";
+import {
+  folderOf,
+  formatHash,
+  isMultivariant,
+  MAX_PLAYLIST_BYTES,
+  parseHash,
+  readMultivariant,
+  type Multivariant,
+} from "./manifest";
+import { DeliveryError, type Delivery } from "./objects";
+import { Playhead, SYNC_SEGMENTS, type PlayState } from "./playhead";
+import { rtcConnector, supportsWebRtc } from "./rtc";
+import { newScheduler } from "./sched";
+import { Session, type Audience, type Ticket } from "./session";
+import type { SwarmConfig } from "./swarm";
+
+export interface EngineOptions {
+  /** The channel's id: the stream must be signed for it. Without one the first stream's id is believed. */
+  channel?: string;
+  /** False: everything comes from the CDN, still verified. Default true. */
+  p2p?: boolean;
+  /** False: take from neighbours, give nothing. By default nothing is given on metered links. */
+  upload?: boolean;
+  /** At most so many neighbours; default 16. */
+  maxNeighbours?: number;
+  /** STUN and TURN servers, if the operator has some. */
+  iceServers?: RTCIceServer[];
+}
+
+/** What the player did so far. Bytes are of media, playlists apart. */
+export interface Stats {
+  httpBytes: number;
+  p2pBytes: number;
+  uploadedBytes: number;
+  playlistBytes: number;
+  startupMs: number;
+  stalls: number;
+  stallMs: number;
+  latencyMs: number;
+  peers: number;
+  verifiedLeaves: number;
+  rejectedLeaves: number;
+  /** The rendition played, for example "360p"; "" before the first. */
+  level: string;
+  state: PlayState;
+}
+
+/** The connection as far as browsers tell (Network Information API). */
+interface Connection {
+  saveData?: boolean;
+  type?: string;
+  effectiveType?: string;
+  /** Mb/s */
+  downlink?: number;
+}
+
+const BANDWIDTH_KEY = "slipstream.bandwidth";
+/** Bits/s assumed on a first visit; enough for a middle rendition. */
+const ASSUMED_BANDWIDTH = 1_500_000;
+
+export class SlipstreamEngine implements LoaderHost, Audience {
+  private readonly http = new Http();
+  private readonly wanted: Bytes | undefined;
+  private readonly levels = new Map<string, string>(); // media playlist URL → rendition
+  private session: Session | undefined;
+  private playhead: Playhead | undefined;
+  private unsigned = false;
+
+  constructor(private readonly options: EngineOptions = {}) {
+    if (options.channel) {
+      this.wanted = parseHash(options.channel);
+      if (!this.wanted) throw new Error("The channel id is not one: 43 characters of base64url belong there.");
+    }
+  }
+
+  /** What to construct hls.js with; add what else you like. */
+  hlsConfig(): Partial<HlsConfig> {
+    // One more try, then another rendition: the session has tried several times before it gave up.
+    const retry = { maxNumRetry: 1, retryDelayMs: 500, maxRetryDelayMs: 2000 };
+    return {
+      pLoader: playlistLoader(this),
+      fLoader: fragmentLoader(this),
+      lowLatencyMode: false,
+      liveSyncDurationCount: SYNC_SEGMENTS,
+      backBufferLength: 30,
+      testBandwidth: false, // it would fetch a first segment in vain
+      abrEwmaDefaultEstimate: rememberedBandwidth(),
+      errorPenaltyExpireMs: 20_000, // a rendition that was gone may come back
+      playlistLoadPolicy: {
+        default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 15_000, timeoutRetry: retry, errorRetry: retry },
+      },
+      fragLoadPolicy: {
+        default: { maxTimeToFirstByteMs: 15_000, maxLoadTimeMs: 20_000, timeoutRetry: retry, errorRetry: retry },
+      },
+    };
+  }
+
+  /** Tells the engine which player it works for. */
+  attach(hls: Hls): void {
+    this.playhead = new Playhead(
+      hls,
+      () => this.session,
+      (level) => this.levels.get(hls.levels[level]?.url[0] ?? "") ?? "",
+    );
+    // The strings of hls.js's enum Events: its code is not bundled with ours.
+    const on = hls.on.bind(hls) as (event: string, listener: (event: string, data: { media: HTMLMediaElement }) => void) => void;
+    on("hlsMediaAttached", (_, data) => this.playhead?.attach(data.media));
+    on("hlsMediaDetached", () => this.playhead?.detach());
+    on("hlsDestroying", () => this.destroy());
+    globalThis.addEventListener?.("pagehide", this.pageHides);
+  }
+
+  get stats(): Stats {
+    const s = this.session?.stats();
+    const p = this.playhead;
+    return {
+      httpBytes: s?.httpBytes ?? this.http.counters.mediaBytes,
+      p2pBytes: s?.p2pBytes ?? 0,
+      uploadedBytes: s?.uploadedBytes ?? 0,
+      playlistBytes: s?.playlistBytes ?? this.http.counters.playlistBytes,
+      startupMs: p?.startupMs ?? 0,
+      stalls: p?.stalls ?? 0,
+      stallMs: p?.stallMs ?? 0,
+      latencyMs: p?.latencyMs ?? 0,
+      peers: s?.peers ?? 0,
+      verifiedLeaves: s?.verifiedLeaves ?? 0,
+      rejectedLeaves: s?.rejectedLeaves ?? 0,
+      level: p?.rendition ?? "",
+      state: p?.state ?? "starting",
+    };
+  }
+
+  /** The channel's id once it is known. */
+  get channel(): string {
+    return this.session ? formatHash(this.session.channel) : "";
+  }
+
+  /** Whether a load error's sentence says that something was not what the channel's owner signed. */
+  isRefusal(sentence: string): boolean {
+    return sentence !== "" && (sentence === this.session?.refused || sentence === UNSIGNED.message);
+  }
+
+  /** The picture is held until enough is there to go on, after an interruption or at the beginning of a broadcast. */
+  get held(): boolean {
+    return this.playhead?.held ?? false;
+  }
+
+  /** Whether this viewer gives to others. */
+  get uploads(): boolean {
+    return this.options.upload ?? !onMeteredLink();
+  }
+
+  /** Leaves the swarm. The engine cannot be used again. */
+  destroy(): void {
+    globalThis.removeEventListener?.("pagehide", this.pageHides);
+    rememberBandwidth(this.session?.meter.measuredRate);
+    this.playhead?.detach();
+    this.session?.stop();
+  }
+
+  // ── for the loaders ──────────────────────────────────────────────────────
+
+  get signed(): boolean {
+    return !this.unsigned;
+  }
+
+  async playlist(url: string, isManifest: boolean): Promise<Text> {
+    if (isManifest) return this.manifest(url);
+    const rendition = this.levels.get(url) ?? folderOf(url);
+    return this.session ? this.session.playlist(rendition) : this.http.text(url, MAX_PLAYLIST_BYTES);
+  }
+
+  deliver(url: string, delivery: Delivery): Ticket {
+    if (this.session) return this.session.deliver(url, delivery);
+    queueMicrotask(() => delivery.failed(new DeliveryError(404, "No verified playlist lists this segment.")));
+    return { progress: () => ({ loaded: 0, total: 0, elapsedMs: 0, firstByteMs: 0 }), cancel: () => undefined };
+  }
+
+  countPlain(bytes: number): void {
+    this.http.counters.mediaBytes += bytes;
+  }
+
+  /** Reads the multivariant playlist, checks whose it is, and joins. */
+  private async manifest(url: string): Promise<Text> {
+    const text = await this.http.text(url, MAX_PLAYLIST_BYTES);
+    const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
+    const claimed = list?.channel;
+    if (this.wanted && claimed && !equalBytes(this.wanted, claimed)) {
+      throw new DeliveryError(403, `This stream belongs to channel ${formatHash(claimed)}, not to the one asked for.`);
+    }
+    const channel = this.wanted ?? claimed;
+    this.unsigned = channel === undefined;
+    if (!channel) return text;
+    if (!list) throw new DeliveryError(403, "This address is one rendition's playlist; the channel's own is needed.");
+    if (!this.session) this.join(channel, list, text.url);
+    else if (!equalBytes(this.session.channel, channel)) throw new DeliveryError(403, "The stream changed its channel.");
+    return text;
+  }
+
+  private join(channel: Bytes, list: Multivariant, base: string): void {
+    const renditions = list.variants.map((v) => ({ name: v.rendition, url: new URL(v.uri, base).href }));
+    for (const r of renditions) this.levels.set(r.url, r.name);
+    const swarm = this.swarm(list, base);
+    const scheduler = newScheduler({ swarm: swarm !== undefined, upload: swarm?.upload ?? false });
+    this.session = new Session({ channel, renditions, http: this.http, scheduler, audience: this, swarm });
+    this.session.start();
+  }
+
+  private swarm(list: Multivariant, base: string): SwarmConfig | undefined {
+    if (this.options.p2p === false || !list.tracker || !list.token || !supportsWebRtc()) return undefined;
+    const tracker = new URL(list.tracker, base);
+    if (tracker.protocol === "http:") tracker.protocol = "ws:";
+    if (tracker.protocol === "https:") tracker.protocol = "wss:";
+    return {
+      trackerUrl: tracker.href,
+      tokenUrl: new URL(list.token, base).href,
+      connect: rtcConnector({ iceServers: this.options.iceServers ?? [] }),
+      maxNeighbours: this.options.maxNeighbours ?? 16,
+      upload: this.uploads,
+    };
+  }
+
+  // ── for the session: the audience ────────────────────────────────────────
+
+  deadlineMs(nowMs: number, entry: { startMs: number; durationMs: number }, rendition: string): number {
+    return this.playhead?.deadlineMs(nowMs, entry.startMs, entry.durationMs, rendition) ?? 0;
+  }
+
+  renditions(): string[] {
+    const p = this.playhead;
+    const idle = !p || (p.startupMs > 0 && !p.playing);
+    return idle || !p.rendition ? [] : [p.rendition];
+  }
+
+  experience(): { stalls: number; stallMs: number; latencyMs: number } {
+    const { stalls = 0, stallMs = 0, latencyMs = 0 } = this.playhead ?? {};
+    return { stalls, stallMs, latencyMs };
+  }
+
+  private readonly pageHides = (event: Event): void => {
+    rememberBandwidth(this.session?.meter.measuredRate);
+    if (!(event as PageTransitionEvent).persisted) this.session?.stop();
+  };
+}
+
+/** Whether uploading would cost the viewer money or data volume. */
+export function onMeteredLink(): boolean {
+  const link = connection();
+  return link?.saveData === true || link?.type === "cellular";
+}
+
+function connection(): Connection | undefined {
+  return (globalThis.navigator as { connection?: Connection } | undefined)?.connection;
+}
+
+/** Bits/s measured at the last visit, or what the browser guesses, so that a good rendition is played from the start. */
+function rememberedBandwidth(): number {
+  let known = 0;
+  try {
+    known = Number(globalThis.localStorage?.getItem(BANDWIDTH_KEY));
+  } catch {
+    // storage may be forbidden
+  }
+  const { effectiveType = "4g", downlink = 0 } = connection() ?? {};
+  const guess = downlink * 800_000;
+  const bandwidth = known || (effectiveType === "4g" ? Math.max(guess, ASSUMED_BANDWIDTH) : guess);
+  return Math.min(Math.max(bandwidth, 300_000), 20_000_000);
+}
+
+function rememberBandwidth(bytesPerMs: number | undefined): void {
+  if (!bytesPerMs) return;
+  try {
+    globalThis.localStorage?.setItem(BANDWIDTH_KEY, String(Math.round(bytesPerMs * 8000)));
+  } catch {
+    // storage may be forbidden
+  }
+}

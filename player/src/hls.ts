@@ -1,0 +1,255 @@
+// hls.js loaders. Playlists come from the session's feed, already verified; a
+// refused one is a load error whose text is the sentence that says why, and
+// nothing of it plays. Fragments and init sections come from the session, which
+// delivers verified bytes only. Timings are those of timing.ts.
+
+import type {
+  FragmentLoaderContext,
+  HlsConfig,
+  Loader,
+  LoaderCallbacks,
+  LoaderConfiguration,
+  LoaderContext,
+  LoaderStats,
+  PlaylistLoaderContext,
+} from "hls.js";
+import { HttpError, type Text } from "./fetch";
+import { ManifestError } from "./manifest";
+import { DeliveryError, type Delivery } from "./objects";
+import type { Progress, Ticket } from "./session";
+
+/** How often stats move while a fragment loads; hls.js looks at them every 100 ms. */
+const PROGRESS_EVERY_MS = 80;
+/** HTTP's "bad gateway": what is in between sent something invalid. hls.js tries such a load again. */
+const REFUSED = 502;
+
+/** What the loaders need of the engine. */
+export interface LoaderHost {
+  /** Loads a playlist; of a signed channel only verified ones. */
+  playlist(url: string, isManifest: boolean): Promise<Text>;
+  /** Delivers the verified bytes of a fragment or init section. */
+  deliver(url: string, delivery: Delivery): Ticket;
+  /** False: the stream names no channel and none was asked for; hls.js loads its fragments by itself. */
+  readonly signed: boolean;
+  /** An unsigned stream's bytes went over HTTP. */
+  countPlain(bytes: number): void;
+}
+
+type LoaderClass<C extends LoaderContext> = new (config: HlsConfig) => Loader<C>;
+
+function newStats(): LoaderStats {
+  return {
+    aborted: false,
+    loaded: 0,
+    retry: 0,
+    total: 0,
+    chunkCount: 0,
+    bwEstimate: 0,
+    loading: { start: 0, first: 0, end: 0 },
+    parsing: { start: 0, end: 0 },
+    buffering: { start: 0, first: 0, end: 0 },
+  };
+}
+
+/** What hls.js is told of an error: a status, which decides whether it tries again, and a sentence. */
+export function loadError(error: unknown): { code: number; text: string } {
+  const text = error instanceof Error ? error.message : String(error);
+  if (error instanceof ManifestError) return { code: REFUSED, text };
+  if (error instanceof DeliveryError || error instanceof HttpError) return { code: error.status || REFUSED, text };
+  return { code: REFUSED, text };
+}
+
+export function playlistLoader(host: LoaderHost): LoaderClass<PlaylistLoaderContext> {
+  return class PlaylistLoader implements Loader<PlaylistLoaderContext> {
+    context: PlaylistLoaderContext | null = null;
+    stats = newStats();
+    private callbacks: LoaderCallbacks<PlaylistLoaderContext> | null = null;
+    private timer: ReturnType<typeof setTimeout> | undefined;
+    private retryTimer: ReturnType<typeof setTimeout> | undefined;
+    private answer: Text | undefined;
+
+    constructor(_config: HlsConfig) {}
+
+    load(
+      context: PlaylistLoaderContext,
+      config: LoaderConfiguration,
+      callbacks: LoaderCallbacks<PlaylistLoaderContext>,
+    ): void {
+      this.context = context;
+      this.callbacks = callbacks;
+      this.stats.loading.start = performance.now();
+      const limit = config.loadPolicy.maxLoadTimeMs;
+      if (Number.isFinite(limit)) this.timer = setTimeout(() => this.timedOut(), limit);
+      this.attempt(config);
+    }
+
+    private attempt(config: LoaderConfiguration): void {
+      const context = this.context!;
+      // The strings of hls.js's enum LoaderContextType: its code is not bundled with ours.
+      const manifest = (context.type as string) === "manifest";
+      host.playlist(context.url, manifest).then(
+        (text) => this.succeeded(text),
+        (error: unknown) => {
+          const retry = config.loadPolicy.errorRetry; // null for media playlists: hls.js retries those itself
+          if (!this.callbacks) return;
+          if (!retry || this.stats.retry >= retry.maxNumRetry) return this.failed(error);
+          this.stats.retry++;
+          this.retryTimer = setTimeout(() => this.callbacks && this.attempt(config), retry.retryDelayMs);
+        },
+      );
+    }
+
+    abort(): void {
+      const callbacks = this.release();
+      if (!callbacks) return;
+      this.stats.aborted = true;
+      callbacks.onAbort?.(this.stats, this.context!, null);
+    }
+
+    destroy(): void {
+      this.release();
+      this.context = null;
+    }
+
+    getCacheAge(): number | null {
+      const age = this.answer?.header("age");
+      return age ? parseFloat(age) : null;
+    }
+
+    getResponseHeader(name: string): string | null {
+      return this.answer?.header(name) ?? null;
+    }
+
+    private succeeded(text: Text): void {
+      const callbacks = this.release();
+      if (!callbacks) return;
+      this.answer = text;
+      // hls.js asks again one target duration after "start". The feed's polls are in step with the origin's publishing;
+      // told the time of the poll, hls.js falls into that step as well.
+      const { loading } = this.stats;
+      loading.start = loading.first = loading.end = text.receivedMs;
+      this.stats.loaded = this.stats.total = text.text.length;
+      callbacks.onSuccess({ url: text.url, data: text.text, code: 200 }, this.stats, this.context!, null);
+    }
+
+    private failed(error: unknown): void {
+      this.release()?.onError(loadError(error), this.context!, null, this.stats);
+    }
+
+    private timedOut(): void {
+      this.release()?.onTimeout(this.stats, this.context!, null);
+    }
+
+    /** Ends the load: whatever comes later is ignored. */
+    private release(): LoaderCallbacks<PlaylistLoaderContext> | null {
+      const callbacks = this.callbacks;
+      this.callbacks = null;
+      clearTimeout(this.timer);
+      clearTimeout(this.retryTimer);
+      return callbacks;
+    }
+  };
+}
+
+/**
+ * Sets the times that hls.js estimates bandwidth from: as if the transfer had
+ * just now taken as long as the network needed for it.
+ */
+export function writeTimings(stats: LoaderStats, p: Progress, nowMs: number): void {
+  const wait = p.loaded > 0 ? p.firstByteMs : 0;
+  stats.loaded = p.loaded;
+  stats.total = p.total;
+  stats.loading.start = Math.max(1, nowMs - p.elapsedMs - wait);
+  stats.loading.first = p.loaded > 0 ? stats.loading.start + wait : 0;
+}
+
+export function fragmentLoader(host: LoaderHost): LoaderClass<FragmentLoaderContext> {
+  class FragmentLoader implements Loader<FragmentLoaderContext> {
+    context: FragmentLoaderContext | null = null;
+    stats = newStats();
+    private callbacks: LoaderCallbacks<FragmentLoaderContext> | null = null;
+    private ticket: Ticket | undefined;
+    private timer: ReturnType<typeof setTimeout> | undefined;
+    private ticker: ReturnType<typeof setInterval> | undefined;
+
+    load(
+      context: FragmentLoaderContext,
+      config: LoaderConfiguration,
+      callbacks: LoaderCallbacks<FragmentLoaderContext>,
+    ): void {
+      this.context = context;
+      this.callbacks = callbacks;
+      this.stats.loading.start = performance.now();
+      const limit = config.loadPolicy.maxLoadTimeMs;
+      if (Number.isFinite(limit)) this.timer = setTimeout(() => this.timedOut(), limit);
+      this.ticker = setInterval(() => this.observe(), PROGRESS_EVERY_MS);
+      this.ticket = host.deliver(context.url, {
+        done: (bytes) => this.done(bytes),
+        failed: (error) => this.release()?.onError(loadError(error), context, null, this.stats),
+      });
+    }
+
+    abort(): void {
+      const callbacks = this.release();
+      if (!callbacks) return;
+      this.stats.aborted = true;
+      callbacks.onAbort?.(this.stats, this.context!, null);
+    }
+
+    destroy(): void {
+      this.release();
+      this.context = null;
+    }
+
+    private observe(): void {
+      if (this.ticket) writeTimings(this.stats, this.ticket.progress(), performance.now());
+    }
+
+    private done(bytes: ArrayBuffer): void {
+      this.observe();
+      const callbacks = this.release();
+      if (!callbacks) return;
+      const { stats, context } = this;
+      const now = performance.now();
+      stats.loaded = stats.total = bytes.byteLength;
+      stats.loading.first ||= now;
+      stats.loading.end = now;
+      stats.bwEstimate = (stats.total * 8000) / Math.max(1, now - stats.loading.first);
+      callbacks.onProgress?.(stats, context!, bytes, null);
+      callbacks.onSuccess({ url: context!.url, data: bytes, code: 200 }, stats, context!, null);
+    }
+
+    private timedOut(): void {
+      this.release()?.onTimeout(this.stats, this.context!, null);
+    }
+
+    private release(): LoaderCallbacks<FragmentLoaderContext> | null {
+      const callbacks = this.callbacks;
+      this.callbacks = null;
+      clearTimeout(this.timer);
+      clearInterval(this.ticker);
+      this.ticket?.cancel();
+      this.ticket = undefined;
+      return callbacks;
+    }
+  }
+
+  /** For a stream that is not signed: what hls.js would do without us, and counters. */
+  function plain(config: HlsConfig): Loader<FragmentLoaderContext> {
+    const inner = new config.loader(config) as Loader<FragmentLoaderContext>;
+    const load = inner.load.bind(inner);
+    inner.load = (context, loaderConfig, callbacks) =>
+      load(context, loaderConfig, {
+        ...callbacks,
+        onSuccess: (response, stats, ...rest) => {
+          host.countPlain(stats.loaded);
+          callbacks.onSuccess(response, stats, ...rest);
+        },
+      });
+    return inner;
+  }
+
+  return function (config: HlsConfig) {
+    return host.signed ? new FragmentLoader() : plain(config);
+  } as unknown as LoaderClass<FragmentLoaderContext>;
+}

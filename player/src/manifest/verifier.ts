@@ -1,0 +1,238 @@
+// Decides whether to believe the media playlists of one rendition; the twin of
+// origin/manifest/verifier.go. It remembers what it has accepted, so that an old
+// playlist is a replay, a changed past is equivocation, and a poll costs one
+// signature per new segment.
+
+import { equalBytes, toHex, type Bytes } from "../bytes";
+import { checkDelegation, delegationHash, MAX_SKEW_MS, objection, type Delegation } from "./delegation";
+import { ManifestError, type Code } from "./errors";
+import { MAX_SEGMENTS, type Playlist, type Segment } from "./playlist";
+import { KIND_INIT, KIND_SEGMENT, place, recordHash, segmentPlace, signedBy, type SignedRecord } from "./record";
+
+/** A playlist whose newest record is older is a replay. */
+export const MAX_AGE_MS = 600_000;
+/** How far a playlist's head may fall behind the newest seen: the edges of a CDN refresh at different moments. */
+export const MAX_LAG_SEGMENTS = 3;
+
+/** A segment whose records and place have been checked. Its bytes have not. */
+export interface Verified {
+  /** As the playlist lists it; of this only the URIs are the playlist's word alone. */
+  segment: Segment;
+  record: SignedRecord;
+  init: SignedRecord;
+}
+
+/** The delegations in a playlist, by key id. */
+type Appointed = Map<string, Delegation[]>;
+
+export class Verifier {
+  private newest = -1;
+  private readonly seen = new Memory<number, SignedRecord>(2 * MAX_SEGMENTS);
+  private readonly genuine = new Memory<string, true>(64);
+  private readonly appointed = new Memory<string, true>(64);
+  /** Signatures are checked asynchronously: playlists take turns. */
+  private turn: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly channel: Bytes,
+    private readonly rendition: string,
+  ) {}
+
+  /** The newest segment number accepted, or -1. */
+  get head(): number {
+    return this.newest;
+  }
+
+  /**
+   * Checks a media playlist and returns its segments, without gaps, in order. Throws a ManifestError if anything
+   * in it is wrong; then the whole playlist is refused and nothing of it is remembered.
+   */
+  playlist(list: Playlist, nowMs: number): Promise<Verified[]> {
+    const result = this.turn.then(() => this.check(list, nowMs));
+    this.turn = result.catch(() => undefined);
+    return result;
+  }
+
+  private async check(list: Playlist, nowMs: number): Promise<Verified[]> {
+    const keys = await this.delegations(list.delegations);
+    const out: Verified[] = [];
+    for (const segment of list.segments) {
+      if (!segment.gap) out.push(await this.authentic(segment, keys));
+    }
+    if (out.length === 0) return out;
+    this.fresh(out, nowMs);
+    for (const entry of out) {
+      permitted(entry.record, keys, nowMs);
+      permitted(entry.init, keys, nowMs);
+    }
+    this.consistent(out);
+    this.remember(out, list.delegations);
+    return out;
+  }
+
+  private async delegations(list: Delegation[]): Promise<Appointed> {
+    const keys: Appointed = new Map();
+    for (const d of list) {
+      if (!this.appointed.has(toHex(delegationHash(d)))) await checkDelegation(d, this.channel);
+      const same = keys.get(d.key);
+      if (same) same.push(d);
+      else keys.set(d.key, [d]);
+    }
+    return keys;
+  }
+
+  /** Checks one entry by itself: its records are there, in their place, and signed by an appointed key. */
+  private async authentic(s: Segment, keys: Appointed): Promise<Verified> {
+    const where = segmentPlace(s.number, this.rendition);
+    const refuse = (code: Code, reason: string) => new ManifestError(code, where, reason);
+    const { record, initRecord: init } = s;
+    if (!record) throw refuse("no-record", "it has no record");
+    if (!init) throw refuse("no-record", "its init section has no record");
+    if (record.kind !== KIND_SEGMENT) {
+      throw refuse("kind", `its record is not that of a segment (kind ${record.kind})`);
+    }
+    if (init.kind !== KIND_INIT) {
+      throw refuse("kind", `the record beside its init section is not that of an init section (kind ${init.kind})`);
+    }
+    if (record.rendition !== this.rendition) {
+      throw refuse("rendition", `its record belongs to rendition "${record.rendition}"`);
+    }
+    if (init.rendition !== this.rendition) {
+      throw refuse("rendition", `the record of its init section belongs to rendition "${init.rendition}"`);
+    }
+    if (record.sequence !== s.number) {
+      throw refuse("sequence", `its record is that of segment ${record.sequence}`);
+    }
+    await this.signed(record, keys, where);
+    await this.signed(init, keys, `${where}: its init section`);
+    if (!equalBytes(record.init, init.root)) {
+      throw refuse("init", "it was signed for another init section than the one listed");
+    }
+    const mistimed = mistiming(s, record);
+    if (mistimed) throw refuse("timing", mistimed);
+    return { segment: s, record, init };
+  }
+
+  private async signed(record: SignedRecord, keys: Appointed, where: string): Promise<void> {
+    const appointed = keys.get(record.key);
+    if (!appointed) {
+      throw new ManifestError(
+        "delegation-key",
+        where,
+        `the playlist has no delegation for the key ${record.key} that signed its record`,
+      );
+    }
+    const old = this.seen.get(record.sequence);
+    if (old && equalBytes(old.encoded, record.encoded)) return;
+    const id = record.kind === KIND_INIT ? toHex(recordHash(record)) : "";
+    if (id && this.genuine.has(id)) return;
+    if (!(await signedBy(record, this.channel, appointed[0].signingKey))) {
+      throw new ManifestError(
+        "signature",
+        where,
+        "the signature of its record does not match: the record was changed, or another key signed it",
+      );
+    }
+    if (id) this.genuine.put(id, true); // one init record serves all segments of a playlist
+  }
+
+  /** Refuses a playlist that was true once. */
+  private fresh(list: Verified[], nowMs: number): void {
+    const newest = list[list.length - 1].record;
+    const replay = (reason: string) => new ManifestError("replay", "this playlist is a replay", reason);
+    if (newest.sequence < this.newest - MAX_LAG_SEGMENTS) {
+      throw replay(`it ends with ${place(newest)}, but segment ${this.newest} was there before`);
+    }
+    if (nowMs - newest.createdMs > MAX_AGE_MS) {
+      const minutes = Math.trunc((nowMs - newest.createdMs) / 60_000);
+      throw replay(`its newest record, ${place(newest)}, was signed ${minutes} minutes ago`);
+    }
+    for (const { record } of list) {
+      const ahead = record.createdMs - nowMs;
+      if (ahead > MAX_SKEW_MS) {
+        throw new ManifestError(
+          "future",
+          place(record),
+          `its record was signed ${Math.trunc(ahead / 1000)} s in the future: one of the clocks is wrong`,
+        );
+      }
+    }
+  }
+
+  /** Checks the records against each other and against those accepted before. */
+  private consistent(list: Verified[]): void {
+    list.forEach(({ record }, i) => {
+      const old = this.seen.get(record.sequence);
+      if (old && !equalBytes(old.root, record.root) && old.variant === record.variant) {
+        throw new ManifestError(
+          "equivocation",
+          place(record),
+          "equivocation: the channel signed two different contents for it",
+        );
+      }
+      const before = i > 0 ? list[i - 1].record : this.seen.get(record.sequence - 1);
+      if (before && !equalBytes(record.previous, recordHash(before))) {
+        throw new ManifestError(
+          "chain",
+          place(record),
+          `its record does not follow the record of segment ${before.sequence}: one of them was left out or replaced`,
+        );
+      }
+    });
+  }
+
+  private remember(list: Verified[], delegations: Delegation[]): void {
+    for (const d of delegations) this.appointed.put(toHex(delegationHash(d)), true);
+    for (const { record } of list) {
+      this.seen.put(record.sequence, record);
+      this.newest = Math.max(this.newest, record.sequence);
+    }
+  }
+}
+
+/** How the times that players read differ from the signed ones by more than rounding, or "". */
+function mistiming(s: Segment, record: SignedRecord): string {
+  if (Math.abs(s.durationMs - record.durationMs) > 1) {
+    return `the playlist says it lasts ${s.durationMs} ms, its record ${record.durationMs} ms`;
+  }
+  if (s.pdtMs !== 0 && Math.abs(s.pdtMs - record.startMs) > 1) {
+    return `the playlist says it starts at ${s.pdtMs} ms, its record at ${record.startMs} ms`;
+  }
+  return "";
+}
+
+/** Checks a record against the delegations of its key; one must do. */
+function permitted(record: SignedRecord, keys: Appointed, nowMs: number): void {
+  let first: ManifestError | undefined;
+  for (const d of keys.get(record.key) ?? []) {
+    const error = objection(d, record, nowMs);
+    if (!error) return;
+    first ??= error;
+  }
+  if (first) throw first;
+}
+
+/** A map that forgets its oldest keys. */
+class Memory<K, V> {
+  private readonly values = new Map<K, V>();
+
+  constructor(private readonly limit: number) {}
+
+  get(key: K): V | undefined {
+    return this.values.get(key);
+  }
+
+  has(key: K): boolean {
+    return this.values.has(key);
+  }
+
+  put(key: K, value: V): void {
+    if (!this.values.has(key) && this.values.size === this.limit) {
+      for (const oldest of this.values.keys()) {
+        this.values.delete(oldest);
+        break;
+      }
+    }
+    this.values.set(key, value);
+  }
+}

@@ -1,0 +1,377 @@
+// The neighbours: connections to other viewers and seeders, what they say, and
+// what we say to them. Messages become events for the scheduler; whatever
+// peer/PROTOCOL.md forbids ends the connection.
+
+import { MAX_DROPPED, type DropReason, type PeerId, type Signal } from "./announce";
+import { Announced } from "./announced";
+import { toHex, type Bytes } from "./bytes";
+import { HASH_SIZE, parseLeaves } from "./manifest";
+import type { Carried } from "./objects";
+import type { Connection, Connector } from "./rtc";
+import { Do, event, Kind, Reason, type Action, type Event } from "./sched";
+import { blames, type Store } from "./store";
+import {
+  byeReason,
+  decode,
+  encode,
+  FLAG_NEED_LIST,
+  HELLO_TIMEOUT_MS,
+  keyOf,
+  MAX_BATCH,
+  MAX_LIST_LEAVES,
+  NOT_HELD,
+  WIRE_VERSION,
+  type Key,
+  type Message,
+} from "./wire";
+
+/** What neighbours need of the session. */
+export interface NeighboursHost {
+  readonly channel: Bytes;
+  object(id: number): Carried | undefined;
+  objectByKey(key: Key): Carried | undefined;
+  expects(neighbour: number, object: number, leaf: number): boolean;
+  event(e: Event): void;
+  /** A verified leaf came from a neighbour. */
+  stored(o: Carried, leaf: number, neighbour: number, bytes: number): void;
+  rejected(): void;
+  uploaded(bytes: number): void;
+  /** A neighbour has something that we do not know. */
+  unknownObject(): void;
+  signal(to: PeerId, signal: Signal): void;
+}
+
+interface Neighbour {
+  /** The scheduler's name for it. */
+  id: number;
+  peer: PeerId;
+  connection: Connection;
+  /** Its HELLO was good: the scheduler knows it. */
+  open: boolean;
+  helloTimer?: ReturnType<typeof setTimeout>;
+  /** Drawn by the other side when it started: known from its HELLO on. */
+  instance?: Key;
+  /** Objects that it was told of. */
+  announced: Map<number, Key>;
+  /** Leaf lists that it got from us; each goes out once, so that asking again costs us nothing. */
+  listSent: Set<Key>;
+  unknown: Announced;
+  buffered: number;
+  sentLeaf: boolean;
+}
+
+export class Neighbours {
+  private readonly byId = new Map<number, Neighbour>();
+  private readonly byPeer = new Map<PeerId, Neighbour>();
+  private readonly instance: Key = toHex(crypto.getRandomValues(new Uint8Array(8)));
+  private nextId = 0;
+  private drops: { id: PeerId; reason: DropReason }[] = [];
+
+  constructor(
+    private readonly host: NeighboursHost,
+    private readonly store: Store,
+    private readonly connect: Connector,
+    private readonly limit: number,
+  ) {}
+
+  /** How many can be asked for leaves. */
+  get open(): number {
+    let count = 0;
+    for (const n of this.byId.values()) if (n.open) count++;
+    return count;
+  }
+
+  get hasDrops(): boolean {
+    return this.drops.length > 0;
+  }
+
+  /** Who was given up since the last call. */
+  takeDrops(): { id: PeerId; reason: DropReason }[] {
+    return this.drops.splice(0);
+  }
+
+  /** Starts a connection to a viewer that the tracker introduced. */
+  meet(peer: PeerId, makesOffer: boolean): void {
+    if (this.byPeer.has(peer) || this.byId.size >= this.limit) return;
+    const id = this.nextId++;
+    let connection: Connection;
+    try {
+      connection = this.connect(makesOffer, {
+        signal: (signal) => this.host.signal(peer, signal),
+        open: () => this.opened(n),
+        message: (bytes) => this.received(n, bytes),
+        bufferedLow: () => this.observeBuffer(n),
+        closed: () => this.closed(n),
+      });
+    } catch {
+      this.noteDrop(peer, "unreachable"); // WebRTC is there but forbidden
+      return;
+    }
+    const n: Neighbour = {
+      id,
+      peer,
+      connection,
+      open: false,
+      announced: new Map(),
+      listSent: new Set(),
+      unknown: new Announced(),
+      buffered: 0,
+      sentLeaf: false,
+    };
+    this.byId.set(id, n);
+    this.byPeer.set(peer, n);
+  }
+
+  signalled(peer: PeerId, signal: Signal): void {
+    this.byPeer.get(peer)?.connection.signal(signal);
+  }
+
+  /** Tells the scheduler how much waits in the send buffers. */
+  observeBuffers(): void {
+    for (const n of this.byId.values()) if (n.open) this.observeBuffer(n);
+  }
+
+  /** A record became known: who announced its object already? */
+  introduce(o: Carried): void {
+    for (const n of this.byId.values()) {
+      const bits = n.unknown.take(o.key, o.leaves);
+      if (bits) this.host.event(event(Kind.Have, { neighbour: n.id, object: o.id, bits }));
+    }
+  }
+
+  forgetObject(o: Carried): void {
+    for (const n of this.byId.values()) n.listSent.delete(o.key);
+  }
+
+  closeAll(reason: string): void {
+    for (const n of this.byId.values()) {
+      send(n, { type: "BYE", reason });
+      clearTimeout(n.helloTimer);
+      n.connection.close();
+    }
+    this.byId.clear();
+    this.byPeer.clear();
+  }
+
+  /** Does the scheduler's actions that concern neighbours; consecutive ones of one kind become one message. */
+  run(actions: readonly Action[]): void {
+    for (let i = 0; i < actions.length; ) {
+      const a = actions[i];
+      let end = i + 1;
+      while (end < actions.length && end - i < MAX_BATCH && batches(a) && together(a, actions[end])) end++;
+      const leaves = actions.slice(i, end).map((x) => x.leaf);
+      i = end;
+      const n = this.byId.get(a.neighbour);
+      if (n) this.act(n, a, leaves);
+    }
+  }
+
+  private act(n: Neighbour, a: Action, leaves: number[]): void {
+    if (a.kind === Do.Drop) {
+      const [reason, sentence] = DROPS[a.reason] ?? DROPS[Reason.TooManyAsked];
+      return this.drop(n, reason, sentence);
+    }
+    if (a.kind === Do.SendLost) {
+      const key = n.announced.get(a.object);
+      n.announced.delete(a.object);
+      if (key) send(n, { type: "LOST", key });
+      return;
+    }
+    const o = this.host.object(a.object);
+    if (!o) return;
+    const key = o.key;
+    switch (a.kind) {
+      case Do.SendHave: {
+        const bitfield = this.store.bitfield(key);
+        if (!bitfield) return;
+        n.announced.set(o.id, key);
+        send(n, { type: "HAVE", key, leaves: o.leaves, bitfield });
+        return;
+      }
+      case Do.SendGain:
+        send(n, { type: "GAIN", key, leaves });
+        return;
+      case Do.SendRequest:
+        send(n, { type: "REQUEST", key, flags: this.store.listed(key) ? 0 : FLAG_NEED_LIST, leaves });
+        return;
+      case Do.SendCancel:
+        send(n, { type: "CANCEL", key, leaves });
+        return;
+      case Do.SendRefuse:
+        send(n, { type: "REFUSE", key, reason: a.reason, leaves });
+        return;
+      case Do.SendLeaf:
+        this.sendLeaf(n, o, a.leaf);
+    }
+  }
+
+  private sendLeaf(n: Neighbour, o: Carried, leaf: number): void {
+    const data = this.store.leaf(o.key, leaf);
+    if (!data) {
+      send(n, { type: "REFUSE", key: o.key, reason: NOT_HELD, leaves: [leaf] });
+    } else if (send(n, { type: "LEAF", key: o.key, leaf, data })) {
+      n.sentLeaf = true;
+      this.host.uploaded(data.length);
+    }
+  }
+
+  private opened(n: Neighbour): void {
+    send(n, { type: "HELLO", version: WIRE_VERSION, channel: keyOf(this.host.channel), flags: 0, instance: this.instance });
+    n.helloTimer = setTimeout(() => {
+      if (!n.open) this.drop(n, "protocol", "said no HELLO");
+    }, HELLO_TIMEOUT_MS);
+  }
+
+  private received(n: Neighbour, bytes: Bytes): void {
+    if (this.byId.get(n.id) !== n) return; // dropped while this was on its way
+    let m: Message;
+    try {
+      m = decode(bytes);
+    } catch (error) {
+      return this.drop(n, "protocol", (error as Error).message);
+    }
+    if ((m.type === "HELLO") === n.open) return this.drop(n, "protocol", "said HELLO not first, or twice");
+    if (m.type === "HELLO") this.greeted(n, m.channel, m.instance);
+    else if (m.type === "BYE") this.closed(n);
+    else this.converse(n, m);
+  }
+
+  private greeted(n: Neighbour, channel: Key, instance: Key): void {
+    if (channel !== keyOf(this.host.channel)) return this.drop(n, "protocol", "is on another channel");
+    const twin = [...this.byId.values()].some((other) => other.open && other.instance === instance);
+    if (twin || instance === this.instance) return this.drop(n, "full", "is connected already");
+    n.instance = instance;
+    clearTimeout(n.helloTimer);
+    n.open = true;
+    this.host.event(event(Kind.NeighbourAdd, { neighbour: n.id }));
+  }
+
+  private converse(n: Neighbour, m: Exclude<Message, { type: "HELLO" | "BYE" }>): void {
+    const o = this.host.objectByKey(m.key);
+    const about = { neighbour: n.id, object: o?.id ?? 0 };
+    const each = (kind: number, leaves: number[], value = 0) => {
+      for (const leaf of leaves) this.host.event(event(kind, { ...about, leaf, value }));
+    };
+    switch (m.type) {
+      case "HAVE":
+        if (!o) {
+          n.unknown.have(m.key, m.leaves, m.bitfield);
+          this.host.unknownObject();
+        } else if (m.leaves !== o.leaves) {
+          this.drop(n, "liar", "announced an object with a wrong number of leaves");
+        } else {
+          this.host.event(event(Kind.Have, { ...about, bits: m.bitfield }));
+        }
+        return;
+      case "GAIN":
+        if (o) each(Kind.Gain, m.leaves);
+        else n.unknown.gain(m.key, m.leaves);
+        return;
+      case "LOST":
+        n.unknown.forget(m.key);
+        if (o) this.host.event(event(Kind.Lost, about));
+        return;
+      case "LEAVES":
+        if (o) this.receivedList(n, o, m.hashes);
+        return;
+      case "REQUEST":
+        if (!o) send(n, { type: "REFUSE", key: m.key, reason: NOT_HELD, leaves: m.leaves });
+        else this.receivedRequest(n, o, m.flags, () => each(Kind.Request, m.leaves));
+        return;
+      case "LEAF":
+        if (o) void this.receivedLeaf(n, o, m.leaf, m.data);
+        return;
+      case "CANCEL":
+        if (o) each(Kind.Cancel, m.leaves);
+        return;
+      case "REFUSE":
+        if (o) each(Kind.Refuse, m.leaves, m.reason);
+    }
+  }
+
+  /** A leaf list that does not match the signed root costs its sender the connection, like a bad leaf. */
+  private receivedList(n: Neighbour, o: Carried, hashes: Bytes): void {
+    if (this.store.listed(o.key)) return;
+    if (blames(this.store.putLeaves(o.key, parseLeaves(hashes)))) this.blame(n, o, 0);
+  }
+
+  private receivedRequest(n: Neighbour, o: Carried, flags: number, leaves: () => void): void {
+    if (flags & FLAG_NEED_LIST && !n.listSent.has(o.key)) {
+      const hashes = this.store.leafList(o.key);
+      if (hashes && hashes.length <= MAX_LIST_LEAVES * HASH_SIZE) {
+        n.listSent.add(o.key);
+        send(n, { type: "LEAVES", key: o.key, hashes });
+      }
+    }
+    leaves();
+  }
+
+  private async receivedLeaf(n: Neighbour, o: Carried, leaf: number, data: Bytes): Promise<void> {
+    if (!this.host.expects(n.id, o.id, leaf)) {
+      this.host.event(event(Kind.Unsolicited, { neighbour: n.id, object: o.id, leaf }));
+      return;
+    }
+    const outcome = await this.store.putLeaf(o.key, leaf, data);
+    if (outcome === "stored") this.host.stored(o, leaf, n.id, data.length);
+    else if (blames(outcome)) this.blame(n, o, leaf);
+    else if (outcome === "no-list") this.host.event(event(Kind.Unsolicited, { neighbour: n.id, object: o.id, leaf })); // the list comes first
+  }
+
+  private blame(n: Neighbour, o: Carried, leaf: number): void {
+    this.host.rejected();
+    this.host.event(event(Kind.Rejected, { neighbour: n.id, object: o.id, leaf }));
+  }
+
+  /** Ends a connection for a reason that the tracker should know. */
+  private drop(n: Neighbour, reason: DropReason, sentence: string): void {
+    send(n, { type: "BYE", reason: byeReason(sentence) });
+    this.forget(n, reason);
+  }
+
+  /** The connection ended by itself or with a BYE. */
+  private closed(n: Neighbour): void {
+    this.forget(n, n.open ? "lost" : "unreachable");
+  }
+
+  private forget(n: Neighbour, reason: DropReason): void {
+    if (this.byId.get(n.id) !== n) return;
+    clearTimeout(n.helloTimer);
+    n.connection.close();
+    this.byId.delete(n.id);
+    this.byPeer.delete(n.peer);
+    this.host.event(event(Kind.NeighbourRemove, { neighbour: n.id }));
+    this.noteDrop(n.peer, reason);
+  }
+
+  private noteDrop(id: PeerId, reason: DropReason): void {
+    if (this.drops.length < MAX_DROPPED) this.drops.push({ id, reason });
+  }
+
+  private observeBuffer(n: Neighbour): void {
+    const buffered = n.connection.bufferedAmount;
+    if (buffered === 0 && n.buffered === 0 && !n.sentLeaf) return;
+    n.buffered = buffered;
+    n.sentLeaf = false;
+    this.host.event(event(Kind.Buffered, { neighbour: n.id, value: buffered }));
+  }
+}
+
+function send(n: Neighbour, m: Message): boolean {
+  return n.connection.send(encode(m));
+}
+
+function batches(a: Action): boolean {
+  return a.kind === Do.SendGain || a.kind === Do.SendRequest || a.kind === Do.SendCancel || a.kind === Do.SendRefuse;
+}
+
+function together(a: Action, b: Action): boolean {
+  return a.kind === b.kind && a.neighbour === b.neighbour && a.object === b.object && a.reason === b.reason;
+}
+
+const DROPS: { [reason: number]: [DropReason, string] } = {
+  [Reason.BadLeaf]: ["bad-leaf", "sent bytes that the channel's owner did not sign"],
+  [Reason.Stalled]: ["stalled", "promised leaves and did not send them"],
+  [Reason.Liar]: ["liar", "announced leaves that it did not have"],
+  [Reason.Intruder]: ["intruder", "sent leaves that nobody asked for"],
+  [Reason.TooManyAsked]: ["greedy", "kept asking beyond every bound"],
+};

@@ -1,0 +1,70 @@
+// What a session knows of a channel: its renditions, their live windows and the
+// segments in them.
+
+import type { SignedRecord } from "./manifest";
+import type { Feed } from "./feed";
+import type { Transfer } from "./timing";
+import type { Key } from "./wire";
+
+/** A segment whose record is verified. Its bytes are in the store as far as they are there. */
+export interface Carried {
+  /** The scheduler's name for it. */
+  id: number;
+  key: Key;
+  record: SignedRecord;
+  rendition: Rendition;
+  url: string;
+  leaves: number;
+  /** As last told to the scheduler; 0: not wanted. */
+  deadlineMs: number;
+  transfer: Transfer;
+  /** Its leaf list is being fetched from the CDN. */
+  list?: Promise<void>;
+  /** Answers of the CDN in a row that were missing or wrong, and the last one's sentence. */
+  failures: number;
+  trouble?: DeliveryError;
+  /** Players that wait for its bytes. */
+  waiting: Set<Delivery>;
+}
+
+/** One rendition of the channel. */
+export interface Rendition {
+  /** The scheduler's name for it. */
+  id: number;
+  name: string;
+  url: string;
+  feed: Feed;
+  window: Entry[];
+  /** Newest sequence that the store made room by forgetting. */
+  evicted: number;
+}
+
+/** One entry of a live window. */
+export interface Entry {
+  number: number;
+  /** Media time, epoch ms. */
+  startMs: number;
+  durationMs: number;
+  /** There is no segment for this number. */
+  gap: boolean;
+  object?: Carried;
+}
+
+/** Who wants a segment's or init section's bytes. */
+export interface Delivery {
+  done(bytes: ArrayBuffer): void;
+  failed(error: DeliveryError): void;
+}
+
+/** Why bytes cannot be had. status is that of HTTP, or 0. */
+export class DeliveryError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    /** The bytes came, and were not what the channel's owner signed. */
+    readonly unsigned = false,
+  ) {
+    super(message);
+    this.name = "DeliveryError";
+  }
+}

@@ -1,0 +1,108 @@
+// What happens to the scheduler and what it says is to be done; the twin of
+// peer/sched/event.go, which explains each kind. Neighbours and objects are
+// numbered by the session, and numbers are never used again.
+
+/** The kinds of events. */
+export const Kind = {
+  Tick: 0,
+  ObjectAdd: 1,
+  ObjectWant: 2,
+  ObjectRemove: 3,
+  NeighbourAdd: 4,
+  NeighbourRemove: 5,
+  Have: 6,
+  Gain: 7,
+  Lost: 8,
+  Request: 9,
+  Cancel: 10,
+  Refuse: 11,
+  Verified: 12,
+  Rejected: 13,
+  Unsolicited: 14,
+  FetchDone: 15,
+  FetchFailed: 16,
+  Buffered: 17,
+  Duty: 18,
+} as const;
+
+/** Stands for a neighbour in Verified: the leaf came over HTTP. */
+export const CDN = -1;
+
+/** One thing that happened. Which fields count depends on the kind; the others are 0. */
+export interface Event {
+  kind: number;
+  neighbour: number;
+  object: number;
+  leaf: number;
+  last: number;
+  rendition: number;
+  leaves: number;
+  size: number;
+  sequence: number;
+  value: number;
+  elapsedMs: number;
+  /** Have: the leaves held, in BEP 3 order; not retained. */
+  bits?: Uint8Array;
+}
+
+export function event(kind: number, fields: Partial<Event> = {}): Event {
+  return {
+    kind,
+    neighbour: 0,
+    object: 0,
+    leaf: 0,
+    last: 0,
+    rendition: 0,
+    leaves: 0,
+    size: 0,
+    sequence: 0,
+    value: 0,
+    elapsedMs: 0,
+    ...fields,
+  };
+}
+
+/** The kinds of actions. */
+export const Do = {
+  SendHave: 0,
+  SendGain: 1,
+  SendLost: 2,
+  SendRequest: 3,
+  SendCancel: 4,
+  SendRefuse: 5,
+  SendLeaf: 6,
+  Fetch: 7,
+  Drop: 8,
+} as const;
+
+/** One thing to do. */
+export interface Action {
+  kind: number;
+  neighbour: number;
+  object: number;
+  leaf: number;
+  last: number;
+  reason: number;
+}
+
+/** Why a neighbour was dropped. */
+export const Reason = {
+  BadLeaf: 1,
+  Stalled: 2,
+  Liar: 3,
+  Intruder: 4,
+  TooManyAsked: 5,
+} as const;
+
+/** The interval at which the session sends a Tick. */
+export const TICK_MS = 50;
+
+/** What a session needs of a scheduler. */
+export interface Scheduler {
+  /** Tells what happened up to nowMs and returns what is to be done, in order. */
+  handle(nowMs: number, events: readonly Event[]): readonly Action[];
+  /** Whether a leaf from a neighbour was asked for and would still be of use. */
+  expects(neighbour: number, object: number, leaf: number): boolean;
+  /** The measured uplink in bytes per second, 0 while it was never saturated. */
+  uplinkBytesPerSec(): number;
+}

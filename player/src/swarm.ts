@@ -1,0 +1,116 @@
+// The session's part in the swarm: the tracker, what it says, what it is told,
+// and the neighbours that it introduces.
+
+import type { Message, Report } from "./announce";
+import { Neighbours, type NeighboursHost } from "./neighbours";
+import type { Rendition } from "./objects";
+import type { Connector } from "./rtc";
+import { event, Kind, type Action } from "./sched";
+import type { Store } from "./store";
+import { TrackerClient, type TrackerEnvironment } from "./tracker";
+
+const REPORT_MS = 5000;
+
+export interface SwarmConfig {
+  trackerUrl: string;
+  tokenUrl: string;
+  connect: Connector;
+  maxNeighbours: number;
+  /** Whether leaves are announced and served. A viewer that uploads nothing is no use for a duty. */
+  upload: boolean;
+  environment?: TrackerEnvironment;
+}
+
+/** What the tracker is told about the viewer. */
+export type Account = Omit<Report, "type" | "ready" | "neighbours" | "renditions" | "dropped">;
+
+export interface SwarmHost extends Omit<NeighboursHost, "signal"> {
+  renditions(): readonly Rendition[];
+  /** Names of the renditions that are played now. */
+  playing(): string[];
+  account(): Account;
+}
+
+export class Swarm {
+  readonly neighbours: Neighbours;
+  private readonly tracker: TrackerClient;
+  private joined = false;
+  private everyMs = REPORT_MS;
+  private reportedMs = 0;
+  private reported = "";
+
+  constructor(
+    private readonly config: SwarmConfig,
+    private readonly host: SwarmHost,
+    store: Store,
+  ) {
+    const signal: NeighboursHost["signal"] = (to, s) => void this.tracker.send({ type: "signal", to, signal: s });
+    this.neighbours = new Neighbours({ ...host, signal }, store, config.connect, config.maxNeighbours);
+    this.tracker = new TrackerClient(
+      {
+        url: config.trackerUrl,
+        tokenUrl: config.tokenUrl,
+        role: "viewer",
+        renditions: () => host.playing(),
+        heard: (message) => this.heard(message),
+        away: () => (this.joined = false), // the neighbours stay
+      },
+      config.environment,
+    );
+  }
+
+  start(): void {
+    this.tracker.start();
+  }
+
+  stop(): void {
+    this.tracker.stop();
+    this.neighbours.closeAll("leaving");
+  }
+
+  run(actions: readonly Action[]): void {
+    this.neighbours.run(actions);
+  }
+
+  tick(nowMs: number): void {
+    this.neighbours.observeBuffers();
+    this.report(nowMs);
+  }
+
+  private heard(m: Message): void {
+    switch (m.type) {
+      case "welcome":
+        this.joined = true;
+        this.everyMs = m.reportMs;
+        this.reportedMs = 0;
+        break;
+      case "neighbour":
+        this.neighbours.meet(m.id, m.offer);
+        break;
+      case "signal":
+        if ("from" in m) this.neighbours.signalled(m.from, m.signal);
+        break;
+      case "duty":
+        for (const r of this.host.renditions()) {
+          const value = m.duties.find((d) => d.rendition === r.name)?.stripes ?? 0;
+          this.host.event(event(Kind.Duty, { rendition: r.id, value }));
+        }
+        break;
+      // gone: the connection may go on; if it does not, it will tell.
+    }
+  }
+
+  /** Regularly, and at once when something changed that duties or neighbours depend on. */
+  private report(nowMs: number): void {
+    if (!this.joined) return;
+    const neighbours = this.neighbours.open;
+    const ready = neighbours > 0 && this.config.upload;
+    const renditions = this.host.playing();
+    const urgent = `${ready} ${renditions.join()}`;
+    if (nowMs - this.reportedMs < this.everyMs && urgent === this.reported && !this.neighbours.hasDrops) return;
+    const dropped = this.neighbours.takeDrops();
+    if (!this.tracker.send({ type: "report", ready, neighbours, renditions, ...this.host.account(), dropped })) return;
+    this.reportedMs = nowMs;
+    this.reported = urgent;
+  }
+}

@@ -1,0 +1,31 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { AnnounceError, decode, encode } from "../src/announce";
+
+interface Vector {
+  name: string;
+  direction: "up" | "down";
+  text: string;
+  canonical: string;
+  padTo?: number;
+}
+
+const file = JSON.parse(
+  readFileSync(new URL("../../tracker/announce/testdata/vectors.json", import.meta.url), "utf8"),
+) as { valid: Vector[]; invalid: Vector[] };
+
+function textOf(v: Vector): string {
+  return v.padTo ? v.text + " ".repeat(v.padTo - Buffer.byteLength(v.text)) : v.text;
+}
+
+describe("the vectors of tracker/announce", () => {
+  test.each(file.valid.map((v) => [v.name, v] as const))("%s", (_, v) => {
+    const message = decode(textOf(v));
+    expect(JSON.parse(encode(message))).toEqual(JSON.parse(v.canonical));
+    expect(decode(encode(message))).toEqual(message);
+  });
+
+  test.each(file.invalid.map((v) => [v.name, v] as const))("refused: %s", (_, v) => {
+    expect(() => decode(textOf(v))).toThrow(AnnounceError);
+  });
+});

@@ -1,0 +1,130 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { concat, type Bytes } from "../src/bytes";
+import { Http, HttpError, type FetchFunction } from "../src/fetch";
+import { pattern, respond } from "./fixture";
+
+const DATA = pattern(50_000);
+
+function serve(status = 206, body: Bytes = DATA): FetchFunction {
+  return async (_, init) => {
+    const m = /^bytes=(\d+)-(\d+)$/.exec(new Headers(init.headers).get("range") ?? "");
+    return m && status === 206 ? respond(body.slice(Number(m[1]), Number(m[2]) + 1), 206) : respond(body, status === 206 ? 200 : status);
+  };
+}
+
+async function range(http: Http, first: number, end: number): Promise<Bytes> {
+  const chunks: Bytes[] = [];
+  await http.range({ url: "u", first, end, size: DATA.length, onBytes: (c) => void chunks.push(c.slice()) });
+  return concat(...chunks);
+}
+
+afterEach(() => void vi.useRealTimers());
+
+describe("byte ranges", () => {
+  test("bring exactly what was asked for, in chunks, and are counted", async () => {
+    const http = new Http(serve());
+    expect(await range(http, 16_384, 40_000)).toEqual(DATA.slice(16_384, 40_000));
+    expect(http.counters).toEqual({ requests: 1, mediaBytes: 40_000 - 16_384, playlistBytes: 0 });
+  });
+
+  test("of a whole object need no range", async () => {
+    let asked = "none";
+    const http = new Http(async (url, init) => {
+      asked = new Headers(init.headers).get("range") ?? "";
+      return serve()(url, init);
+    });
+    expect(await range(http, 0, DATA.length)).toEqual(DATA);
+    expect(asked).toBe("");
+  });
+
+  test("from a server that knows no ranges are cut out of everything, no more than needed", async () => {
+    const http = new Http(serve(200));
+    expect(await range(http, 5_000, 9_000)).toEqual(DATA.slice(5_000, 9_000));
+    expect(http.counters.mediaBytes).toBeLessThan(DATA.length);
+  });
+
+  test("that end early are an error that says by how much", async () => {
+    const http = new Http(async () => respond(DATA.slice(0, 100), 206));
+    await expect(range(http, 0, 40_000)).rejects.toThrow("u ended 39900 bytes early.");
+  });
+
+  test("more than was asked for is ignored", async () => {
+    const http = new Http(async () => respond(DATA, 206));
+    expect(await range(http, 0, 100)).toEqual(DATA.slice(0, 100));
+  });
+
+  test("an error of the taker ends the request", async () => {
+    let cancelled = false;
+    const body = new ReadableStream({
+      pull: (c) => c.enqueue(new Uint8Array(10)),
+      cancel: () => void (cancelled = true),
+    });
+    const http = new Http(async (_, init) => {
+      init.signal!.addEventListener("abort", () => void body.cancel().catch(() => (cancelled = true)));
+      return new Response(body, { status: 206 });
+    });
+    const request = http.range({
+      url: "u",
+      first: 0,
+      end: 100,
+      size: 1000,
+      onBytes: () => {
+        throw new Error("not signed");
+      },
+    });
+    await expect(request).rejects.toThrow("not signed");
+    expect(cancelled).toBe(true);
+  });
+});
+
+describe("trouble", () => {
+  test("a status that is none of ours is an error with the status", async () => {
+    const error = (await range(new Http(serve(503)), 0, 10).catch((e: unknown) => e)) as HttpError;
+    expect([error.status, error.message]).toEqual([503, "u answered 503."]);
+  });
+
+  test("a server that cannot be reached is an error without one", async () => {
+    const http = new Http(async () => {
+      throw new TypeError("Failed to fetch");
+    });
+    const error = (await range(http, 0, 10).catch((e: unknown) => e)) as HttpError;
+    expect([error.status, error.message]).toEqual([0, "u could not be reached."]);
+  });
+
+  test("a request that brings nothing for four seconds is given up, one that drips is not", async () => {
+    vi.useFakeTimers();
+    const hang: FetchFunction = (_, init) =>
+      new Promise((_resolve, reject) => init.signal!.addEventListener("abort", () => reject(init.signal!.reason)));
+    const hanging = range(new Http(hang), 0, 10).catch((e: Error) => e.message);
+    await vi.advanceTimersByTimeAsync(4100);
+    expect(await hanging).toBe("u brought nothing for 4 s.");
+
+    let pulls = 0;
+    const drip = new ReadableStream<Uint8Array>({
+      async pull(c) {
+        await new Promise((resolve) => setTimeout(resolve, 3000));
+        if (pulls++ < 5) c.enqueue(new Uint8Array(20));
+        else c.close();
+      },
+    });
+    const dripping = range(new Http(async () => new Response(drip, { status: 206 })), 0, 100);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(await dripping).toHaveLength(100);
+  });
+
+  test("an object longer than allowed is not read to its end", async () => {
+    const http = new Http(serve(200));
+    await expect(http.whole("u", 10_000)).rejects.toThrow("u is longer than 10000 bytes.");
+    await expect(http.text("u", 10_000)).rejects.toThrow("u is longer than 10000 bytes.");
+  });
+});
+
+describe("playlists", () => {
+  test("are text, wherever the chunks were cut, and counted apart", async () => {
+    const text = "#EXTM3U\n# ✓ é 👋 ".repeat(500);
+    const http = new Http(async () => respond(new TextEncoder().encode(text) as Bytes, 200, 7));
+    expect((await http.text("u", 1 << 20)).text).toBe(text);
+    expect(http.counters.mediaBytes).toBe(0);
+    expect(http.counters.playlistBytes).toBe(new TextEncoder().encode(text).length);
+  });
+});

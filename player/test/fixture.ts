@@ -1,0 +1,213 @@
+// A channel made for tests: keys, signed segments, playlists, and a CDN that
+// serves them without a network.
+
+import * as ed from "@noble/ed25519";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { sha512 } from "@noble/hashes/sha2.js";
+import { concat, toBase64Url, type Bytes } from "../src/bytes";
+import type { FetchFunction } from "../src/fetch";
+import {
+  channelId,
+  encodeBody,
+  encodeDelegationBody,
+  formatHash,
+  keyId,
+  LEAF_SIZE,
+  parseRecord,
+  recordHash,
+  signedBytes,
+  signedDelegationBytes,
+  treeRoot,
+  type SignedRecord,
+} from "../src/manifest";
+
+ed.hashes.sha512 = sha512;
+
+export const BASE = "https://cdn.test/live/demo/";
+export const SEGMENT_MS = 2000;
+
+function keyFrom(text: string): { secret: Uint8Array; public: Bytes } {
+  const secret = sha256(new TextEncoder().encode(text));
+  return { secret, public: ed.getPublicKey(secret) as Bytes };
+}
+
+/** Bytes that differ from segment to segment and from leaf to leaf. */
+export function pattern(size: number, seed = 0): Bytes {
+  return Uint8Array.from({ length: size }, (_, i) => (i * 7 + 13 + seed * 31 + Math.floor(i / 251)) & 255);
+}
+
+function hashesOf(data: Bytes): Bytes[] {
+  const count = Math.ceil(data.length / LEAF_SIZE);
+  return Array.from({ length: count }, (_, i) => sha256(data.subarray(i * LEAF_SIZE, (i + 1) * LEAF_SIZE)) as Bytes);
+}
+
+export interface TestSegment {
+  record: SignedRecord;
+  data: Bytes;
+  leaves: Bytes[];
+  uri: string;
+}
+
+export class TestChannel {
+  readonly root = keyFrom("root");
+  readonly signing = keyFrom("signing");
+  readonly channel = channelId(this.root.public);
+  readonly id = formatHash(this.channel);
+  readonly init: TestSegment;
+  readonly segments: TestSegment[] = [];
+
+  constructor(
+    /** When the first segment starts, epoch ms. */
+    readonly startMs: number,
+    readonly rendition = "360p",
+  ) {
+    this.init = this.make(0, pattern(700), "init.mp4");
+  }
+
+  get firstNumber(): number {
+    return Math.floor(this.startMs / SEGMENT_MS);
+  }
+
+  /** Publishes the next segment. */
+  publish(size: number): TestSegment {
+    const number = this.firstNumber + this.segments.length;
+    const segment = this.make(1, pattern(size, number % 1000), `${number}.m4s`, number);
+    this.segments.push(segment);
+    return segment;
+  }
+
+  private make(kind: number, data: Bytes, uri: string, number = this.firstNumber): TestSegment {
+    const leaves = hashesOf(data);
+    const zero = new Uint8Array(32);
+    const last = this.segments?.at(-1);
+    const startMs = number * SEGMENT_MS;
+    const body = encodeBody({
+      kind,
+      session: this.startMs,
+      variant: 0,
+      rendition: this.rendition,
+      sequence: number,
+      part: 0,
+      startMs,
+      durationMs: kind === 0 ? 0 : SEGMENT_MS,
+      size: data.length,
+      root: treeRoot(leaves),
+      init: kind === 0 ? zero : this.init.record.root,
+      previous: kind === 0 || !last ? zero : recordHash(last.record),
+      createdMs: startMs + (kind === 0 ? 0 : SEGMENT_MS),
+      key: keyId(this.signing.public),
+    });
+    const signature = ed.sign(signedBytes(this.channel, body), this.signing.secret);
+    return { record: parseRecord(concat(body, signature)), data, leaves, uri };
+  }
+
+  delegation(): string {
+    const body = encodeDelegationBody({
+      rootKey: this.root.public,
+      signingKey: this.signing.public,
+      region: "",
+      firstSequence: 0,
+      lastSequence: 2 ** 50,
+      notBeforeMs: this.startMs - 3_600_000,
+      notAfterMs: this.startMs + 3_600_000,
+    });
+    return toBase64Url(concat(body, ed.sign(signedDelegationBytes(this.channel, body), this.root.secret)));
+  }
+
+  multivariant(tracker = false): string {
+    const data = (id: string, value: string) => `#EXT-X-SESSION-DATA:DATA-ID="slipstream.${id}",VALUE="${value}"`;
+    return [
+      "#EXTM3U",
+      data("channel", this.id),
+      ...(tracker ? [data("tracker", "/tracker"), data("token", "/live/demo/token")] : []),
+      `#EXT-X-STREAM-INF:BANDWIDTH=900000,NAME="${this.rendition}"`,
+      `${this.rendition}/index.m3u8`,
+      "",
+    ].join("\n");
+  }
+
+  playlist(window = 10): string {
+    const listed = this.segments.slice(-window);
+    const first = listed[0]?.record.sequence ?? 0;
+    return [
+      "#EXTM3U",
+      "#EXT-X-TARGETDURATION:2",
+      `#EXT-X-MEDIA-SEQUENCE:${first}`,
+      `#EXT-X-SLIPSTREAM-DELEGATION:${this.delegation()}`,
+      `#EXT-X-SLIPSTREAM-INIT:${toBase64Url(this.init.record.encoded)}`,
+      `#EXT-X-MAP:URI="${this.init.uri}"`,
+      ...listed.flatMap((s) => [
+        `#EXT-X-SLIPSTREAM-RECORD:${toBase64Url(s.record.encoded)}`,
+        `#EXT-X-PROGRAM-DATE-TIME:${new Date(s.record.startMs).toISOString()}`,
+        "#EXTINF:2.000,",
+        s.uri,
+      ]),
+      "",
+    ].join("\n");
+  }
+}
+
+export interface Served {
+  url: string;
+  range: string;
+  cache: string;
+}
+
+/** A CDN for one channel. mangle may change, delay or refuse any answer. */
+export class TestCdn {
+  readonly served: Served[] = [];
+  mangle: (path: string, body: Bytes, init: RequestInit) => Bytes | Response | Promise<Bytes | Response> = (_, b) => b;
+
+  constructor(readonly channel: TestChannel) {}
+
+  readonly fetch: FetchFunction = async (url, init) => {
+    const range = new Headers(init.headers).get("range") ?? "";
+    this.served.push({ url, range, cache: init.cache ?? "" });
+    await Promise.resolve();
+    if (init.signal?.aborted) throw init.signal.reason;
+    const path = url.replace(BASE, "");
+    const body = this.body(path);
+    if (!body) return respond(new Uint8Array(0), 404);
+    const answer = await this.mangle(path, body, init);
+    if (answer instanceof Response) return answer;
+    const m = /^bytes=(\d+)-(\d+)$/.exec(range);
+    return m ? respond(answer.subarray(Number(m[1]), Number(m[2]) + 1), 206) : respond(answer, 200);
+  };
+
+  /** How often a path was asked for. */
+  count(path: string): number {
+    return this.served.filter((s) => s.url === BASE + path).length;
+  }
+
+  private body(path: string): Bytes | undefined {
+    const text = (s: string) => new TextEncoder().encode(s) as Bytes;
+    if (path === "index.m3u8") return text(this.channel.multivariant());
+    if (path === `${this.channel.rendition}/index.m3u8`) return text(this.channel.playlist());
+    const object = [this.channel.init, ...this.channel.segments].find((s) =>
+      path.startsWith(`${this.channel.rendition}/${s.uri}`),
+    );
+    return path.endsWith(".leaves") ? object && concat(...object.leaves) : object?.data;
+  }
+}
+
+/** An answer that comes in chunks, as answers do. */
+export function respond(body: Bytes, status: number, chunk = 5000): Response {
+  let at = 0;
+  const stream = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at >= body.length) return controller.close();
+      controller.enqueue(body.slice(at, at + chunk));
+      at += chunk;
+    },
+  });
+  return new Response(stream, { status });
+}
+
+/** Waits until a condition holds; fails with what was waited for. */
+export async function until(what: string, condition: () => boolean, limitMs = 5000): Promise<void> {
+  const end = Date.now() + limitMs;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`waited in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}

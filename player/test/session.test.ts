@@ -1,0 +1,342 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { decode as decodeAnnounce, type Message } from "../src/announce";
+import type { Bytes } from "../src/bytes";
+import { Http } from "../src/fetch";
+import { LEAF_SIZE } from "../src/manifest";
+import type { Callbacks, Connection, Connector } from "../src/rtc";
+import { newScheduler } from "../src/sched";
+import { Session } from "../src/session";
+import { decode, encode, keyOf, type Message as WireMessage } from "../src/wire";
+import { BASE, respond, SEGMENT_MS, TestCdn, TestChannel, until } from "./fixture";
+
+const SIZE = 5 * LEAF_SIZE + 100;
+const PLAYLIST = `${BASE}360p/index.m3u8`;
+const TRACKER = "wss://t.test/tracker";
+
+const running: Session[] = [];
+afterEach(() => {
+  for (const session of running.splice(0)) session.stop();
+});
+
+/** A channel whose newest segment has just ended. */
+function liveChannel(segments = 4): TestChannel {
+  const channel = new TestChannel((Math.floor(Date.now() / SEGMENT_MS) - segments) * SEGMENT_MS);
+  for (let i = 0; i < segments; i++) channel.publish(SIZE);
+  return channel;
+}
+
+/** What a player gets, or why not. */
+function deliver(session: Session, uri: string): Promise<ArrayBuffer | string> {
+  return new Promise((resolve) => {
+    session.deliver(`${BASE}360p/${uri}`, { done: resolve, failed: (error) => resolve(error.message) });
+  });
+}
+
+function bytes(answer: ArrayBuffer | string): Bytes {
+  if (typeof answer === "string") throw new Error(answer);
+  return new Uint8Array(answer);
+}
+
+interface Viewer {
+  session: Session;
+  cdn: TestCdn;
+  http: Http;
+}
+
+/** A viewer of a channel. With needInMs everything is wanted, and needed so long from now; without, what is asked for. */
+function viewer(channel: TestChannel, swarm?: Room, needInMs = 0): Viewer {
+  const cdn = new TestCdn(channel);
+  const deadlineMs = needInMs ? Date.now() + needInMs : 0;
+  const http = new Http(cdn.fetch);
+  const session = new Session({
+    channel: channel.channel,
+    renditions: [{ name: "360p", url: PLAYLIST }],
+    http,
+    scheduler: newScheduler({ swarm: swarm !== undefined, upload: true }),
+    audience: {
+      deadlineMs: () => deadlineMs,
+      renditions: () => ["360p"],
+      experience: () => ({ stalls: 0, stallMs: 0, latencyMs: 0 }),
+    },
+    swarm: swarm?.enter(),
+  });
+  running.push(session);
+  session.start();
+  return { session, cdn, http };
+}
+
+// ── a room without a network ───────────────────────────────────────────────
+
+/** Tracker and wires between viewers: whoever enters is introduced to those who are there. */
+class Room {
+  readonly reports: Message[] = [];
+  private readonly members: { id: string; say: (m: Message) => void }[] = [];
+  private readonly ends = new Map<string, MemoryEnd>();
+  /** May replace what one viewer sends to another. */
+  onWire: (from: string, m: WireMessage) => WireMessage | undefined = (_, m) => m;
+
+  enter() {
+    const id = (this.members.length + 1).toString(16).padStart(16, "0");
+    const member = { id, say: (_: Message) => undefined as void };
+    this.members.push(member);
+    const socket = {
+      readyState: 1,
+      send: (text: string) => this.heard(member, decodeAnnounce(text)),
+      close: () => undefined,
+    } as unknown as WebSocket;
+    member.say = (m) => void socket.onmessage?.({ data: JSON.stringify(m) } as MessageEvent);
+    const pending: { peer: string; end: MemoryEnd }[] = [];
+    let next = 0;
+    const connect: Connector = (_, callbacks) => {
+      const peer = this.introduced.get(id)![next++];
+      const end = new MemoryEnd(callbacks, (m) => this.onWire(id, m));
+      pending.push({ peer, end });
+      this.ends.set(`${id}>${peer}`, end);
+      const other = this.ends.get(`${peer}>${id}`);
+      if (other) end.pair(other);
+      return end;
+    };
+    return {
+      trackerUrl: TRACKER,
+      tokenUrl: "https://o.test/token",
+      connect,
+      maxNeighbours: 8,
+      upload: true,
+      environment: {
+        fetch: async () => new Response(`{"token":"t"}`),
+        socket: () => {
+          queueMicrotask(() => socket.onopen?.({} as Event));
+          return socket;
+        },
+        random: () => 0,
+      },
+    };
+  }
+
+  /** Who each viewer was told of, in order. */
+  private readonly introduced = new Map<string, string[]>();
+
+  private heard(member: { id: string; say: (m: Message) => void }, m: Message): void {
+    if (m.type === "report") this.reports.push(m);
+    if (m.type !== "join") return;
+    this.introduced.set(member.id, []);
+    member.say({ type: "welcome", id: member.id, reportMs: 1000, viewers: this.members.length });
+    for (const other of this.members) {
+      if (other === member || !this.introduced.has(other.id)) continue;
+      for (const [a, b] of [
+        [member, other],
+        [other, member],
+      ]) {
+        this.introduced.get(a.id)!.push(b.id);
+        a.say({ type: "neighbour", id: b.id, offer: a === member });
+      }
+    }
+  }
+
+  duty(index: number, stripes: number): void {
+    this.members[index].say({ type: "duty", duties: stripes ? [{ rendition: "360p", stripes }] : [] });
+  }
+}
+
+class MemoryEnd implements Connection {
+  bufferedAmount = 0;
+  private other: MemoryEnd | undefined;
+
+  constructor(
+    private readonly callbacks: Callbacks,
+    private readonly onWire: (m: WireMessage) => WireMessage | undefined,
+  ) {}
+
+  pair(other: MemoryEnd): void {
+    this.other = other;
+    other.other = this;
+    for (const end of [this, other]) setTimeout(() => end.callbacks.open(), 1);
+  }
+
+  send(b: Bytes): boolean {
+    const m = this.onWire(decode(b));
+    const other = this.other;
+    if (m && other) setTimeout(() => other.callbacks.message(encode(m)), 1);
+    return other !== undefined;
+  }
+
+  signal(): void {}
+
+  close(): void {
+    const other = this.other;
+    this.other = undefined;
+    if (!other) return;
+    other.other = undefined;
+    setTimeout(() => other.callbacks.closed("the other side closed it"), 1);
+  }
+}
+
+// ── tests ──────────────────────────────────────────────────────────────────
+
+describe("a session without a swarm", () => {
+  test("delivers exactly the publisher's bytes, and fetches nothing that nobody asked for", async () => {
+    const channel = liveChannel();
+    const { session, cdn } = viewer(channel);
+    await session.playlist("360p");
+    await until("the init section", () => cdn.count("360p/init.mp4") === 1);
+    const segment = channel.segments[2];
+    expect(bytes(await deliver(session, segment.uri))).toEqual(segment.data);
+    expect(bytes(await deliver(session, "init.mp4"))).toEqual(channel.init.data);
+    expect(cdn.served.filter((s) => s.url.endsWith(".m4s")).map((s) => s.url)).toEqual([`${BASE}360p/${segment.uri}`]);
+    expect(session.stats()).toMatchObject({ httpBytes: SIZE + 700, p2pBytes: 0, verifiedLeaves: 6, rejectedLeaves: 0 });
+  });
+
+  test("a changed segment is asked for again past the cache, and then never delivered", async () => {
+    const channel = liveChannel();
+    const { session, cdn } = viewer(channel);
+    await session.playlist("360p");
+    cdn.mangle = (path, body) => {
+      if (!path.endsWith(".m4s")) return body;
+      const changed = body.slice();
+      changed[40_000] ^= 1;
+      return changed;
+    };
+    expect(await deliver(session, channel.segments[0].uri)).toBe(
+      "The server sent bytes that the channel's owner did not sign.",
+    );
+    const requests = cdn.served.filter((s) => s.url.endsWith(".m4s"));
+    expect(requests.map((s) => s.cache)).toEqual(["", "reload"]);
+    expect(session.stats().verifiedLeaves).toBe(0);
+    expect(session.stats().rejectedLeaves).toBe(2);
+  });
+
+  test("a cache that holds a changed segment is overcome", async () => {
+    const channel = liveChannel();
+    const { session, cdn } = viewer(channel);
+    await session.playlist("360p");
+    cdn.mangle = (path, body, init) =>
+      path.endsWith(".m4s") && init.cache !== "reload" ? body.map((b) => b ^ 1) : body;
+    const segment = channel.segments[0];
+    expect(bytes(await deliver(session, segment.uri))).toEqual(segment.data);
+  });
+
+  test("a changed init section is never delivered", async () => {
+    const channel = liveChannel();
+    const { session, cdn } = viewer(channel);
+    cdn.mangle = (path, body) => (path.endsWith("init.mp4") ? body.map((b) => b ^ 1) : body);
+    await session.playlist("360p");
+    expect(await deliver(session, "init.mp4")).toMatch(/^the init section of "360p": its bytes were changed/);
+  });
+
+  test("a segment that is gone is told after a second try", async () => {
+    const channel = liveChannel();
+    const { session, cdn } = viewer(channel);
+    await session.playlist("360p");
+    cdn.mangle = (path, body) => (path.endsWith(".m4s") ? respond(new Uint8Array(0), 404) : body);
+    expect(await deliver(session, channel.segments[0].uri)).toMatch(/answered 404/);
+    expect(cdn.count(`360p/${channel.segments[0].uri}`)).toBe(2);
+  });
+
+  test("nothing is delivered that no verified playlist lists", async () => {
+    const channel = liveChannel();
+    const { session } = viewer(channel);
+    await session.playlist("360p");
+    expect(await deliver(session, "123.m4s")).toMatch(/^No verified playlist lists this segment/);
+  });
+
+  test("a playlist with a changed record is refused with the sentence, and nothing of it is known", async () => {
+    const channel = liveChannel();
+    const { session, cdn } = viewer(channel);
+    cdn.mangle = (path, body) => {
+      if (!path.endsWith(".m3u8")) return body;
+      const text = new TextDecoder().decode(body).replace(/(RECORD:.{100})(.)/, (_, a: string, b) => a + (b === "A" ? "B" : "A"));
+      return new TextEncoder().encode(text) as Bytes;
+    };
+    await expect(session.playlist("360p")).rejects.toThrow(/the signature of its record does not match/);
+    expect(session.refused).toMatch(/the signature of its record does not match/);
+    expect(session.window("360p")).toEqual([]);
+    expect(await deliver(session, channel.segments[0].uri)).toMatch(/^No verified playlist/);
+  });
+});
+
+describe("a session in a swarm", () => {
+  test("viewers that share the duties fetch one copy together, leaf by leaf, and pass it on", async () => {
+    const channel = liveChannel(1);
+    const room = new Room();
+    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
+    room.duty(0, 0x00ff);
+    room.duty(1, 0xff00);
+    const [segment] = channel.segments;
+    await Promise.all([a.session.playlist("360p"), b.session.playlist("360p")]);
+    const answers = await Promise.all([deliver(a.session, segment.uri), deliver(b.session, segment.uri)]);
+    for (const answer of answers) expect(bytes(answer)).toEqual(segment.data);
+    const stats = [a.session.stats(), b.session.stats()];
+    expect(stats[0].p2pBytes + stats[1].p2pBytes).toBe(SIZE);
+    expect(stats[0].uploadedBytes + stats[1].uploadedBytes).toBe(SIZE);
+    const media = [...a.cdn.served, ...b.cdn.served].filter((s) => s.url.endsWith(".m4s"));
+    expect(media.every((s) => s.range.startsWith("bytes="))).toBe(true);
+    expect(stats.map((s) => s.rejectedLeaves)).toEqual([0, 0]);
+  });
+
+  test("one bad leaf costs its sender the connection; it is not delivered, and the tracker hears of it", async () => {
+    const channel = liveChannel(1);
+    const room = new Room();
+    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
+    let lies = 0;
+    room.onWire = (from, m) => {
+      if (m.type !== "LEAF" || !from.endsWith("1")) return m;
+      lies++;
+      const data = m.data.slice();
+      data[7] ^= 1;
+      return { ...m, data };
+    };
+    room.duty(0, 0xffff); // the liar fetches everything
+    const [segment] = channel.segments;
+    await Promise.all([a.session.playlist("360p"), b.session.playlist("360p")]);
+    expect(bytes(await deliver(b.session, segment.uri))).toEqual(segment.data);
+    expect(lies).toBeGreaterThan(0);
+    expect(b.session.stats()).toMatchObject({ p2pBytes: 0, peers: 0 });
+    expect(b.session.stats().rejectedLeaves).toBeGreaterThan(0);
+    const told = () => room.reports.flatMap((r) => (r.type === "report" ? r.dropped : []));
+    await until("the tracker is told", () => told().some((d) => d.reason === "bad-leaf" && d.id.endsWith("1")));
+  });
+
+  test("a neighbour that says nonsense is dropped, and playback goes on from the CDN", async () => {
+    const channel = liveChannel(1);
+    const room = new Room();
+    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    room.onWire = (from, m) => (from.endsWith("1") && m.type === "HELLO" ? { ...m, channel: "0123456789abcdef" } : m);
+    await Promise.all([a.session.playlist("360p"), b.session.playlist("360p")]);
+    const [segment] = channel.segments;
+    expect(bytes(await deliver(b.session, segment.uri))).toEqual(segment.data);
+    expect(b.session.stats().peers).toBe(0);
+  });
+
+  test("what a neighbour announced before we knew the record is remembered", async () => {
+    const channel = liveChannel(1);
+    const room = new Room();
+    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    const announced: string[] = [];
+    room.onWire = (from, m) => {
+      if (m.type === "HAVE" && from.endsWith("1")) announced.push(m.key);
+      return m;
+    };
+    await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
+    room.duty(0, 0xffff);
+    await a.session.playlist("360p");
+    const [segment] = channel.segments;
+    await deliver(a.session, segment.uri); // a has it before b has heard of it
+    await until("a announces it", () => announced.includes(keyOf(segment.record.root)));
+    await new Promise((resolve) => setTimeout(resolve, 20)); // on its way to b
+    await b.session.playlist("360p");
+    expect(bytes(await deliver(b.session, segment.uri))).toEqual(segment.data);
+    expect(b.session.stats().p2pBytes).toBe(SIZE);
+    expect(b.cdn.count(`360p/${segment.uri}`)).toBe(0);
+  });
+
+  test("leaving is said to the neighbours", async () => {
+    const channel = liveChannel(1);
+    const room = new Room();
+    const [a, b] = [viewer(channel, room), viewer(channel, room)];
+    await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
+    a.session.stop();
+    await until("b notices", () => b.session.stats().peers === 0);
+  });
+});
