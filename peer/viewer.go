@@ -59,14 +59,15 @@ func (v *viewer) buffer(window []session.Segment) {
 }
 
 // jump moves the playhead over what the origin does not have: once everything
-// before a gap was shown, the first segment after it is next. The same goes for
-// what left the window while the viewer was away.
+// before a gap was shown, the first segment after it is next, as soon as the
+// usual hold-back lies behind it: less would be a start too close to the edge. The
+// same goes for what left the window while the viewer was away.
 func (v *viewer) jump(window []session.Segment) {
-	if v.play.PositionMs() < v.bufferedMs {
+	if v.play.PositionMs() < v.bufferedMs || len(window) < holdBack {
 		return
 	}
 	gap := window[0].StartMs > v.bufferedMs+joinToleranceMs
-	for _, seg := range window {
+	for _, seg := range window[:len(window)-holdBack+1] {
 		switch {
 		case seg.StartMs+seg.DurationMs <= v.bufferedMs+joinToleranceMs:
 			continue

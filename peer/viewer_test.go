@@ -49,10 +49,10 @@ func TestViewerPlaysOverAPublishersAbsence(t *testing.T) {
 		session.Segment{Number: 4, StartMs: 8_000, DurationMs: 2000, Gap: true},
 		session.Segment{Number: 5, StartMs: 10_000, DurationMs: 2000, Gap: true},
 		session.Segment{Number: 6, StartMs: 12_900, DurationMs: 1_100, Discontinuity: true, Complete: true})
-	back = append(back, window(7)...)
-	v.Advance(16_100, "360p", back)
-	v.Advance(16_200, "360p", back)
-	v.Advance(16_700, "360p", back)
+	back = append(back, window(7, 8)...)
+	v.Advance(18_100, "360p", back)
+	v.Advance(18_200, "360p", back)
+	v.Advance(18_700, "360p", back)
 	if v.play.State() != playback.Playing || v.play.PositionMs() < 13_000 {
 		t.Errorf("state %s at %d; want it to play on from 12900", v.play.State(), v.play.PositionMs())
 	}

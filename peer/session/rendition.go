@@ -171,10 +171,11 @@ func (s *Session) accept(r *rendition, text string, nowMs int64) error {
 	if err != nil {
 		return err
 	}
-	if head := s.takeWindow(r, playlist, verified); head > r.headMs {
-		r.headMs = head
+	head, known := s.takeWindow(r, playlist, verified), r.headMs
+	r.headMs = max(head, known)
+	if head > known && known > 0 {
 		r.nextMs = nowMs + segmentMs - pollEarlyMs
-	} else {
+	} else { // nothing new, or the first look, whose phase is random
 		r.nextMs = nowMs + pollAgainMs
 	}
 	return nil

@@ -229,7 +229,7 @@ func (s *Session) report(nowMs int64) {
 		return
 	}
 	open := s.neighbours.open()
-	ready := open > 0
+	ready := open > 0 && !s.cfg.NoUpload // who passes nothing on shall have no duties
 	if nowMs-t.reportMs < t.everyMs && ready == t.ready && len(t.drops) == 0 {
 		return
 	}

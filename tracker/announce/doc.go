@@ -128,7 +128,8 @@
 //	stranger         a signal to somebody to whom it was not introduced        stays away, it has a bug
 //	shutting-down    the tracker stops or restarts                             joins again after 1–10 random seconds
 //
-// Clients treat an unknown code, or a closed connection without one, like rate-limited. Before the WebSocket opens,
+// Clients treat an unknown code like rate-limited, and a closed connection without one as a tracker that is
+// away: they try again after half a second, then twice as long each time, up to 15 s, with jitter. Before the WebSocket opens,
 // the tracker may refuse with HTTP 403 (web origin not allowed), 429 (too many connections from this network) or 503.
 // Whatever happens, playback goes on over HTTP and with the neighbours there are.
 //
