@@ -36,7 +36,7 @@ test: setup-ffmpeg setup-chromium build lint test-go test-player fuzz e2e ## eve
 	@echo "all tests passed"
 
 test-go: player
-	go test ./...
+	go test -parallel 4 ./...
 
 test-player: player
 	cd player && npm run --silent check && npm test --silent
@@ -51,7 +51,7 @@ lint: player
 fuzz: ## every decoder for FUZZTIME
 	@set -e; for pkg in $$(go list ./...); do \
 	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "fuzz $$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+	    echo "fuzz $$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; \
 	  done; \
 	done
 

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -109,16 +111,36 @@ type serving struct {
 	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
 }
 
-func (s serving) config(log *slog.Logger) origin.Config {
+// config describes the origin; ready is told when it listens.
+func (s serving) config(log *slog.Logger, ready func(origin.Ready)) origin.Config {
+	ids := make(map[string]string) // filled before anything is served
 	return origin.Config{
 		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window,
-		Logger: log, Mounts: pages(),
+		Logger: log, Mounts: pages(ids),
+		Ready: func(at origin.Ready) {
+			for _, channel := range at.Channels {
+				ids[channel.Name] = channel.ID.String()
+			}
+			ready(at)
+		},
 	}
 }
 
-// pages mounts the web player.
-func pages() map[string]http.Handler {
+// pages mounts the web player. A watch page names the channel's id, so that a
+// playlist of another owner, wherever it comes from, does not play on it.
+func pages(ids map[string]string) map[string]http.Handler {
 	assets := player.Assets()
+	watch := func(w http.ResponseWriter, r *http.Request) {
+		id, known := ids[r.PathValue("channel")]
+		html, err := fs.ReadFile(assets, "watch.html")
+		if !known || err != nil {
+			http.Error(w, "There is no such channel here.", http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Write(bytes.Replace(html, []byte("<slipstream-player"), []byte(`<slipstream-player channel="`+id+`"`), 1))
+	}
 	page := func(name string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-cache")
@@ -127,7 +149,7 @@ func pages() map[string]http.Handler {
 	}
 	return map[string]http.Handler{
 		"GET /{$}":             page("index.html"),
-		"GET /watch/{channel}": page("watch.html"),
+		"GET /watch/{channel}": http.HandlerFunc(watch),
 		"GET /stats":           page("stats.html"),
 		"GET /player/":         http.StripPrefix("/player/", http.FileServerFS(assets)),
 	}
@@ -151,11 +173,7 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 	}
 	defer meeting.Close()
 	group, ctx := errgroup.WithContext(ctx)
-	cfg := c.config(io.log)
-	cfg.Tracker = "/tracker"
-	cfg.Mounts["/tracker"] = meeting.WebSocket()
-	cfg.Mounts["/tracker/stats.json"] = meeting.Stats()
-	cfg.Ready = func(at origin.Ready) {
+	cfg := c.config(io.log, func(at origin.Ready) {
 		channel := at.Channels[0]
 		web, rtmp := "http://"+reachable(at.HTTP), "rtmp://"+reachable(at.RTMP)+"/live"
 		fmt.Fprintf(io.out, "Watch       %s/watch/%s\n", web, channel.Name)
@@ -174,7 +192,10 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 				return publish.Run(ctx, publish.Config{Source: c.Source, URL: rtmp + "/" + channel.StreamKey, Logger: io.log})
 			})
 		}
-	}
+	})
+	cfg.Tracker = "/tracker"
+	cfg.Mounts["/tracker"] = meeting.WebSocket()
+	cfg.Mounts["/tracker/stats.json"] = meeting.Stats()
 	group.Go(func() error { return origin.Run(ctx, cfg) })
 	return group.Wait()
 }
@@ -202,15 +223,14 @@ type originCommand struct {
 }
 
 func (c originCommand) Run(ctx context.Context, io streams) error {
-	cfg := c.config(io.log)
-	cfg.Tracker = c.TrackerURL
-	cfg.Ready = func(at origin.Ready) {
+	cfg := c.config(io.log, func(at origin.Ready) {
 		for _, channel := range at.Channels {
 			fmt.Fprintf(io.out, "channel %s (%s)\n", channel.Name, channel.ID)
 			fmt.Fprintf(io.out, "  watch    http://%s/watch/%s\n", reachable(at.HTTP), channel.Name)
 			fmt.Fprintf(io.out, "  publish  rtmp://%s/live  stream key %s\n", reachable(at.RTMP), channel.StreamKey)
 		}
-	}
+	})
+	cfg.Tracker = c.TrackerURL
 	return origin.Run(ctx, cfg)
 }
 

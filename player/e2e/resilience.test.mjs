@@ -45,8 +45,8 @@ test("neighbours that are killed in mid-transfer are not missed", async (t) => {
 test("when the tracker dies those who play go on, and a new viewer plays from the CDN", async (t) => {
 	const place = await threeMachines(t);
 	place.startOrigin();
-	const tracker = place.startTracker();
 	await place.publish();
+	const tracker = place.startTracker();
 	await live(place);
 
 	const browser = await launch(t);
@@ -71,16 +71,17 @@ test("when the tracker dies those who play go on, and a new viewer plays from th
 
 test("a seeder survives restarts of the origin and of the tracker", async (t) => {
 	const place = await threeMachines(t);
-	const machines = [place.startOrigin(), place.startTracker()];
+	const machines = [place.startOrigin()];
 	await place.publish();
+	machines.push(place.startTracker()); // it needs the token secret that the origin has made
 	await live(place);
 	const seeder = Program.start(t, ["seeder", `--token-key=${place.data}/keys/token.key`, place.playlist]);
 	await pause(3_000);
 	for (const machine of machines) await machine.stop("SIGKILL");
 	await pause(3_000);
 	place.startOrigin();
-	place.startTracker();
 	await place.publish();
+	place.startTracker();
 	await live(place);
 	const browser = await launch(t);
 	const page = await open(browser, place.watch);
