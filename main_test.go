@@ -26,7 +26,7 @@ var cores = []string{
 	"origin/manifest", "origin/timeline", "origin/cmaf", "origin/hls",
 	"tracker/announce", "tracker/swarm",
 	"peer/wire", "peer/sched", "peer/store", "peer/playback",
-	"sim/clock", "sim/network", "sim/world",
+	"sim/clock", "sim/draw", "sim/network", "sim/world",
 }
 
 // leaves import nothing else of ours.
@@ -45,7 +45,7 @@ var across = map[string][]string{
 // impure lists what a core must not import: the world.
 var impure = []string{
 	"os", "os/exec", "os/signal", "io/ioutil", "net", "net/http", "log", "log/slog", "syscall",
-	"math/rand", "math/rand/v2", "crypto/rand", "sync", "sync/atomic", "context", "runtime",
+	"math/rand", "math/rand/v2", "crypto/rand", "sync", "sync/atomic", "runtime",
 }
 
 type goPackage struct {

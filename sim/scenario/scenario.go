@@ -1,0 +1,213 @@
+package scenario
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"slipstream/peer/sched"
+	"slipstream/sim/network"
+	"slipstream/sim/world"
+)
+
+// Default is the scenario that an empty file describes.
+func Default() world.Config {
+	return world.Config{
+		Seed: 1, DurationMs: 60_000, MeasureAfterMs: 10_000, PeerToPeer: true,
+		Stream: world.Stream{
+			BytesPerSec: 1_000_000 / 8, SegmentMs: 2000, HoldBackSegments: 3, WindowSegments: 10, PublishDelayMs: 100,
+		},
+		Viewers: 20,
+		Network: world.Network{
+			OneWayMs: 30, ConnectRoundTrips: 5, PacketOverhead: network.DefaultPacketOverhead, CrashNoticeMs: 15_000,
+		},
+		CDN:       world.CDN{OneWayMs: 20, ServerMs: 5},
+		Tracker:   world.Tracker{OneWayMs: 25},
+		Seeders:   world.Seeders{UplinkBytesPerSec: 100_000_000 / 8},
+		Scheduler: sched.DefaultConfig(0),
+	}
+}
+
+// defaultLine is what an entry of viewers.lines leaves out, and the only line if
+// there are none.
+func defaultLine() world.Class {
+	return world.Class{Share: 1, UplinkBytesPerSec: 10_000_000 / 8, DownlinkBytesPerSec: 50_000_000 / 8}
+}
+
+// Parse reads a scenario. Its error is a sentence that names the line and the
+// setting.
+func Parse(text []byte) (world.Config, error) {
+	cfg := Default()
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return cfg, fmt.Errorf("this is not YAML: %s", first)
+	}
+	var root ast.Node
+	if len(file.Docs) > 1 {
+		return cfg, fmt.Errorf("one file holds one scenario, but this one has %d documents", len(file.Docs))
+	}
+	if len(file.Docs) == 1 {
+		root = file.Docs[0].Body
+	}
+	fault := &fault{}
+	f := section(root, "", fault)
+	read(f, &cfg)
+	f.end()
+	if fault.err != nil {
+		return cfg, fault.err
+	}
+	if len(cfg.Classes) == 0 {
+		cfg.Classes = []world.Class{defaultLine()}
+	}
+	return cfg, check(&cfg)
+}
+
+func read(f *fields, cfg *world.Config) {
+	f.text("name", &cfg.Name)
+	seed := int64(cfg.Seed)
+	f.integer("seed", &seed)
+	cfg.Seed = uint64(seed)
+	f.duration("duration", &cfg.DurationMs)
+	f.duration("measureAfter", &cfg.MeasureAfterMs)
+	f.flag("peerToPeer", &cfg.PeerToPeer)
+	f.inner("stream", func(f *fields) {
+		f.rate("bitrate", &cfg.Stream.BytesPerSec)
+		f.duration("segment", &cfg.Stream.SegmentMs)
+		f.count("holdBackSegments", &cfg.Stream.HoldBackSegments)
+		f.count("windowSegments", &cfg.Stream.WindowSegments)
+		f.duration("publishDelay", &cfg.Stream.PublishDelayMs)
+	})
+	f.inner("viewers", func(f *fields) { readViewers(f, cfg) })
+	f.inner("seeders", func(f *fields) {
+		f.count("count", &cfg.Seeders.Count)
+		f.rate("uplink", &cfg.Seeders.UplinkBytesPerSec)
+	})
+	f.inner("network", func(f *fields) {
+		f.duration("oneWay", &cfg.Network.OneWayMs)
+		f.number("oneWaySpread", &cfg.Network.OneWaySpread)
+		f.integer("connectRoundTrips", &cfg.Network.ConnectRoundTrips)
+		f.share("connectFailures", &cfg.Network.ConnectFailures)
+		f.size("packetOverhead", &cfg.Network.PacketOverhead)
+		f.duration("crashNotice", &cfg.Network.CrashNoticeMs)
+	})
+	f.inner("cdn", func(f *fields) {
+		f.duration("oneWay", &cfg.CDN.OneWayMs)
+		f.duration("server", &cfg.CDN.ServerMs)
+		f.rate("responseRate", &cfg.CDN.BytesPerSec)
+		f.duration("playlistAge", &cfg.CDN.PlaylistAgeMs)
+	})
+	f.inner("tracker", func(f *fields) {
+		f.duration("oneWay", &cfg.Tracker.OneWayMs)
+		f.each("outages", func(f *fields) {
+			o := world.Outage{}
+			f.duration("from", &o.FromMs)
+			f.duration("to", &o.ToMs)
+			cfg.Tracker.Outages = append(cfg.Tracker.Outages, o)
+		})
+	})
+	f.inner("scheduler", func(f *fields) { readScheduler(f, &cfg.Scheduler) })
+}
+
+func readViewers(f *fields, cfg *world.Config) {
+	f.count("count", &cfg.Viewers)
+	f.duration("arriveOver", &cfg.Arrival.OverMs)
+	f.number("arrivePerSecond", &cfg.Arrival.PerSecond)
+	f.duration("stay", &cfg.StayMs)
+	f.share("crashes", &cfg.Crashes)
+	f.each("lines", func(f *fields) {
+		c := defaultLine()
+		uploads := true
+		f.share("share", &c.Share)
+		f.rate("uplink", &c.UplinkBytesPerSec)
+		f.number("uplinkSpread", &c.UplinkSpread)
+		f.rate("downlink", &c.DownlinkBytesPerSec)
+		f.flag("uploads", &uploads)
+		c.NoUpload = !uploads
+		cfg.Classes = append(cfg.Classes, c)
+	})
+	f.each("exits", func(f *fields) {
+		e := world.Exit{Share: 1}
+		f.duration("at", &e.AtMs)
+		f.share("share", &e.Share)
+		f.flag("crash", &e.Crash)
+		cfg.Exits = append(cfg.Exits, e)
+	})
+}
+
+// readScheduler offers every number of sched.Config under its own name, unit
+// included (MarginMs: marginMs), so that a new constant can be experimented with
+// on the day it is made.
+func readScheduler(f *fields, cfg *sched.Config) {
+	v := reflect.ValueOf(cfg).Elem()
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if name == "Seed" {
+			continue // set per viewer
+		}
+		name = strings.ToLower(name[:1]) + name[1:]
+		switch field := v.Field(i); field.Kind() {
+		case reflect.Int, reflect.Int32, reflect.Int64:
+			n := field.Int()
+			f.integer(name, &n)
+			field.SetInt(n)
+		}
+	}
+}
+
+// check says what no run could make sense of.
+func check(cfg *world.Config) error {
+	s := &cfg.Stream
+	shares := 0.0
+	for _, c := range cfg.Classes {
+		shares += c.Share
+		if c.DownlinkBytesPerSec < s.BytesPerSec {
+			return fmt.Errorf("a downlink of %s cannot carry a stream of %s: raise viewers.lines downlink", mbps(c.DownlinkBytesPerSec), mbps(s.BytesPerSec))
+		}
+	}
+	for _, o := range cfg.Tracker.Outages {
+		if o.FromMs >= o.ToMs {
+			return fmt.Errorf("a tracker outage must end (to) after it begins (from)")
+		}
+	}
+	for _, c := range []struct {
+		wrong bool
+		say   string
+	}{
+		{s.SegmentMs < 200 || s.SegmentMs > 30_000, "stream.segment must be from 200ms to 30s"},
+		{s.BytesPerSec*s.SegmentMs/1000 < 1 || s.BytesPerSec*s.SegmentMs/1000 > 4096*16384, "a segment (stream.bitrate × stream.segment) must have from 1 byte to 64 MiB"},
+		{s.WindowSegments < 2 || s.WindowSegments > 200, "stream.windowSegments must be from 2 to 200"},
+		{s.HoldBackSegments < 1 || s.HoldBackSegments > s.WindowSegments, "stream.holdBackSegments must be from 1 to stream.windowSegments"},
+		{s.PublishDelayMs >= 60_000, "stream.publishDelay must be below 1min"},
+		{cfg.Viewers < 1 || cfg.Viewers > 100_000, "viewers.count must be from 1 to 100000"},
+		{cfg.Seeders.Count > 1000, "seeders.count must be at most 1000"},
+		{cfg.DurationMs < 1000 || cfg.DurationMs > 24*3_600_000, "duration must be from 1s to 24h"},
+		{cfg.MeasureAfterMs+int64(s.HoldBackSegments+1)*s.SegmentMs > cfg.DurationMs, "nothing is left to measure: duration must exceed measureAfter by at least holdBackSegments + 1 segments"},
+		{cfg.Arrival.OverMs > 0 && cfg.Arrival.PerSecond > 0, "viewers come either over a time (arriveOver) or at a rate (arrivePerSecond), not both"},
+		{math.Abs(shares-1) > 0.001, fmt.Sprintf("the shares of viewers.lines add up to %.1f%%, not to 100%%", 100*shares)},
+		{cfg.Network.OneWayMs > 10_000 || cfg.CDN.OneWayMs > 10_000 || cfg.Tracker.OneWayMs > 10_000, "a oneWay above 10s is no network"},
+		{cfg.Network.ConnectRoundTrips > 100, "network.connectRoundTrips must be at most 100"},
+		{cfg.Network.OneWaySpread > 3 || anySpread(cfg.Classes), "a spread above 3 makes most lines dead and a few infinite"},
+		{cfg.Scheduler.MaxFetches < 1, "scheduler.maxFetches must be at least 1"},
+	} {
+		if c.wrong {
+			return fmt.Errorf("%s", c.say)
+		}
+	}
+	return nil
+}
+
+func anySpread(classes []world.Class) bool {
+	for _, c := range classes {
+		if c.UplinkSpread > 3 {
+			return true
+		}
+	}
+	return false
+}
+
+func mbps(bytesPerSec int64) string { return fmt.Sprintf("%gMbps", float64(bytesPerSec)*8/1e6) }

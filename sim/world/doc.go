@@ -1,0 +1,21 @@
+// Package world runs a swarm in virtual time: viewers that each hold a shipping
+// peer/sched core, the shipping tracker/swarm core, a live stream, and the
+// network between them. What is modelled here is only what surrounds those cores
+// in a real viewer: the shell that turns messages into events and actions into
+// messages, a store, a player with its playlist polls and its playhead.
+//
+//	result := world.Run(ctx, config)
+//
+// Time goes in milliseconds. Each has two halves: first everything that arrives
+// is put into the inboxes of the viewers it concerns, in the order in which it
+// was sent; then each viewer concerned, by number, handles its inbox in one call
+// of its core, and what it does takes a millisecond or more to reach anybody
+// else. So the result depends on the configuration and on nothing else. The
+// engine starts no goroutine, reads no clock and draws no number that package
+// draw did not derive from the seed.
+//
+// What is simplified: one rendition; no packet loss; leaves and not packets share
+// a line; hashing is free; a leaf list travels ahead of the first leaf that needs
+// it. Hostile viewers are not modelled yet; Rejected is where they will come in
+// (leafThrough).
+package world

@@ -1,0 +1,130 @@
+package world
+
+import (
+	"slipstream/peer/sched"
+	"slipstream/sim/network"
+	"slipstream/tracker/announce"
+)
+
+// end is one end of a connection, as its viewer sees it.
+type end struct {
+	peer     int32 // the viewer at the other end
+	peerEnd  int32 // the name that this viewer has there
+	open     bool
+	delayUs  int64
+	buffered int64   // bytes of leaves in our send buffer
+	lists    []int32 // objects whose leaf list the other end has got from us
+	early    []early // announcements of objects that we do not know yet
+}
+
+// early is an announcement that came before the record of its object.
+type early struct {
+	object int32
+	bits   []byte
+}
+
+// maxEarly bounds what is remembered for one neighbour (wire.MaxAnnounced in the
+// real shell, which has more than one channel's window in mind).
+const maxEarly = 16
+
+// connect is what follows an introduction: a makes the offer. The offer and the
+// answer go through the tracker, then both ends need some round trips of their own.
+func (w *world) connect(a, b *viewer) {
+	if a.connectedTo(b) {
+		return
+	}
+	pair := int64(min(a.number, b.number))<<24 | int64(max(a.number, b.number))
+	delayUs := a.accessUs + b.accessUs
+	signalling := 4 * w.cfg.Tracker.OneWayMs
+	if w.draw.Unit(pair, drawConnect, 0) < w.cfg.Network.ConnectFailures {
+		w.after(unreachableMs, func() { w.unreachable(a, b) })
+		return
+	}
+	roundTrips := 2 * delayUs * w.cfg.Network.ConnectRoundTrips
+	w.after(signalling+network.MsFromUs(roundTrips), func() { w.open(a, b, delayUs) })
+}
+
+// unreachableMs is when a client gives a connection up that does not come about.
+const unreachableMs = 15_000
+
+func (w *world) unreachable(a, b *viewer) {
+	a.reportDrop(b, announce.Unreachable)
+	b.reportDrop(a, announce.Unreachable)
+}
+
+func (v *viewer) connectedTo(other *viewer) bool {
+	for i := range v.ends {
+		if v.ends[i].peer == other.number && v.ends[i].open {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) open(a, b *viewer, delayUs int64) {
+	if !a.present() || !b.present() || a.connectedTo(b) {
+		return
+	}
+	endA, endB := int32(len(a.ends)), int32(len(b.ends))
+	a.ends = append(a.ends, end{peer: b.number, peerEnd: endB, open: true, delayUs: delayUs})
+	b.ends = append(b.ends, end{peer: a.number, peerEnd: endA, open: true, delayUs: delayUs})
+	w.audit.connections++
+	for _, side := range []struct {
+		v *viewer
+		n int32
+	}{{a, endA}, {b, endB}} {
+		side.v.occupyUplink(network.HelloBytes)
+		side.v.tell(sched.Event{Kind: sched.NeighbourAdd, Neighbour: side.n})
+		side.v.neighboursChanged(+1)
+	}
+}
+
+// closeEnd ends a connection because its viewer went. The other end hears of it
+// after the way there, or, if nobody said goodbye, after a while.
+func (v *viewer) closeEnd(n int32, crash bool, noticeMs int64) {
+	e := &v.ends[n]
+	if !e.open {
+		return
+	}
+	e.open = false
+	other, otherEnd := v.w.viewers[e.peer], e.peerEnd
+	delay := network.MsFromUs(e.delayUs)
+	if crash {
+		delay += noticeMs
+	}
+	v.w.after(delay, func() { other.endClosed(otherEnd, crash) })
+}
+
+// endClosed is what the other end hears.
+func (v *viewer) endClosed(n int32, lost bool) {
+	e := &v.ends[n]
+	if v.gone || !e.open {
+		return
+	}
+	e.open = false
+	v.tell(sched.Event{Kind: sched.NeighbourRemove, Neighbour: n})
+	if lost {
+		v.reportDrop(v.w.viewers[e.peer], announce.Lost)
+	}
+	v.neighboursChanged(-1)
+}
+
+// dropEnd closes a connection because the core wants to be rid of the neighbour.
+func (v *viewer) dropEnd(a *sched.Action) {
+	e := &v.ends[a.Neighbour]
+	if !e.open {
+		return
+	}
+	v.stats.Drops[a.Reason]++
+	if a.Reason != sched.Stalled { // all are honest here
+		v.w.audit.fail("viewer %d drops its honest neighbour %d for reason %d", v.number, e.peer, a.Reason)
+	}
+	v.closeEnd(a.Neighbour, false, 0)
+	v.reportDrop(v.w.viewers[e.peer], dropReasons[a.Reason])
+	v.neighboursChanged(-1)
+}
+
+var dropReasons = map[int32]announce.Reason{
+	sched.BadLeaf: announce.BadLeaf, sched.Stalled: announce.Stalled, sched.Liar: announce.Liar,
+	sched.Intruder: announce.Intruder, sched.TooManyAsked: announce.Greedy,
+}

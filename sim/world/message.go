@@ -1,0 +1,233 @@
+package world
+
+import (
+	"slices"
+
+	"slipstream/peer/sched"
+	"slipstream/sim/network"
+)
+
+// send puts a message into the uplink's queue.
+func (v *viewer) send(e event, bytes int64) (startUs, departsUs int64) {
+	from := &v.ends[e.end]
+	if !from.open {
+		v.w.batches.release(&e)
+		return 0, 0
+	}
+	wire := network.WireBytes(bytes, v.w.cfg.Network.PacketOverhead)
+	startUs, departsUs = v.up.Send(v.w.nowMs*1000, wire)
+	if e.message != messageLeaf && e.message != messageList {
+		v.stats.ControlBytes += wire
+		v.stats.ControlMessages++
+	}
+	e.kind, e.viewer, e.end = eventArrives, from.peer, from.peerEnd
+	e.lastUs, e.tookUs = departsUs+from.delayUs, int32(departsUs-startUs)
+	v.w.wheel.At(max(network.MsFromUs(e.lastUs), v.w.nowMs+1), e)
+	return startUs, departsUs
+}
+
+// occupyUplink accounts for bytes whose arrival concerns nobody.
+func (v *viewer) occupyUplink(bytes int64) {
+	wire := network.WireBytes(bytes, v.w.cfg.Network.PacketOverhead)
+	v.up.Send(v.w.nowMs*1000, wire)
+	v.stats.ControlBytes += wire
+}
+
+func (v *viewer) sendHave(a *sched.Action) {
+	h := v.objects.at(a.Object)
+	if h == nil {
+		v.w.audit.unknown(v, a.Object, "announces")
+		return
+	}
+	ref := v.w.batches.newBits(h.bits)
+	v.send(event{message: messageHave, end: a.Neighbour, object: a.Object, batch: ref}, network.HaveBytes(int64(v.w.stream.leaves)))
+}
+
+var batchKinds = [...]messageKind{
+	sched.SendGain: messageGain, sched.SendRequest: messageRequest,
+	sched.SendCancel: messageCancel, sched.SendRefuse: messageRefuse,
+}
+
+// sendBatch sends actions of one kind, to one neighbour, about one object.
+func (v *viewer) sendBatch(actions []sched.Action) {
+	a := &actions[0]
+	e := event{
+		message: batchKinds[a.Kind], end: a.Neighbour, object: a.Object,
+		leaf: a.Leaf, reason: uint8(a.Reason),
+	}
+	bytes := network.IndicesBytes(int64(len(actions)))
+	if e.message == messageRequest || e.message == messageRefuse {
+		bytes++
+	}
+	if e.message == messageRequest {
+		h := v.objects.at(a.Object)
+		e.flag = h != nil && !h.list
+		v.stats.Requests += int64(len(actions))
+	}
+	if e.message == messageRefuse {
+		v.stats.Refusals += int64(len(actions))
+	}
+	if len(actions) > 1 {
+		e.batch = v.w.batches.newList()
+		list := v.w.batches.list(e.batch)
+		for i := range actions {
+			*list = append(*list, uint16(actions[i].Leaf))
+		}
+	}
+	v.send(e, bytes)
+}
+
+// sendLeaf uploads a leaf.
+func (v *viewer) sendLeaf(a *sched.Action) {
+	to := &v.ends[a.Neighbour]
+	h := v.objects.at(a.Object)
+	if h == nil {
+		v.w.audit.unknown(v, a.Object, "uploads")
+		return
+	}
+	if !h.has(a.Leaf) {
+		v.w.audit.fail("viewer %d uploads leaf %d of segment %d, which it does not hold", v.number, a.Leaf, a.Object)
+		return
+	}
+	if !to.open {
+		return
+	}
+	data := v.w.stream.leafBytes(a.Leaf)
+	startUs, departsUs := v.send(event{
+		message: messageLeaf, end: a.Neighbour, object: a.Object, leaf: a.Leaf,
+	}, network.LeafBytes(data))
+	to.buffered += data
+	v.sending = append(v.sending, sending{a.Neighbour, data, startUs, departsUs})
+	v.w.wheel.At(max(network.MsFromUs(departsUs), v.w.nowMs+1), event{kind: eventDeparted, viewer: v.number})
+	v.stats.UploadedBytes += data
+}
+
+// sendList sends a leaf list, once to each neighbour.
+func (v *viewer) sendList(n, object int32) {
+	e, h := &v.ends[n], v.objects.at(object)
+	if h == nil || !h.list || slices.Contains(e.lists, object) {
+		return
+	}
+	if len(e.lists) == maxEarly { // the oldest has long left the playlist
+		e.lists = slices.Delete(e.lists, 0, 1)
+	}
+	e.lists = append(e.lists, object)
+	v.stats.ListBytes += network.LeafListBytes(int64(v.w.stream.leaves))
+	v.send(event{message: messageList, end: n, object: object}, network.LeafListBytes(int64(v.w.stream.leaves)))
+}
+
+// departed is when the leaf at the front of the uplink's queue has left.
+func (v *viewer) departed(*event) {
+	s := v.sending[0]
+	v.sending = v.sending[1:]
+	to := &v.ends[s.end]
+	to.buffered -= s.bytes
+	v.tellBuffered(s.end, to.buffered)
+}
+
+// arrives is when the last byte of a message reaches the downlink.
+func (v *viewer) arrives(e *event) {
+	from := &v.ends[e.end]
+	sender := v.w.viewers[from.peer]
+	if !from.open || sender.gone && e.lastUs-from.delayUs > sender.goneUs {
+		v.w.batches.release(e) // the sender went before this left its queue
+		return
+	}
+	if e.message == messageLeaf {
+		// Always by way of the wheel, behind those that are through in the same
+		// millisecond: the channel is ordered.
+		bytes := network.WireBytes(network.LeafBytes(v.w.stream.leafBytes(e.leaf)), v.w.cfg.Network.PacketOverhead)
+		throughUs := v.down.Receive(e.lastUs-int64(e.tookUs), e.lastUs, bytes)
+		e.kind = eventThrough
+		v.w.wheel.At(network.MsFromUs(throughUs), *e)
+		return
+	}
+	v.through(e)
+}
+
+// through is when a message is there.
+func (v *viewer) through(e *event) {
+	if !v.ends[e.end].open {
+		v.w.batches.release(e)
+		return
+	}
+	switch e.message {
+	case messageHave:
+		v.heard(e.end, e.object, v.w.batches.bitfield(e.batch))
+	case messageGain:
+		v.gained(e)
+	case messageLost:
+		v.forgetEarly(e.end, e.object)
+		v.tell(sched.Event{Kind: sched.Lost, Neighbour: e.end, Object: e.object})
+	case messageRequest:
+		v.requested(e)
+	case messageList:
+		if h := v.objects.at(e.object); h != nil {
+			h.list = true
+		}
+	case messageCancel:
+		v.tellEach(e, sched.Cancel, 0)
+	case messageRefuse:
+		v.tellEach(e, sched.Refuse, int64(e.reason))
+	case messageLeaf:
+		v.leafThrough(e)
+	}
+	v.w.batches.release(e)
+}
+
+// tellEach tells the core of each leaf that a message names.
+func (v *viewer) tellEach(e *event, kind sched.EventKind, value int64) {
+	if e.batch == 0 {
+		v.tell(sched.Event{Kind: kind, Neighbour: e.end, Object: e.object, Leaf: e.leaf, Value: value})
+		return
+	}
+	for _, leaf := range *v.w.batches.list(e.batch) {
+		v.tell(sched.Event{Kind: kind, Neighbour: e.end, Object: e.object, Leaf: int32(leaf), Value: value})
+	}
+}
+
+// requested takes a REQUEST: the list goes out at once, the leaves are for the
+// core to decide. What has left our playlist is refused.
+func (v *viewer) requested(e *event) {
+	if v.objects.at(e.object) == nil {
+		n := int64(1)
+		refusal := event{message: messageRefuse, end: e.end, object: e.object, leaf: e.leaf, reason: uint8(sched.NotHeld)}
+		if e.batch != 0 {
+			leaves := *v.w.batches.list(e.batch)
+			refusal.batch, n = v.w.batches.newList(), int64(len(leaves))
+			copied := v.w.batches.list(refusal.batch)
+			*copied = append(*copied, leaves...)
+		}
+		v.stats.Refusals += n
+		v.send(refusal, network.IndicesBytes(n)+1)
+		return
+	}
+	if e.flag {
+		v.sendList(e.end, e.object)
+	}
+	v.tellEach(e, sched.Request, 0)
+}
+
+// leafThrough checks and stores a leaf from a neighbour. All are honest here, so
+// a leaf is good; what is not wanted any more is thrown away.
+func (v *viewer) leafThrough(e *event) {
+	h := v.objects.at(e.object)
+	data := v.w.stream.leafBytes(e.leaf)
+	switch {
+	case h == nil:
+		v.stats.DuplicateBytes += data
+	case !v.core.Expects(e.end, e.object, e.leaf):
+		if h.has(e.leaf) {
+			v.stats.DuplicateBytes += data
+		} else {
+			v.stats.UnexpectedBytes += data
+		}
+		v.tell(sched.Event{Kind: sched.Unsolicited, Neighbour: e.end, Object: e.object, Leaf: e.leaf})
+	case h.has(e.leaf): // came twice in this very millisecond
+		v.stats.DuplicateBytes += data
+	case !h.list:
+		v.w.audit.fail("viewer %d got leaf %d of segment %d from a neighbour before it had the leaf list", v.number, e.leaf, e.object)
+	default:
+		v.store(h, e.object, e.leaf, e.end)
+	}
+}

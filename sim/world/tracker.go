@@ -1,0 +1,212 @@
+package world
+
+import (
+	"slipstream/peer/sched"
+	"slipstream/tracker/announce"
+	"slipstream/tracker/swarm"
+)
+
+// tracker is the shipping core behind a WebSocket's delay. One that fails
+// comes back empty; life counts them.
+type tracker struct {
+	core *swarm.Swarm
+	life int
+	down bool
+	byID map[uint64]*viewer
+}
+
+const (
+	room       = "live"
+	rendition  = "360p"
+	reportMs   = 5000
+	tickMs     = 1000
+	retryMinMs = 1000   // a client that lost its tracker comes back at a random
+	retryMaxMs = 10_000 // moment in between, as after "shutting-down"
+)
+
+// member is what a viewer knows of its place in the room.
+type member struct {
+	id         uint64 // 0: not joined
+	attempts   int64
+	neighbours int
+	ready      bool // as last told
+	dropped    []swarm.Drop
+	duties     uint16
+	turn       int
+}
+
+func (w *world) startTracker() {
+	w.newTracker()
+	w.at(startMs, w.tickTracker)
+	for _, o := range w.cfg.Tracker.Outages {
+		w.at(startMs+o.FromMs, w.trackerFails)
+		w.at(startMs+o.ToMs, func() {
+			w.tracker.down = false
+			w.newTracker()
+		})
+	}
+}
+
+func (w *world) newTracker() {
+	w.tracker.life++
+	w.tracker.core = swarm.New(swarm.Config{Seed: uint32(w.draw.Bits(-1, drawID, int64(w.tracker.life)))})
+	w.tracker.byID = map[uint64]*viewer{}
+}
+
+func (w *world) trackerFails() {
+	w.tracker.down = true
+	for _, v := range w.viewers {
+		if v.member.id != 0 {
+			v.member.id = 0
+			v.retryTracker()
+		}
+	}
+}
+
+func (w *world) tickTracker() {
+	w.after(tickMs, w.tickTracker)
+	w.handle(swarm.Tick{})
+}
+
+// handle gives the tracker's core an event and sends out what it wants said.
+func (w *world) handle(ev swarm.Event) {
+	if w.tracker.down {
+		return
+	}
+	t := &w.tracker
+	delay := w.cfg.Tracker.OneWayMs
+	for _, a := range t.core.Handle(w.nowMs, ev) {
+		switch a := a.(type) {
+		case swarm.Introduce:
+			if x, y := t.byID[a.A], t.byID[a.B]; x != nil && y != nil {
+				w.after(delay, func() { w.connect(x, y) })
+			}
+		case swarm.Duty:
+			if v := t.byID[a.Viewer]; v != nil {
+				w.after(delay, func() { v.dutyTold(a.Duties) })
+			}
+		case swarm.Gone:
+			// A connection that works may go on; one that does not ends by itself.
+		}
+	}
+}
+
+// connectTracker joins, or tries to.
+func (v *viewer) connectTracker() {
+	a, w := &v.member, v.w
+	if v.gone || a.id != 0 {
+		return
+	}
+	if w.tracker.down {
+		v.retryTracker()
+		return
+	}
+	a.attempts++
+	id := w.draw.Bits(int64(v.number), drawID, a.attempts) | 1
+	life := w.tracker.life
+	// TCP and TLS take two round trips before the join is sent.
+	w.after(5*w.cfg.Tracker.OneWayMs, func() {
+		if v.gone || w.tracker.down || w.tracker.life != life {
+			v.retryTracker()
+			return
+		}
+		a.id, a.ready = id, false
+		w.tracker.byID[id] = v
+		if a.duties != 0 { // those of a tracker that is no more
+			w.after(w.cfg.Tracker.OneWayMs, func() { v.dutyTold(nil) })
+		}
+		w.handle(v.joinEvent(id))
+		v.report()
+	})
+}
+
+func (v *viewer) joinEvent(id uint64) swarm.Join {
+	if v.seeder {
+		return swarm.Join{Room: room, Viewer: id, Role: announce.Seeder}
+	}
+	return swarm.Join{Room: room, Viewer: id, Role: announce.Viewer, Renditions: []string{rendition}}
+}
+
+func (v *viewer) retryTracker() {
+	if v.gone {
+		return
+	}
+	v.member.attempts++
+	wait := retryMinMs + v.w.draw.Below(retryMaxMs-retryMinMs, int64(v.number), drawRejoin, v.member.attempts)
+	v.w.after(wait, v.connectTracker)
+}
+
+// report tells the tracker how things are, now and every reportMs.
+func (v *viewer) report() {
+	a, w := &v.member, v.w
+	if v.gone || a.id == 0 {
+		return
+	}
+	a.turn++
+	turn, id := a.turn, a.id
+	w.after(reportMs, func() {
+		if turn == a.turn {
+			v.report()
+		}
+	})
+	a.ready = v.useful()
+	r := swarm.Report{
+		Viewer: id, Ready: a.ready, Neighbours: a.neighbours,
+		UplinkBps: 8 * v.core.UplinkBytesPerSec(), Dropped: a.dropped,
+	}
+	if !v.seeder {
+		r.Renditions = []string{rendition}
+	}
+	a.dropped = nil
+	w.after(w.cfg.Tracker.OneWayMs, func() { w.handle(r) })
+}
+
+// useful tells whether a duty would be of use to somebody.
+func (v *viewer) useful() bool { return v.member.neighbours > 0 && !v.noUpload }
+
+// neighboursChanged reports at once if that changes whether the viewer is ready.
+func (v *viewer) neighboursChanged(by int) {
+	v.member.neighbours += by
+	if v.useful() != v.member.ready {
+		v.report()
+	}
+}
+
+// reportDrop tells the tracker that a neighbour was given up.
+func (v *viewer) reportDrop(other *viewer, reason announce.Reason) {
+	if v.gone || v.member.id == 0 || other.member.id == 0 {
+		return
+	}
+	v.member.dropped = append(v.member.dropped, swarm.Drop{Viewer: other.member.id, Reason: reason})
+	v.report()
+}
+
+func (v *viewer) leaveTracker(crash bool, noticeMs int64) {
+	id := v.member.id
+	if id == 0 {
+		return
+	}
+	delay := v.w.cfg.Tracker.OneWayMs
+	if crash {
+		delay += noticeMs
+	}
+	life := v.w.tracker.life
+	v.w.after(delay, func() {
+		if v.w.tracker.life == life {
+			v.w.handle(swarm.Leave{Viewer: id})
+		}
+	})
+}
+
+func (v *viewer) dutyTold(shares []announce.Share) {
+	if v.gone || v.member.id == 0 {
+		return
+	}
+	v.member.duties = 0
+	for _, s := range shares {
+		if s.Rendition == rendition {
+			v.member.duties = s.Stripes
+		}
+	}
+	v.tell(sched.Event{Kind: sched.Duty, Value: int64(v.member.duties)})
+}

@@ -1,0 +1,178 @@
+package world
+
+import (
+	"context"
+	"slices"
+
+	"slipstream/sim/clock"
+	"slipstream/sim/draw"
+	"slipstream/sim/network"
+)
+
+// startMs is when the first viewer comes, in epoch ms. Any time would do; this
+// one is on the grid of every whole number of seconds up to a minute.
+const startMs = 1_760_000_040_000
+
+// Purposes of draws.
+const (
+	drawJoin draw.Purpose = iota + 1
+	drawStay
+	drawCrash
+	drawClass
+	drawUplink
+	drawDelay
+	drawPhase
+	drawTick
+	drawSeed
+	drawID
+	drawConnect
+	drawExit
+	drawRejoin
+	drawOrigin
+)
+
+// world is one run.
+type world struct {
+	cfg   Config
+	draw  draw.Source
+	wheel *clock.Wheel[event]
+	nowMs int64
+	endMs int64
+
+	stream  stream
+	edge    edge
+	cdn     network.CDN
+	tracker tracker
+
+	viewers []*viewer // by number; seeders come after the viewers
+	woken   []int32   // viewers with something in the inbox
+
+	batches batches
+	calls   []func()
+	idle    []int32 // places in calls to use again
+
+	audit audit
+}
+
+// Run runs an experiment to its end, or until ctx ends.
+func Run(ctx context.Context, cfg Config) (*Result, error) {
+	w := &world{
+		cfg: cfg, draw: draw.New(cfg.Seed), wheel: clock.New[event](startMs - 1), nowMs: startMs - 1,
+		endMs: startMs + cfg.DurationMs,
+		cdn:   network.CDN{OneWayMs: cfg.CDN.OneWayMs, ServerMs: cfg.CDN.ServerMs, BytesPerSec: cfg.CDN.BytesPerSec},
+	}
+	w.stream = newStream(cfg)
+	w.startTracker()
+	w.scheduleViewers()
+	w.scheduleExits()
+	for n := 0; ; n++ {
+		if n%256 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		atMs, ok := w.wheel.NextMs()
+		if !ok || atMs > w.endMs {
+			break
+		}
+		w.nowMs = atMs
+		w.millisecond()
+	}
+	w.nowMs = w.endMs
+	for _, v := range w.viewers {
+		v.settle()
+	}
+	return w.result(), nil
+}
+
+// millisecond lets everything happen that happens now.
+func (w *world) millisecond() {
+	for e, ok := w.wheel.Next(w.nowMs); ok; e, ok = w.wheel.Next(w.nowMs) {
+		w.dispatch(&e)
+	}
+	slices.Sort(w.woken)
+	for _, i := range w.woken {
+		w.viewers[i].run()
+	}
+	w.woken = w.woken[:0]
+}
+
+func (w *world) dispatch(e *event) {
+	if e.kind == eventCall {
+		call := w.calls[e.batch]
+		w.calls[e.batch] = nil
+		w.idle = append(w.idle, e.batch)
+		call()
+		return
+	}
+	v := w.viewers[e.viewer]
+	if v.gone {
+		w.batches.release(e)
+		return
+	}
+	switch e.kind {
+	case eventTick:
+		v.tick()
+	case eventArrives:
+		v.arrives(e)
+	case eventThrough:
+		v.through(e)
+	case eventDeparted:
+		v.departed(e)
+	case eventChunk:
+		v.chunkArrives(e)
+	case eventFetched:
+		v.chunkThrough(e)
+	}
+}
+
+// after calls f in some milliseconds, at least one.
+func (w *world) after(ms int64, f func()) { w.at(w.nowMs+max(ms, 1), f) }
+
+func (w *world) at(atMs int64, f func()) {
+	ref := int32(len(w.calls))
+	if n := len(w.idle); n > 0 {
+		ref = w.idle[n-1]
+		w.idle = w.idle[:n-1]
+		w.calls[ref] = f
+	} else {
+		w.calls = append(w.calls, f)
+	}
+	w.wheel.At(atMs, event{kind: eventCall, batch: ref})
+}
+
+// scheduleViewers makes the viewers, and lets each come when it is due.
+func (w *world) scheduleViewers() {
+	poisson := 0.0
+	for i := range w.cfg.Viewers {
+		joinMs := int64(startMs)
+		switch a := w.cfg.Arrival; {
+		case a.PerSecond > 0:
+			poisson += w.draw.Exponential(1000/a.PerSecond, int64(i), drawJoin, 0)
+			joinMs += int64(poisson)
+		case a.OverMs > 0:
+			joinMs += int64(w.draw.Spread(int64(i), drawJoin) * float64(a.OverMs))
+		}
+		v := w.newViewer(int32(i), joinMs, false)
+		w.at(joinMs, v.join)
+		if w.cfg.StayMs > 0 {
+			stay := w.draw.Exponential(float64(w.cfg.StayMs), int64(i), drawStay, 0)
+			crash := w.draw.Unit(int64(i), drawCrash, 0) < w.cfg.Crashes
+			w.at(joinMs+max(int64(stay), 1), func() { v.leave(crash) })
+		}
+	}
+	for i := range w.cfg.Seeders.Count {
+		v := w.newViewer(int32(w.cfg.Viewers+i), startMs, true)
+		w.at(startMs, v.join)
+	}
+}
+
+func (w *world) scheduleExits() {
+	for n, exit := range w.cfg.Exits {
+		w.at(startMs+exit.AtMs, func() {
+			for _, v := range w.viewers {
+				if v.present() && !v.seeder && w.draw.Unit(int64(v.number), drawExit, int64(n)) < exit.Share {
+					v.leave(exit.Crash)
+				}
+			}
+		})
+	}
+}
