@@ -119,7 +119,7 @@ func (s *Session) receivedList(n *neighbour, m wire.Leaves) {
 		err = s.store.PutLeaves(m.Key, hashes)
 	}
 	if store.Blame(err) {
-		s.blame(n, o, 0, err)
+		s.blame(n, err)
 	}
 }
 
@@ -156,15 +156,16 @@ func (s *Session) receivedLeaf(n *neighbour, m wire.Leaf) {
 	case err == nil:
 		s.stored(o, leaf, n.id, len(m.Data))
 	case store.Blame(err):
-		s.blame(n, o, leaf, err)
+		s.blame(n, err)
 	case errors.Is(err, store.ErrNoList):
 		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id, Object: o.id, Leaf: int32(leaf)}) // the list must come first
 	}
 }
 
-// blame drops the neighbour that sent bytes which do not match the record.
-func (s *Session) blame(n *neighbour, o *object, leaf int, err error) {
+// blame drops the neighbour that sent bytes which do not match the record, before
+// its next message is looked at: the scheduler would decide the same, a batch later.
+func (s *Session) blame(n *neighbour, err error) {
 	s.stats.RejectedLeaves++
 	s.log.Warn("rejected what a neighbour sent", "neighbour", n.peer, "error", err)
-	s.event(sched.Event{Kind: sched.Rejected, Neighbour: n.id, Object: o.id, Leaf: int32(leaf)})
+	s.drop(n, announce.BadLeaf, "sent bytes that the channel's owner did not sign")
 }

@@ -292,7 +292,7 @@ export class Neighbours {
   /** A leaf list that does not match the signed root costs its sender the connection, like a bad leaf. */
   private receivedList(n: Neighbour, o: Carried, hashes: Bytes): void {
     if (this.store.listed(o.key)) return;
-    if (blames(this.store.putLeaves(o.key, parseLeaves(hashes)))) this.blame(n, o, 0);
+    if (blames(this.store.putLeaves(o.key, parseLeaves(hashes)))) this.blame(n);
   }
 
   private receivedRequest(n: Neighbour, o: Carried, flags: number, leaves: () => void): void {
@@ -313,13 +313,15 @@ export class Neighbours {
     }
     const outcome = await this.store.putLeaf(o.key, leaf, data);
     if (outcome === "stored") this.host.stored(o, leaf, n.id, data.length);
-    else if (blames(outcome)) this.blame(n, o, leaf);
+    else if (blames(outcome)) this.blame(n);
     else if (outcome === "no-list") this.host.event(event(Kind.Unsolicited, { neighbour: n.id, object: o.id, leaf })); // the list comes first
   }
 
-  private blame(n: Neighbour, o: Carried, leaf: number): void {
+  /** Drops who sent bytes that do not match the record, before its next message is looked at. */
+  private blame(n: Neighbour): void {
+    if (this.byId.get(n.id) !== n) return; // another leaf of the same burst was found bad before
     this.host.rejected();
-    this.host.event(event(Kind.Rejected, { neighbour: n.id, object: o.id, leaf }));
+    this.drop(n, "bad-leaf", "sent bytes that the channel's owner did not sign");
   }
 
   /** Ends a connection for a reason that the tracker should know. */
