@@ -41,7 +41,8 @@ const (
 	// FetchDone: the CDN fetch of leaves Leaf..Last of Object ended; Value is the
 	// number of bytes received, ElapsedMs the time from request to last byte.
 	FetchDone
-	// FetchFailed: it ended without all of its leaves.
+	// FetchFailed: it ended without all of its leaves; Value is the HTTP status, 0
+	// if there was none.
 	FetchFailed
 	// Buffered: Value bytes wait in the send buffer towards Neighbour.
 	Buffered

@@ -28,6 +28,9 @@ type object struct {
 	leaf    []leafState
 	holders []int32 // neighbours that hold each leaf
 
+	fetchFailures  int32 // CDN requests that failed in a row
+	fetchBlockedMs int64 // it is not fetched before then
+
 	fresh      []int32 // leaves verified since the last announcement
 	lastGainMs int64
 }

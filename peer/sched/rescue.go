@@ -22,8 +22,8 @@ func (c *Core) fetch() {
 			return
 		}
 		hardMs := c.hardDeadlineMs(o)
-		if o.open == 0 && c.nowMs < hardMs {
-			continue // all is under way
+		if o.open == 0 && c.nowMs < hardMs || o.fetchBlockedMs > c.nowMs {
+			continue // all is under way, or the CDN just failed to give it
 		}
 		for leaf := int32(0); leaf < o.leaves && c.cdn.fetches < c.cfg.MaxFetches; leaf++ {
 			first := leaf
@@ -101,7 +101,8 @@ func (c *Core) fetchEnded(e *Event) {
 		return // nothing was asked for
 	}
 	c.cdn.fetches--
-	if o := c.object(e.Object); o != nil {
+	o := c.object(e.Object)
+	if o != nil {
 		for leaf := max(e.Leaf, 0); leaf <= e.Last && leaf < o.leaves; leaf++ {
 			if o.leaf[leaf].from == fromCDN {
 				c.release(o, leaf)
@@ -109,18 +110,33 @@ func (c *Core) fetchEnded(e *Event) {
 		}
 	}
 	if e.Kind == FetchFailed {
-		if c.cdn.blockedMs > c.nowMs {
-			return // requests that fail together are one failure
-		}
-		c.cdn.blockedMs = c.nowMs + int64(cdnBackoffMs)<<min(c.cdn.failures, cdnBackoffDoublings)
-		c.cdn.failures++
+		c.fetchFailed(o, e.Value)
 		return
 	}
 	c.cdn.failures = 0
+	if o != nil {
+		o.fetchFailures = 0
+	}
 	elapsed := max(e.ElapsedMs, 1)
 	if e.Value >= cdnSampleBytes {
 		c.cdn.rate = max(min((c.cdn.rate*3+e.Value*1000/elapsed)/4, maxRate), minRate)
 	} else {
 		c.cdn.waitMs = min((c.cdn.waitMs*3+elapsed)/4, cdnWaitMaxMs)
+	}
+}
+
+// fetchFailed backs off: from the object if the CDN answered that it will not
+// give it, else from the CDN as a whole.
+func (c *Core) fetchFailed(o *object, status int64) {
+	if status >= 400 && status < 500 {
+		if o != nil && o.fetchBlockedMs <= c.nowMs {
+			o.fetchBlockedMs = c.nowMs + int64(cdnBackoffMs)<<min(o.fetchFailures, objectBackoffDoublings)
+			o.fetchFailures++
+		}
+		return
+	}
+	if c.cdn.blockedMs <= c.nowMs { // requests that fail together are one failure
+		c.cdn.blockedMs = c.nowMs + int64(cdnBackoffMs)<<min(c.cdn.failures, cdnBackoffDoublings)
+		c.cdn.failures++
 	}
 }

@@ -40,7 +40,7 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files in testdata an
 //	refuses 2 o1 LEAVES busy|not-held
 //	sends 2 o1 LEAVES [bad]               shell: expected? verified : unsolicited
 //	cdn o1 LEAVES [took=MS|so-far]        they came; so-far: the fetch goes on
-//	cdn-fails o1 LEAVES
+//	cdn-fails o1 LEAVES [status=HTTP]
 //	buffered 2 BYTES | drains 2 BYTES     what the send buffer holds; gave out
 //	duty rendition=N stripes=A-B|none
 //	tick
@@ -255,7 +255,7 @@ func (s *story) leafEvents(command string, e Event, rest []string) []Event {
 	case "cdn":
 		e.Neighbour = CDN
 	case "cdn-fails":
-		e.Leaf, e.Last = leaves[0], leaves[len(leaves)-1]
+		e.Leaf, e.Last, e.Value = leaves[0], leaves[len(leaves)-1], s.option(rest, "status", 0)
 		return []Event{e}
 	}
 	var events []Event

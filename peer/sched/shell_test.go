@@ -222,7 +222,8 @@ func (v *viewer) fetch(a Action) {
 	startMs, bytes := w.nowMs, int64(0)
 	if w.cdnDown != nil && w.cdnDown(startMs) {
 		w.at(startMs+w.cdnWaitMs, func() {
-			v.emit(Event{Kind: FetchFailed, Object: a.Object, Leaf: a.Leaf, Last: a.Last})
+			status := []int64{0, 404, 503}[startMs%3] // no answer, none of this object, none at all
+			v.emit(Event{Kind: FetchFailed, Object: a.Object, Leaf: a.Leaf, Last: a.Last, Value: status})
 		})
 		return
 	}

@@ -57,7 +57,7 @@ var eventFields = [][]string{
 	Rejected:        {"Neighbour", "Object", "Leaf"},
 	Unsolicited:     {"Neighbour", "Object", "Leaf"},
 	FetchDone:       {"Object", "Leaf", "Last", "Value", "ElapsedMs"},
-	FetchFailed:     {"Object", "Leaf", "Last"},
+	FetchFailed:     {"Object", "Leaf", "Last", "Value"},
 	Buffered:        {"Neighbour", "Value"},
 	Duty:            {"Rendition", "Value"},
 }

@@ -28,7 +28,7 @@ const EVENT_FIELDS: Record<string, (keyof Event)[]> = {
   rejected: ["neighbour", "object", "leaf"],
   unsolicited: ["neighbour", "object", "leaf"],
   fetchDone: ["object", "leaf", "last", "value", "elapsedMs"],
-  fetchFailed: ["object", "leaf", "last"],
+  fetchFailed: ["object", "leaf", "last", "value"],
   buffered: ["neighbour", "value"],
   duty: ["rendition", "value"],
 };

@@ -45,6 +45,8 @@ export const MAX_RATE = 100 * 1024 * 1024;
 export const HEDGE_MS = 200;
 export const CDN_SAMPLE_BYTES = 2 * LEAF_SIZE;
 export const CDN_BACKOFF_MS = 250;
+/** Up to 8 s for an object that the CDN does not have. */
+export const OBJECT_BACKOFF_DOUBLINGS = 5;
 export const CDN_BACKOFF_DOUBLINGS = 2;
 export const CDN_WAIT_MAX_MS = 2000;
 export const UPLINK_SAMPLE_MS = 250;

@@ -31,6 +31,8 @@ export class SwarmObject {
   readonly leaf: LeafState[] = [];
   readonly holders: Int32Array; // neighbours that hold each leaf
 
+  fetchFailures = 0; // CDN requests that failed in a row
+  fetchBlockedMs = 0; // it is not fetched before then
   fresh: number[] = []; // leaves verified since the last announcement
   lastGainMs = 0;
 

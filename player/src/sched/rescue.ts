@@ -10,6 +10,7 @@ import {
   HEDGE_MS,
   MAX_RATE,
   MIN_RATE,
+  OBJECT_BACKOFF_DOUBLINGS,
 } from "./config";
 import type { Core } from "./core";
 import { Do, Kind, type Event } from "./event";
@@ -25,6 +26,7 @@ export function fetch(c: Core): void {
     if (c.cdn.fetches >= c.cfg.maxFetches) return;
     const hardMs = hardDeadlineMs(c, o);
     if (o.open === 0 && c.nowMs < hardMs) continue; // all is under way
+    if (o.fetchBlockedMs > c.nowMs) continue; // the CDN just failed to give it
     for (let leaf = 0; leaf < o.leaves && c.cdn.fetches < c.cfg.maxFetches; leaf++) {
       const first = leaf;
       while (leaf < o.leaves && dueAtCDN(c, o, leaf, hardMs)) leaf++;
@@ -95,18 +97,30 @@ export function fetchEnded(c: Core, e: Event): void {
       if (o.leaf[leaf].from === FROM_CDN) release(c, o, leaf);
     }
   }
-  if (e.kind === Kind.FetchFailed) {
-    if (cdn.blockedMs > c.nowMs) return; // requests that fail together are one failure
-    cdn.blockedMs = c.nowMs + CDN_BACKOFF_MS * 2 ** Math.min(cdn.failures, CDN_BACKOFF_DOUBLINGS);
-    cdn.failures++;
-    return;
-  }
+  if (e.kind === Kind.FetchFailed) return fetchFailed(c, o, e.value);
   cdn.failures = 0;
+  if (o) o.fetchFailures = 0;
   const elapsed = Math.max(e.elapsedMs, 1);
   if (e.value >= CDN_SAMPLE_BYTES) {
     const rate = Math.trunc((cdn.rate * 3 + Math.trunc((e.value * 1000) / elapsed)) / 4);
     cdn.rate = Math.max(Math.min(rate, MAX_RATE), MIN_RATE);
   } else {
     cdn.waitMs = Math.min(Math.trunc((cdn.waitMs * 3 + elapsed) / 4), CDN_WAIT_MAX_MS);
+  }
+}
+
+/** Backs off: from the object if the CDN answered that it will not give it, else from the CDN as a whole. */
+function fetchFailed(c: Core, o: SwarmObject | undefined, status: number): void {
+  if (status >= 400 && status < 500) {
+    if (o && o.fetchBlockedMs <= c.nowMs) {
+      o.fetchBlockedMs = c.nowMs + CDN_BACKOFF_MS * 2 ** Math.min(o.fetchFailures, OBJECT_BACKOFF_DOUBLINGS);
+      o.fetchFailures++;
+    }
+    return;
+  }
+  const cdn = c.cdn;
+  if (cdn.blockedMs <= c.nowMs) { // requests that fail together are one failure
+    cdn.blockedMs = c.nowMs + CDN_BACKOFF_MS * 2 ** Math.min(cdn.failures, CDN_BACKOFF_DOUBLINGS);
+    cdn.failures++;
   }
 }
