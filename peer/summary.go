@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"slipstream/peer/playback"
 	"slipstream/peer/session"
@@ -15,6 +16,7 @@ import (
 // milliseconds, sizes in bytes.
 type Summary struct {
 	Viewers        int     `json:"viewers"`
+	Playing        int     `json:"playing"`      // have shown a picture
 	StartupMsP50   int64   `json:"startupMsP50"` // from joining to the first picture
 	StartupMsP99   int64   `json:"startupMsP99"`
 	Stalls         int64   `json:"stalls"`
@@ -31,7 +33,6 @@ type Summary struct {
 	VerifiedLeaves int64   `json:"verifiedLeaves"`
 	RejectedLeaves int64   `json:"rejectedLeaves"`
 
-	playing    int // have shown a picture
 	neighbours int // sum over the viewers
 }
 
@@ -51,10 +52,13 @@ func (a *audience) summary(read reading) Summary {
 		read(m, func() {
 			sum.add(m.counted(), m.before)
 			if p := m.viewer.play; p != nil && p.State() != playback.Starting {
-				sum.playing++
+				sum.Playing++
 				startups = append(startups, p.StartupMs())
 				latencies = append(latencies, p.LatencyMeanMs())
 				sum.LatencyMsMax = max(sum.LatencyMsMax, p.LatencyMaxMs())
+			} else {
+				// Still waiting for a picture: so long at least.
+				startups = append(startups, time.Now().UnixMilli()-m.viewer.joinedMs)
 			}
 		})
 	}
@@ -109,7 +113,7 @@ func percentile(values []int64, p int) int64 {
 // line is the state of affairs in one line.
 func (s Summary) line() string {
 	return fmt.Sprintf("playing %d/%d  neighbours %.1f  offload %5.1f %%  cdn %s  peers %s  up %s  copies %.2f  stalls %d  latency %.1f s  rejected %d",
-		s.playing, s.Viewers, float64(s.neighbours)/float64(max(s.Viewers, 1)), s.Offload*100,
+		s.Playing, s.Viewers, float64(s.neighbours)/float64(max(s.Viewers, 1)), s.Offload*100,
 		size(s.HTTPBytes), size(s.P2PBytes), size(s.UploadedBytes), s.CDNCopies, s.Stalls,
 		float64(s.LatencyMsP50)/1000, s.RejectedLeaves)
 }
@@ -120,7 +124,7 @@ func (s Summary) text() string {
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-18s "+format+"\n", append([]any{name}, args...)...)
 	}
-	row("viewers", "%d, of which %d played", s.Viewers, s.playing)
+	row("viewers", "%d, of which %d played", s.Viewers, s.Playing)
 	row("startup", "%d ms median, %d ms 99th percentile", s.StartupMsP50, s.StartupMsP99)
 	row("stalls", "%d, %d ms together", s.Stalls, s.StallMs)
 	row("latency", "%d ms median, %d ms worst", s.LatencyMsP50, s.LatencyMsMax)

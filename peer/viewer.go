@@ -19,6 +19,7 @@ type viewer struct {
 	joinedMs   int64
 	play       *playback.Playhead // nil until the first playlist
 	bufferedMs int64              // media is held without a hole up to here
+	resumeMs   int64              // where it goes on after a gap, 0 if there is none ahead
 }
 
 // DeadlineMs implements session.Audience: a segment is needed when the playhead
@@ -27,7 +28,11 @@ func (v *viewer) DeadlineMs(nowMs int64, seg session.Segment) int64 {
 	if v.play == nil || seg.StartMs+seg.DurationMs <= v.play.PositionMs() {
 		return 0
 	}
-	return max(v.play.DueMs(nowMs, seg.StartMs), nowMs)
+	due := v.play.DueMs(nowMs, seg.StartMs)
+	if seg.StartMs >= v.resumeMs && v.resumeMs > v.play.PositionMs() {
+		due -= v.resumeMs - v.play.PositionMs() // what is missing before it will be jumped
+	}
+	return max(due, nowMs)
 }
 
 // Advance implements session.Audience.
@@ -67,6 +72,7 @@ func (v *viewer) jump(window []session.Segment) {
 		return
 	}
 	gap := window[0].StartMs > v.bufferedMs+joinToleranceMs
+	v.resumeMs = 0
 	for _, seg := range window[:len(window)-holdBack+1] {
 		switch {
 		case seg.StartMs+seg.DurationMs <= v.bufferedMs+joinToleranceMs:
@@ -74,10 +80,13 @@ func (v *viewer) jump(window []session.Segment) {
 		case seg.Gap:
 			gap = true
 			continue
-		case seg.StartMs > v.bufferedMs+joinToleranceMs && (gap || seg.Discontinuity) && seg.Complete:
-			v.bufferedMs = seg.StartMs
-			v.play.JumpTo(seg.StartMs)
-			v.buffer(window)
+		case seg.StartMs > v.bufferedMs+joinToleranceMs && (gap || seg.Discontinuity):
+			v.resumeMs = seg.StartMs
+			if seg.Complete {
+				v.bufferedMs = seg.StartMs
+				v.play.JumpTo(seg.StartMs)
+				v.buffer(window)
+			}
 		}
 		return
 	}

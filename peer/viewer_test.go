@@ -69,3 +69,23 @@ func TestViewerThatFellOutOfTheWindowGoesOnWithWhatThereIs(t *testing.T) {
 		t.Errorf("state %s at %d; want it to play from 40000", v.play.State(), v.play.PositionMs())
 	}
 }
+
+func TestWhatComesAfterAGapIsDueAsSoonAsItIsThere(t *testing.T) {
+	v := &viewer{}
+	v.Advance(0, "360p", window(0, 1, 2))
+	v.Advance(6_000, "360p", window(0, 1, 2))
+	back := append(window(0, 1, 2), session.Segment{Number: 3, StartMs: 6_000, DurationMs: 10_000, Gap: true})
+	back = append(back, window(8, 9, 10)...)
+	for i := range back[4:] {
+		back[4+i].Complete = false
+	}
+	for now := int64(20_000); now < 26_000; now += 50 {
+		v.Advance(now, "360p", back)
+		if due := v.DeadlineMs(now, back[4]); due != now {
+			t.Fatalf("at %d the first segment after the gap is due at %d", now, due)
+		}
+		if due := v.DeadlineMs(now, back[5]); due != now+2000 {
+			t.Fatalf("at %d the second segment after the gap is due at %d", now, due)
+		}
+	}
+}

@@ -61,8 +61,12 @@ func (s *Session) act(a sched.Action, batch []sched.Action) {
 	}
 	switch a.Kind {
 	case sched.SendHave:
+		bits := s.store.Bitfield(o.key)
+		if bits == nil {
+			return // just evicted: the scheduler is about to hear of it
+		}
 		n.announced[o.id] = o.key
-		n.send(wire.Have{Key: o.key, Leaves: uint16(o.leaves()), Bitfield: s.store.Bitfield(o.key)})
+		n.send(wire.Have{Key: o.key, Leaves: uint16(o.leaves()), Bitfield: bits})
 	case sched.SendGain:
 		n.send(wire.Gain{Key: o.key, Leaves: leavesOf(batch)})
 	case sched.SendRequest:

@@ -45,12 +45,18 @@ func (s *Session) fetchWhole(o *object, first, last int) {
 	elapsed := time.Since(began)
 	s.post(func() {
 		s.stats.HTTPBytes += n
+		stored := false
 		if err == nil {
-			if err = s.store.PutObject(o.key, data); store.Blame(err) {
+			err = s.store.PutObject(o.key, data)
+			stored = err == nil
+			switch {
+			case store.Blame(err):
 				s.stats.RejectedLeaves++
+			case errors.Is(err, store.ErrDuplicate), errors.Is(err, store.ErrUnknown):
+				err = nil // neighbours were faster, or it is no longer of use
 			}
 		}
-		if err == nil {
+		if stored {
 			for leaf := first; leaf <= last; leaf++ {
 				s.stored(o, leaf, sched.CDN, 0)
 			}
@@ -103,8 +109,13 @@ func (s *Session) takeCDNLeaf(o *object, leaf int, data []byte) error {
 	switch {
 	case err == nil:
 		s.stored(o, leaf, sched.CDN, len(data))
-	case errors.Is(err, store.ErrDuplicate):
-		return nil // a neighbour was faster
+	case errors.Is(err, store.ErrDuplicate): // a neighbour was faster, but the CDN sent it
+		if s.cfg.Verified != nil {
+			s.cfg.Verified(o.key, leaf, true)
+		}
+		return nil
+	case errors.Is(err, store.ErrUnknown):
+		return nil // evicted or out of the window meanwhile
 	case store.Blame(err):
 		s.stats.RejectedLeaves++
 	}
@@ -112,16 +123,16 @@ func (s *Session) takeCDNLeaf(o *object, leaf int, data []byte) error {
 }
 
 func (s *Session) fetchEnded(o *object, first, last int, bytes int64, elapsed time.Duration, err error) {
-	kind := sched.FetchDone
+	kind, value := sched.FetchDone, bytes
 	if err != nil {
-		kind = sched.FetchFailed
+		kind, value = sched.FetchFailed, int64(httpStatus(err))
 		if s.ctx.Err() == nil {
 			s.log.Warn("a CDN request failed", "url", o.url, "first", first, "last", last, "error", err)
 		}
 	}
 	s.event(sched.Event{
 		Kind: kind, Object: o.id, Leaf: int32(first), Last: int32(last),
-		Value: bytes, ElapsedMs: elapsed.Milliseconds(),
+		Value: value, ElapsedMs: elapsed.Milliseconds(),
 	})
 }
 
@@ -141,8 +152,11 @@ func (s *Session) askLeafList(o *object) *leafList {
 			o.list = nil
 			if err == nil {
 				s.stats.HTTPBytes += int64(count * len(manifest.Hash{}))
-				if err = s.store.PutLeaves(o.key, hashes); errors.Is(err, store.ErrDuplicate) {
+				switch err = s.store.PutLeaves(o.key, hashes); {
+				case errors.Is(err, store.ErrDuplicate):
 					err = nil // a neighbour was faster
+				case store.Blame(err):
+					s.stats.RejectedLeaves++
 				}
 			}
 			list.err = err

@@ -53,6 +53,10 @@ type channel struct {
 	served   atomic.Int64 // segment bytes
 	requests atomic.Int64 // for segment bytes
 	broken   atomic.Bool  // the CDN answers 503 to requests for media
+	noRanges atomic.Bool  // it ignores Range
+	missing  atomic.Int64 // it answers 404 for this segment
+	missed   atomic.Int64 // how often it did
+	polls    atomic.Int64 // of the media playlist
 	edit     atomic.Value // func(playlist string) string: a middleman
 
 	mu      sync.Mutex
@@ -175,6 +179,7 @@ func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 	case c.broken.Load():
 		http.Error(w, "the CDN is down", http.StatusServiceUnavailable)
 	case name == "index.m3u8":
+		c.polls.Add(1)
 		text := c.playlist(c.edge())
 		if edit, ok := c.edit.Load().(func(string) string); ok {
 			text = edit(text)
@@ -191,9 +196,16 @@ func (c *channel) serveSegment(w http.ResponseWriter, r *http.Request, name stri
 	number, _, _ := strings.Cut(name, ".")
 	n, _ := strconv.ParseInt(number, 10, 64)
 	segment, ok := c.segments[n]
+	if n == c.missing.Load() {
+		c.missed.Add(1)
+		ok = false
+	}
 	if !ok || n > c.edge() {
 		http.NotFound(w, r)
 		return
+	}
+	if c.noRanges.Load() {
+		r.Header.Del("Range")
 	}
 	if strings.HasSuffix(name, ".leaves") {
 		w.Write(manifest.EncodeLeaves(manifest.LeafHashes(segment.data)))

@@ -11,9 +11,33 @@ import (
 	"slipstream/origin/manifest"
 )
 
-// fetchStall ends a CDN request that brought nothing for this long; the
-// scheduler then tries again.
-const fetchStall = 4 * time.Second
+// A CDN request ends when nothing came for fetchStall, and in any case when a
+// slow link would long have been through: a drip must not hold a place for ever.
+// The scheduler then tries again.
+const (
+	fetchStall    = 4 * time.Second
+	fetchLimit    = 8 * time.Second
+	fetchRateFull = 64 << 10 // bytes/s that media must come at on average, beyond fetchLimit
+)
+
+// statusError is an answer other than the one that was asked for.
+type statusError struct {
+	url    string
+	status int
+}
+
+func (e *statusError) Error() string {
+	return fmt.Sprintf("%s answered %d %s", e.url, e.status, http.StatusText(e.status))
+}
+
+// httpStatus is the status of an answer that was an error, 0 if there was none.
+func httpStatus(err error) int {
+	var answered *statusError
+	if errors.As(err, &answered) {
+		return answered.status
+	}
+	return 0
+}
 
 // fetcher gets things from the CDN. Its methods block: the session calls them in
 // goroutines of their own and takes what they bring into its loop.
@@ -23,7 +47,7 @@ type fetcher struct {
 
 // text gets a playlist.
 func (f fetcher) text(ctx context.Context, url string) (string, error) {
-	body, err := f.open(ctx, url, "", http.StatusOK)
+	body, _, err := f.open(ctx, url, "", 0)
 	if err != nil {
 		return "", err
 	}
@@ -37,7 +61,7 @@ func (f fetcher) text(ctx context.Context, url string) (string, error) {
 
 // leafList gets an object's leaf list; it is not verified here.
 func (f fetcher) leafList(ctx context.Context, url string, count int) ([]manifest.Hash, error) {
-	body, err := f.open(ctx, url, "", http.StatusOK)
+	body, _, err := f.open(ctx, url, "", 0)
 	if err != nil {
 		return nil, err
 	}
@@ -58,16 +82,21 @@ func (f fetcher) leafList(ctx context.Context, url string, count int) ([]manifes
 func (f fetcher) leaves(ctx context.Context, url string, size int64, first, last int, take func(leaf int, data []byte)) (int64, error) {
 	from := int64(first) * manifest.LeafSize
 	to := min(int64(last+1)*manifest.LeafSize, size)
-	rangeHeader, status := "", http.StatusOK
+	rangeHeader := ""
 	if from > 0 || to < size {
-		rangeHeader, status = fmt.Sprintf("bytes=%d-%d", from, to-1), http.StatusPartialContent
+		rangeHeader = fmt.Sprintf("bytes=%d-%d", from, to-1)
 	}
-	body, err := f.open(ctx, url, rangeHeader, status)
+	body, partial, err := f.open(ctx, url, rangeHeader, to-from)
 	if err != nil {
 		return 0, err
 	}
 	defer body.Close()
 	received := int64(0)
+	if !partial { // a server that knows no ranges sends everything
+		if received, err = io.CopyN(io.Discard, body, from); err != nil {
+			return received, fmt.Errorf("reading %s: %w", url, err)
+		}
+	}
 	for leaf := first; leaf <= last; leaf++ {
 		data := make([]byte, manifest.LeafLength(size, leaf))
 		n, err := io.ReadFull(body, data)
@@ -80,20 +109,26 @@ func (f fetcher) leaves(ctx context.Context, url string, size int64, first, last
 	return received, nil
 }
 
-// open sends a GET and checks the status. The body gives up when nothing comes
-// for fetchStall.
-func (f fetcher) open(ctx context.Context, url, rangeHeader string, status int) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// open sends a GET for size bytes of media, or for something small. It tells
+// whether the answer is the part that was asked for, or the whole.
+func (f fetcher) open(ctx context.Context, url, rangeHeader string, size int64) (body io.ReadCloser, partial bool, err error) {
+	limit := max(fetchLimit, time.Duration(size/fetchRateFull)*time.Second)
+	ctx, ended := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s took longer than %v", url, limit))
+	ctx, cancelled := context.WithCancelCause(ctx)
+	cancel := func(cause error) {
+		cancelled(cause)
+		ended()
+	}
 	stalled := time.AfterFunc(fetchStall, func() {
 		cancel(fmt.Errorf("%s brought nothing for %v", url, fetchStall))
 	})
-	fail := func(err error) (io.ReadCloser, error) {
+	fail := func(err error) (io.ReadCloser, bool, error) {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 			err = cause
 		}
 		stalled.Stop()
 		cancel(nil)
-		return nil, err
+		return nil, false, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -106,17 +141,18 @@ func (f fetcher) open(ctx context.Context, url, rangeHeader string, status int) 
 	if err != nil {
 		return fail(err)
 	}
-	if resp.StatusCode != status {
+	partial = resp.StatusCode == http.StatusPartialContent && rangeHeader != ""
+	if resp.StatusCode != http.StatusOK && !partial {
 		resp.Body.Close()
-		return fail(fmt.Errorf("%s answered %s", url, resp.Status))
+		return fail(&statusError{url, resp.StatusCode})
 	}
-	return &watchedBody{resp.Body, stalled, cancel}, nil
+	return &watchedBody{resp.Body, stalled, cancel}, partial, nil
 }
 
 type watchedBody struct {
 	body    io.ReadCloser
 	stalled *time.Timer
-	cancel  context.CancelCauseFunc
+	cancel  func(cause error)
 }
 
 func (w *watchedBody) Read(p []byte) (int, error) {

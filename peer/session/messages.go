@@ -29,6 +29,8 @@ func (s *Session) received(n *neighbour, b []byte) {
 	} else if bye, ok := m.(wire.Bye); ok {
 		n.conn.Close()
 		s.closed(n, bye.Reason)
+	} else if _, isLeaf := m.(wire.Leaf); !isLeaf && !n.chatter.Allow() {
+		s.drop(n, announce.Intruder, "talks more than anybody needs to")
 	} else {
 		s.converse(n, m)
 	}
@@ -111,7 +113,11 @@ func (s *Session) leafEvents(kind sched.EventKind, n *neighbour, o *object, leav
 // costs its sender the connection, like a bad leaf.
 func (s *Session) receivedList(n *neighbour, m wire.Leaves) {
 	o := s.objectByKey(m.Key)
-	if o == nil || s.store.Listed(m.Key) {
+	if o == nil {
+		s.unasked(n, m.Key)
+		return
+	}
+	if s.store.Listed(m.Key) {
 		return
 	}
 	hashes, err := manifest.ParseLeaves(m.Hashes)
@@ -144,6 +150,7 @@ func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
 func (s *Session) receivedLeaf(n *neighbour, m wire.Leaf) {
 	o := s.objectByKey(m.Key)
 	if o == nil {
+		s.unasked(n, m.Key)
 		return
 	}
 	leaf := int(m.Leaf)
@@ -159,6 +166,14 @@ func (s *Session) receivedLeaf(n *neighbour, m wire.Leaf) {
 		s.blame(n, err)
 	case errors.Is(err, store.ErrNoList):
 		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id, Object: o.id, Leaf: int32(leaf)}) // the list must come first
+	}
+}
+
+// unasked books data of an object that we do not know. If it left us a moment ago,
+// the data were on their way.
+func (s *Session) unasked(n *neighbour, key wire.Key) {
+	if s.nowMs()-s.departed[key] > departedMs {
+		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id, Object: -1})
 	}
 }
 

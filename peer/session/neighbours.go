@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"slipstream/peer/rtc"
 	"slipstream/peer/sched"
 	"slipstream/peer/wire"
@@ -14,6 +16,14 @@ import (
 // so that it is crossed even if a single one was waiting.
 const bufferedLow = wire.LeafSize / 2
 
+// A neighbour may send so many messages other than leaves, a second and at once. An
+// honest one sends a few tens a second, and a HAVE for each object that it holds when
+// it comes: an hour of two renditions is 3,600.
+const (
+	chatterRate  = 200
+	chatterBurst = 8192
+)
+
 // neighbour is a connection to another viewer or seeder.
 type neighbour struct {
 	id       int32           // the scheduler's name for it
@@ -23,6 +33,7 @@ type neighbour struct {
 	open     bool          // its HELLO was good: the scheduler knows it
 	instance wire.Instance
 
+	chatter   *rate.Limiter      // messages other than leaves
 	announced map[int32]wire.Key // objects that it was told of
 	listSent  map[wire.Key]bool  // leaf lists that it got from us
 	unknown   unknown
@@ -72,9 +83,10 @@ func (s *Session) meet(peer announce.PeerID, offer bool) {
 	}
 	n := &neighbour{
 		id: s.neighbours.nextID, peer: peer,
-		done: make(chan struct{}), announced: make(map[int32]wire.Key), listSent: make(map[wire.Key]bool),
+		done: make(chan struct{}), chatter: rate.NewLimiter(chatterRate, chatterBurst), announced: make(map[int32]wire.Key), listSent: make(map[wire.Key]bool),
 	}
 	s.neighbours.nextID++
+	visit := s.tracker.visits
 	dial := s.cfg.Engine.Answer
 	if offer {
 		dial = s.cfg.Engine.Offer
@@ -88,7 +100,13 @@ func (s *Session) meet(peer announce.PeerID, offer bool) {
 		}
 	}
 	conn, err := dial(rtc.Handlers{
-		OnSignal:      func(sig announce.Signal) { s.tracker.send(announce.SignalTo{To: peer, Signal: sig}) },
+		OnSignal: func(sig announce.Signal) {
+			hand(func() {
+				if s.tracker.visits == visit { // in another visit the tracker does not know us as introduced
+					s.tracker.send(announce.SignalTo{To: peer, Signal: sig})
+				}
+			})
+		},
 		OnOpen:        func() { hand(func() { s.opened(n) }) },
 		OnMessage:     func(b []byte) { hand(func() { s.received(n, b) }) },
 		OnBufferedLow: func() { hand(func() { s.observeBuffer(n) }) },

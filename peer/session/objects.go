@@ -1,6 +1,8 @@
 package session
 
 import (
+	"maps"
+
 	"slipstream/origin/manifest"
 	"slipstream/peer/sched"
 	"slipstream/peer/wire"
@@ -11,6 +13,8 @@ import (
 const (
 	planEveryMs     = 250
 	deadlineSlackMs = 100
+	// departedMs is how long after an object left us its leaves may still arrive.
+	departedMs = 10_000
 )
 
 // object is a segment whose record is verified.
@@ -53,6 +57,9 @@ func (s *Session) removeObject(o *object) {
 	s.store.Remove(o.key)
 	delete(s.objects, o.id)
 	delete(s.byKey, o.key)
+	now := s.nowMs()
+	maps.DeleteFunc(s.departed, func(_ wire.Key, leftMs int64) bool { return now-leftMs > departedMs })
+	s.departed[o.key] = now
 	for _, n := range s.neighbours.byID {
 		delete(n.listSent, o.key)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"slipstream/origin/manifest"
@@ -36,8 +37,11 @@ type rendition struct {
 	window   []entry
 
 	polling   bool
-	failures  int
-	nextMs    int64
+	failures  int   // polls in a row that gave nothing that could be believed
+	misses    int   // polls in a row that gave nothing new
+	early     bool  // a neighbour has made us poll early since the head last moved
+	nextMs    int64 // when to poll
+	dueMs     int64 // when to poll if no neighbour has something unknown
 	lastMs    int64
 	headMs    int64 // end of the newest segment, media time
 	evicted   int64 // newest sequence that the store made room by forgetting
@@ -96,12 +100,21 @@ func (s *Session) recognise(claimed manifest.Hash) error {
 	return nil
 }
 
-func (s *Session) follow(m *manifest.Multivariant) {
+// follow takes up the renditions that the configuration picks.
+func (s *Session) follow(m *manifest.Multivariant) error {
 	base, err := url.Parse(s.cfg.Playlist)
 	if err != nil {
-		return // it was fetched, so it parses
+		return err
 	}
-	for _, v := range s.cfg.Renditions(m.Variants) {
+	picked := s.cfg.Renditions(m.Variants)
+	if len(picked) == 0 {
+		var offered []string
+		for _, v := range m.Variants {
+			offered = append(offered, v.Rendition)
+		}
+		return fmt.Errorf("the channel does not have that rendition; it has %s", strings.Join(offered, ", "))
+	}
+	for _, v := range picked {
 		ref, err := base.Parse(v.URI)
 		if err != nil {
 			s.log.Warn("a rendition's URI is not understood", "rendition", v.Rendition, "error", err)
@@ -113,6 +126,7 @@ func (s *Session) follow(m *manifest.Multivariant) {
 			initRoots: make(map[manifest.Hash]bool),
 		})
 	}
+	return nil
 }
 
 // poll fetches the playlists that are due.
@@ -130,10 +144,16 @@ func (s *Session) poll(nowMs int64) {
 	}
 }
 
-// refresh polls all playlists soon: a neighbour holds something that we have not
-// heard of.
+// refresh polls soon, because a neighbour holds something that we have not heard
+// of. It may be of a rendition that we do not follow, or a lie: so once for each
+// segment, and only when the next one is nearly due.
 func (s *Session) refresh() {
+	now := s.nowMs()
 	for _, r := range s.renditions {
+		if r.early || r.failures > 0 || now < r.dueMs-segmentMs/2 {
+			continue
+		}
+		r.early = true
 		r.nextMs = min(r.nextMs, r.lastMs+refreshFloorMs)
 	}
 }
@@ -150,6 +170,7 @@ func (s *Session) polled(r *rendition, text string, err error) {
 			s.log.Warn("a playlist was not accepted", "rendition", r.name, "error", err)
 		}
 		r.nextMs = now + pollAgainMs<<min(r.failures, pollBackoffs)
+		r.dueMs = r.nextMs
 		r.failures++
 		var refused *manifest.Error
 		if errors.As(err, &refused) {
@@ -173,11 +194,18 @@ func (s *Session) accept(r *rendition, text string, nowMs int64) error {
 	}
 	head, known := s.takeWindow(r, playlist, verified), r.headMs
 	r.headMs = max(head, known)
-	if head > known && known > 0 {
-		r.nextMs = nowMs + segmentMs - pollEarlyMs
-	} else { // nothing new, or the first look, whose phase is random
-		r.nextMs = nowMs + pollAgainMs
+	switch {
+	case head > known && known > 0:
+		r.misses, r.early = 0, false
+		r.dueMs = nowMs + segmentMs - pollEarlyMs
+	case head > known: // the first look, whose phase is random
+		r.dueMs = nowMs + pollAgainMs
+	case nowMs < r.dueMs: // a neighbour made us look in vain
+	default: // late, or the publisher is silent
+		r.dueMs = nowMs + min(int64(pollAgainMs)<<min(r.misses/2, pollBackoffs), segmentMs)
+		r.misses++
 	}
+	r.nextMs = r.dueMs
 	return nil
 }
 

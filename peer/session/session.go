@@ -100,6 +100,7 @@ type Session struct {
 	objects    map[int32]*object
 	byKey      map[wire.Key]int32
 	nextObject int32
+	departed   map[wire.Key]int64 // objects that left us lately: when, epoch ms
 	neighbours neighbours
 	tracker    *trackerClient
 	stats      Stats
@@ -137,6 +138,7 @@ func New(cfg Config) *Session {
 		store:      store.New(cfg.StoreBytes),
 		objects:    make(map[int32]*object),
 		byKey:      make(map[wire.Key]int32),
+		departed:   make(map[wire.Key]int64),
 		neighbours: newNeighbours(),
 	}
 	rand.Read(s.instance[:])
@@ -155,7 +157,9 @@ func (s *Session) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.follow(offer)
+	if err := s.follow(offer); err != nil {
+		return err
+	}
 	if s.cfg.Engine != nil && offer.Tracker != "" && offer.Token != "" {
 		s.startTracker(offer)
 	}
@@ -221,7 +225,6 @@ func (s *Session) nowMs() int64 { return time.Now().UnixMilli() }
 func (s *Session) tick() {
 	now := s.nowMs()
 	s.event(sched.Event{Kind: sched.Tick})
-	s.forgetEvicted()
 	s.observeBuffers()
 	s.poll(now)
 	for _, r := range s.renditions {
@@ -236,6 +239,7 @@ func (s *Session) tick() {
 
 // step lets the scheduler see what happened and does what it says.
 func (s *Session) step() {
+	s.forgetEvicted()
 	for len(s.events) > 0 {
 		events := s.events
 		s.events = nil

@@ -239,6 +239,49 @@ func TestWhenTheCDNFailsForAMomentNobodyStalls(t *testing.T) {
 	noStalls(t, viewers)
 }
 
+func TestACDNThatKnowsNoRangesWillDo(t *testing.T) {
+	t.Parallel()
+	c := newChannel(t)
+	c.noRanges.Store(true)
+	viewers := c.audience(t, 2)
+	time.Sleep(6 * time.Second)
+	noStalls(t, viewers)
+	for i, v := range viewers {
+		if o := v.observe(); o.P2PBytes == 0 || o.RejectedLeaves != 0 {
+			t.Errorf("viewer %d: %+v", i, o.Stats)
+		}
+	}
+}
+
+func TestASegmentThatVanishedIsNotAskedForAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	c := newChannel(t)
+	c.missing.Store(c.edge() - 1) // the second that a viewer plays
+	v := c.join(t, nil)
+	time.Sleep(12 * time.Second)
+	if n := c.missed.Load(); n == 0 || n > 14 { // twice a second would be 24
+		t.Errorf("it was asked for %d times in 12 s", n)
+	}
+	if o := v.observe(); o.VerifiedLeaves < 4*leaves {
+		t.Errorf("other segments were held up: %+v", o.Stats)
+	}
+}
+
+func TestNeighboursThatPlayAnotherRenditionCauseNoPolls(t *testing.T) {
+	t.Parallel()
+	c := newChannel(t)
+	viewers := c.audience(t, 2)
+	// What an attacker boasts of is unknown to those who have not polled since, like
+	// every segment of a rendition that they do not follow.
+	c.attack(t, attacks["says nothing"])
+	before := c.polls.Load()
+	time.Sleep(10 * time.Second)
+	if polls := c.polls.Load() - before; polls > 2*5*3 {
+		t.Errorf("two viewers polled %d times in five segments", polls)
+	}
+	noStalls(t, viewers)
+}
+
 func TestAChangedPlaylistIsRefusedAndNothingOfItIsPlayed(t *testing.T) {
 	t.Parallel()
 	for _, change := range []struct{ name, says string }{

@@ -39,6 +39,7 @@ type trackerClient struct {
 
 	// Owned by the session's loop:
 	joined   bool
+	visits   int // times that it was welcomed
 	everyMs  int64
 	reportMs int64 // when the last report went out
 	ready    bool  // as last reported
@@ -71,7 +72,13 @@ func (t *trackerClient) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := t.visit(ctx)
-		t.s.post(func() { t.joined = false })
+		pause, stay := verdict(err)
+		if !stay {
+			t.s.log.Warn("the tracker does not want us: playing without it", "error", err)
+			t.s.post(t.left)
+			return
+		}
+		t.s.post(t.left)
 		if ctx.Err() != nil {
 			return
 		}
@@ -81,10 +88,31 @@ func (t *trackerClient) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(wait/2 + rand.N(wait)):
+		case <-time.After(max(pause, wait)/2 + rand.N(max(pause, wait))):
 		}
 		wait = min(wait*2, rejoinMax)
 	}
+}
+
+// verdict says, of what ended a visit, how long to stay away at least, and whether
+// to come back at all (tracker/announce, "Errors").
+func verdict(err error) (pause time.Duration, comeBack bool) {
+	var refused announce.Error
+	if !errors.As(err, &refused) {
+		return 0, true
+	}
+	switch refused.Code {
+	case announce.CodeMalformed, announce.CodeVersion, announce.CodeJoinFirst, announce.CodeTokenOrigin,
+		announce.CodeTokenChannel, announce.CodeTokenRole:
+		return 0, false
+	case announce.CodeTokenExpired, announce.CodeTokenInvalid, announce.CodeStranger:
+		return 0, true
+	case announce.CodeShuttingDown:
+		return 2 * time.Second, true
+	case announce.CodeRoomFull, announce.CodeTrackerFull:
+		return 3 * time.Minute, true
+	}
+	return time.Minute, true
 }
 
 // visit is one connection to the tracker, from token to close.
@@ -95,7 +123,9 @@ func (t *trackerClient) visit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	socket, _, err := websocket.Dial(ctx, t.url, &websocket.DialOptions{HTTPClient: t.s.cfg.Client})
+	dialling, dialled := context.WithTimeout(ctx, trackerTimeout)
+	socket, _, err := websocket.Dial(dialling, t.url, &websocket.DialOptions{HTTPClient: t.s.cfg.Client})
+	dialled()
 	if err != nil {
 		return fmt.Errorf("the tracker %s does not answer: %w", t.url, err)
 	}
@@ -117,11 +147,14 @@ func (t *trackerClient) visit(ctx context.Context) error {
 			}
 		}
 	}()
+	unwelcome := time.AfterFunc(trackerTimeout, cancel)
+	defer unwelcome.Stop()
 	for {
 		_, b, err := socket.Read(ctx)
 		if err != nil {
 			return err
 		}
+		unwelcome.Stop() // it answers
 		m, err := announce.Decode(b)
 		if err != nil {
 			return fmt.Errorf("the tracker sent a message that is not understood: %w", err)
@@ -177,11 +210,23 @@ func write(ctx context.Context, socket *websocket.Conn, m announce.Message) erro
 	return socket.Write(ctx, websocket.MessageText, b)
 }
 
-// send queues a message; what does not fit is lost.
+// send queues a message; what does not fit is lost, and so is what nobody is
+// there to hear.
 func (t *trackerClient) send(m announce.Message) {
+	if !t.joined {
+		return
+	}
 	select {
 	case t.out <- m:
 	default:
+	}
+}
+
+// left forgets what was to be said in a visit that is over.
+func (t *trackerClient) left() {
+	t.joined = false
+	for len(t.out) > 0 {
+		<-t.out
 	}
 }
 
@@ -191,6 +236,7 @@ func (t *trackerClient) heard(m announce.Message) {
 	switch m := m.(type) {
 	case announce.Welcome:
 		t.joined, t.everyMs, t.reportMs = true, m.ReportMs, 0
+		t.visits++
 	case announce.Neighbour:
 		s.meet(m.ID, m.Offer)
 	case announce.SignalFrom:
