@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,27 +87,27 @@ func (f *fields) scalar(name string) (text string, node ast.Node, ok bool) {
 	return node.GetToken().Value, node, true
 }
 
-func (f *fields) whole(name, what string, units []unit, into *int64) {
+func (f *fields) whole(name, what string, units []unit, most int64, into *int64) {
 	if text, node, ok := f.scalar(name); ok {
-		v, err := parseWhole(text, what, units)
-		if err != nil {
-			f.fault.at(node, "%s%s: %v", f.path, name, err)
+		v, ok := parse(text, units)
+		if !ok || v > float64(most) {
+			f.fault.at(node, "%s%s: %q is not %s", f.path, name, text, what)
 			return
 		}
-		*into = v
+		*into = int64(math.Round(v))
 	}
 }
 
 func (f *fields) rate(name string, into *int64) {
-	f.whole(name, "a rate such as 4Mbps or 500kbps", rateUnits, into)
+	f.whole(name, "a rate such as 4Mbps or 500kbps, at most 100Gbps", rateUnits, 100e9/8, into)
 }
 
 func (f *fields) duration(name string, into *int64) {
-	f.whole(name, "a time such as 30ms, 2s or 1min", durationUnits, into)
+	f.whole(name, "a time such as 30ms, 2s or 1min, at most 24h", durationUnits, 24*3_600_000, into)
 }
 
 func (f *fields) size(name string, into *int64) {
-	f.whole(name, "a size such as 93B", sizeUnits, into)
+	f.whole(name, "a size such as 93B, at most 9000B", sizeUnits, 9000, into)
 }
 
 // share is a part of a whole.
@@ -126,7 +127,7 @@ func (f *fields) number(name string, into *float64) {
 	if text, node, ok := f.scalar(name); ok {
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil || !(v >= 0 && v <= 1e9) {
-			f.fault.at(node, "%s%s: %q is not a number from 0 on", f.path, name, text)
+			f.fault.at(node, "%s%s: %q is not a number from 0 to 1e9", f.path, name, text)
 			return
 		}
 		*into = v
@@ -136,8 +137,8 @@ func (f *fields) number(name string, into *float64) {
 func (f *fields) integer(name string, into *int64) {
 	if text, node, ok := f.scalar(name); ok {
 		v, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || v < 0 || v > 1<<53 {
-			f.fault.at(node, "%s%s: %q is not a whole number from 0 on", f.path, name, text)
+		if err != nil || v < 0 || v > math.MaxInt32 {
+			f.fault.at(node, "%s%s: %q is not a whole number from 0 to %d", f.path, name, text, math.MaxInt32)
 			return
 		}
 		*into = v

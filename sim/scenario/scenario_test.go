@@ -112,6 +112,8 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"duration: -5s", "is not a time"},
 		{"duration: NaNs", "is not a time"},
 		{"duration: 9e99h", "is not a time"},
+		{"duration: 25h", "at most 24h"},
+		{"cdn: { responseRate: 101Gbps }", "at most 100Gbps"},
 		{"seed: x", "is not a whole number"},
 		{"seed: 1.5", "is not a whole number"},
 		{"peerToPeer: yes", "neither true nor false"},

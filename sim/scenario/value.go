@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -32,18 +31,10 @@ func parse(text string, units []unit) (value float64, ok bool) {
 			continue
 		}
 		n, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || n < 0 || n*u.factor > 1<<53 {
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || n < 0 {
 			continue // "5min" ends in no shorter unit, but "5ms" ends in "s"
 		}
 		return n * u.factor, true
 	}
 	return 0, false
-}
-
-func parseWhole(text, what string, units []unit) (int64, error) {
-	v, ok := parse(text, units)
-	if !ok {
-		return 0, fmt.Errorf("%q is not %s", text, what)
-	}
-	return int64(math.Round(v)), nil
 }

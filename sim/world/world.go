@@ -144,12 +144,12 @@ func (w *world) scheduleViewers() {
 	poisson := 0.0
 	for i := range w.cfg.Viewers {
 		joinMs := int64(startMs)
-		switch a := w.cfg.Arrival; {
-		case a.PerSecond > 0:
-			poisson += w.draw.Exponential(1000/a.PerSecond, int64(i), drawJoin, 0)
-			joinMs += int64(poisson)
-		case a.OverMs > 0:
-			joinMs += int64(w.draw.Spread(int64(i), drawJoin) * float64(a.OverMs))
+		switch cfg := &w.cfg; {
+		case cfg.Arrival.PerSecond > 0:
+			poisson += w.draw.Exponential(1000/cfg.Arrival.PerSecond, int64(i), drawJoin, 0)
+			joinMs += int64(min(poisson, float64(2*cfg.DurationMs))) // beyond the end is never
+		case cfg.Arrival.OverMs > 0:
+			joinMs += int64(w.draw.Spread(int64(i), drawJoin) * float64(cfg.Arrival.OverMs))
 		}
 		v := w.newViewer(int32(i), joinMs, false)
 		w.at(joinMs, v.join)

@@ -286,3 +286,13 @@ func TestStreamOnTheGrid(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkHundredViewersForAMinute(b *testing.B) {
+	cfg := fewViewers(100)
+	cfg.DurationMs = 60_000
+	for b.Loop() {
+		if _, err := Run(context.Background(), cfg); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
