@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -190,7 +191,8 @@ func (r *playlistReader) record(tag, value string) error {
 
 // relocate names the place in a playlist where bytes that could not be parsed were found.
 func relocate(err error, where string) error {
-	if e, ok := err.(*Error); ok {
+	var e *Error
+	if errors.As(err, &e) {
 		moved := *e
 		moved.Where = where
 		return &moved

@@ -17,7 +17,7 @@ func (c *Core) pull() {
 		}
 	}
 	for _, o := range c.wanted {
-		if room == 0 {
+		if room == 0 || c.mustWait(o) {
 			return
 		}
 		if o.open == 0 {

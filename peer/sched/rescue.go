@@ -18,7 +18,7 @@ func (c *Core) fetch() {
 		return
 	}
 	for _, o := range c.wanted {
-		if c.cdn.fetches >= c.cfg.MaxFetches {
+		if c.cdn.fetches >= c.cfg.MaxFetches || c.mustWait(o) {
 			return
 		}
 		hardMs := c.hardDeadlineMs(o)
@@ -35,6 +35,15 @@ func (c *Core) fetch() {
 			}
 		}
 	}
+}
+
+// mustWait tells that an object is not to be asked for yet, because the one that is
+// due first is past its hard deadline and the CDN can give it: then the whole
+// downlink belongs to that one.
+func (c *Core) mustWait(o *object) bool {
+	first := c.wanted[0]
+	return o.deadlineMs > first.deadlineMs && c.hardDeadlineMs(first) <= c.nowMs &&
+		first.fetchBlockedMs <= c.nowMs && c.cdn.blockedMs <= c.nowMs
 }
 
 // hardDeadlineMs is the last moment at which fetching all that is missing of an

@@ -237,6 +237,7 @@ func (t *trackerClient) heard(m announce.Message) {
 	case announce.Welcome:
 		t.joined, t.everyMs, t.reportMs = true, m.ReportMs, 0
 		t.visits++
+		s.assigned(nil) // the duties of another visit are dealt anew
 	case announce.Neighbour:
 		s.meet(m.ID, m.Offer)
 	case announce.SignalFrom:

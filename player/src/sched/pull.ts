@@ -7,7 +7,7 @@ import type { Core } from "./core";
 import { Do, Reason, type Event } from "./event";
 import { mix32 } from "./mix32";
 import { NOBODY, type Neighbour, type SwarmObject } from "./object";
-import { hardDeadlineMs, lastDueMs } from "./rescue";
+import { hardDeadlineMs, lastDueMs, mustWait } from "./rescue";
 import { cancelPull, drop, removeWanted } from "./room";
 
 /**
@@ -22,7 +22,7 @@ export function pull(c: Core): void {
     if (hasRoom(c, n, least)) room++;
   }
   for (const o of c.wanted) {
-    if (room === 0) return;
+    if (room === 0 || mustWait(c, o)) return;
     if (o.open === 0) continue;
     for (const leaf of rarestFirst(c, o)) {
       const n = bestHolder(c, o, leaf);

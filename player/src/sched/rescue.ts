@@ -23,7 +23,7 @@ import { cancelPull, onDuty } from "./room";
 export function fetch(c: Core): void {
   if (c.cdn.blockedMs > c.nowMs) return;
   for (const o of c.wanted) {
-    if (c.cdn.fetches >= c.cfg.maxFetches) return;
+    if (c.cdn.fetches >= c.cfg.maxFetches || mustWait(c, o)) return;
     const hardMs = hardDeadlineMs(c, o);
     if (o.open === 0 && c.nowMs < hardMs) continue; // all is under way
     if (o.fetchBlockedMs > c.nowMs) continue; // the CDN just failed to give it
@@ -33,6 +33,21 @@ export function fetch(c: Core): void {
       if (leaf > first) startFetch(c, o, first, leaf - 1);
     }
   }
+}
+
+/**
+ * Whether an object is not to be asked for yet, because the one that is due first is
+ * past its hard deadline and the CDN can give it: then the whole downlink belongs to
+ * that one.
+ */
+export function mustWait(c: Core, o: SwarmObject): boolean {
+  const first = c.wanted[0];
+  return (
+    o.deadlineMs > first.deadlineMs &&
+    hardDeadlineMs(c, first) <= c.nowMs &&
+    first.fetchBlockedMs <= c.nowMs &&
+    c.cdn.blockedMs <= c.nowMs
+  );
 }
 
 /** The last moment at which fetching all that is missing of an object from the CDN still meets its deadline. */
