@@ -109,7 +109,7 @@ func (m *multicastDNS) connection() (*mdns.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mDNS names cannot be resolved: %w", err)
 	}
-	conn, err := mdns.Server(ipv4.NewPacketConn(socket), nil, &mdns.Config{LoggerFactory: m.log})
+	conn, err := mdns.NewServer(ipv4.NewPacketConn(socket), nil, mdns.WithLoggerFactory(m.log), mdns.WithCacheRefresh(false))
 	if err != nil {
 		_ = socket.Close()
 		return nil, fmt.Errorf("mDNS names cannot be resolved: %w", err)

@@ -25,7 +25,7 @@ func responder(t *testing.T, name string) *mdns.Conn {
 		if err != nil {
 			t.Skipf("mDNS cannot be used on this machine: %v", err)
 		}
-		conn, err := mdns.Server(ipv4.NewPacketConn(socket), nil, &mdns.Config{LocalNames: names})
+		conn, err := mdns.NewServer(ipv4.NewPacketConn(socket), nil, mdns.WithLocalNames(names...))
 		if err != nil {
 			_ = socket.Close()
 			t.Skipf("mDNS cannot be used on this machine: %v", err)

@@ -32,7 +32,6 @@ type model struct {
 	told      map[share]bool // we sent a HAVE
 	pending   map[ask]int64  // we asked for a leaf then
 	fetches   []run
-	sent      int64 // bytes, under a cap
 }
 
 func newModel(t *rapid.T, cfg Config) *model {

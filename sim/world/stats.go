@@ -35,13 +35,12 @@ type Stats struct {
 
 // segmentStats is what happened to one segment, over all.
 type segmentStats struct {
-	viewers   int64 // that got at least one leaf of it
-	uplink    int64 // theirs, summed, bytes/s
-	seederP2P int64
-	http      int64    // bytes to viewers from the CDN
-	p2p       int64    // bytes to viewers from neighbours
-	cdn       []int32  // how often each leaf was fetched, by viewers and seeders
-	cause     [3]int64 // of http: startup, duty, rescue
+	viewers int64    // that got at least one leaf of it
+	uplink  int64    // theirs, summed, bytes/s
+	http    int64    // bytes to viewers from the CDN
+	p2p     int64    // bytes to viewers from neighbours
+	cdn     []int32  // how often each leaf was fetched, by viewers and seeders
+	cause   [3]int64 // of http: startup, duty, rescue
 }
 
 const (
