@@ -6,8 +6,9 @@ import { equalBytes, type Bytes } from "./bytes";
 import { Feed, type Accepted } from "./feed";
 import type { Http, Text } from "./fetch";
 import type { Inits } from "./inits";
-import { leafCount, MAX_PLAYLIST_BYTES, readPlaylist, Verifier, type Playlist, type Verified } from "./manifest";
+import { leafCount, MAX_PLAYLIST_BYTES, readPlaylist, Verifier, type SignedRecord } from "./manifest";
 import type { Carried, Entry, Rendition } from "./objects";
+import { listed, mediaPlaylist, targetDurationMs, type Listed } from "./retell";
 import { event, Kind, type Event } from "./sched";
 import type { Store } from "./store";
 import { Transfer, type Clock, type NetworkMeter } from "./timing";
@@ -15,8 +16,6 @@ import { keyOf, type Key } from "./wire";
 
 /** What left the playlist is kept this much longer for those who are behind. */
 const KEEP_BEYOND_MS = 10_000;
-/** The origin's grid: the media time of a gap is in no record. */
-const SEGMENT_MS = 2000;
 
 /** What the catalogue needs of the session. */
 export interface CatalogueHost {
@@ -25,7 +24,7 @@ export interface CatalogueHost {
   deadline(o: Carried, entry: Entry): number;
   /** A segment became known. */
   added(o: Carried): void;
-  /** It is too old, or the store was full: nobody can have it any more. */
+  /** It is too old, or the store forgot its bytes. */
   removed(o: Carried): void;
   /** A window has changed, and all that is new was added. */
   changed(): void;
@@ -54,7 +53,7 @@ export class Catalogue {
       const verifier = new Verifier(channel, name);
       const load = () => http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true });
       const feed = new Feed(clock, load, (text) => this.accept(r, verifier, text));
-      const r: Rendition = { id, name, url, feed, window: [], evicted: -1 };
+      const r: Rendition = { id, name, url, feed, window: [] };
       return r;
     });
   }
@@ -87,13 +86,14 @@ export class Catalogue {
     return o.rendition.window.find((e) => e.object === o) ?? { number: sequence, startMs, durationMs, gap: false };
   }
 
-  /** Follows the store when it made room. */
+  /** Follows the store when it made room: what is still listed is known again, without its bytes. */
   forgetEvicted(): void {
     for (const record of this.store.evicted()) {
       const o = this.byKey.get(keyOf(record.root));
       if (!o) continue;
-      o.rendition.evicted = Math.max(o.rendition.evicted, record.sequence);
       this.remove(o);
+      const entry = o.rendition.window.find((e) => e.object === o);
+      if (entry) entry.object = this.add(o.rendition, record, o.url, entry, true);
     }
   }
 
@@ -101,9 +101,15 @@ export class Catalogue {
     try {
       const playlist = readPlaylist(text.text);
       const verified = await verifier.playlist(playlist, Date.now());
+      const list = listed(playlist, verified, text.url);
       this.refused = "";
-      this.takeWindow(r, playlist, verified, text.url);
-      return { headMs: this.headMs(r.name), targetDurationMs: playlist.targetDurationMs, ended: playlist.endList };
+      if (verified.length > 0) this.takeWindow(r, list);
+      return {
+        headMs: this.headMs(r.name),
+        targetDurationMs: targetDurationMs(list),
+        ended: playlist.endList,
+        text: mediaPlaylist(playlist, list),
+      };
     } catch (error) {
       this.refused = (error as Error).message;
       throw error;
@@ -111,20 +117,15 @@ export class Catalogue {
   }
 
   /** Replaces a rendition's window, adds what is new to the objects and forgets what is too old. */
-  private takeWindow(r: Rendition, playlist: Playlist, verified: Verified[], base: string): void {
-    if (verified.length === 0) return;
-    const known = new Map(verified.map((v) => [v.segment.number, v]));
-    r.window = playlist.segments.map((s): Entry => {
-      const record = known.get(s.number)?.record;
-      const startMs = record?.startMs ?? s.number * SEGMENT_MS;
-      return { number: s.number, startMs, durationMs: record?.durationMs ?? s.durationMs, gap: !record };
+  private takeWindow(r: Rendition, list: Listed[]): void {
+    r.window = list.map(({ segment, startMs, durationMs, verified }): Entry => {
+      return { number: segment.number, startMs, durationMs, gap: !verified };
     });
-    for (const e of r.window) {
-      const v = known.get(e.number);
-      if (!v) continue;
-      e.object = this.add(r, v, new URL(v.segment.uri, base).href, e);
-      if (v.segment.mapUri) this.inits.add(new URL(v.segment.mapUri, base).href, v.init);
-    }
+    list.forEach(({ verified, url, mapUrl }, i) => {
+      if (!verified) return;
+      r.window[i].object = this.add(r, verified.record, url, r.window[i]);
+      if (mapUrl) this.inits.add(mapUrl, verified.init);
+    });
     const oldestMs = r.window[0].startMs - KEEP_BEYOND_MS;
     for (const o of [...this.objects.values()]) {
       if (o.rendition === r && o.record.startMs < oldestMs) this.remove(o);
@@ -132,8 +133,7 @@ export class Catalogue {
     this.host.changed();
   }
 
-  private add(r: Rendition, v: Verified, url: string, entry: Entry): Carried | undefined {
-    const record = v.record;
+  private add(r: Rendition, record: SignedRecord, url: string, entry: Entry, evicted = false): Carried | undefined {
     const key = keyOf(record.root);
     const known = this.byKey.get(key);
     if (known) {
@@ -141,7 +141,7 @@ export class Catalogue {
       this.byUrl.set(url, known);
       return known;
     }
-    if (record.sequence <= r.evicted || this.store.add(record) !== "stored") return undefined;
+    if (this.store.add(record) !== "stored") return undefined;
     const o: Carried = {
       id: this.nextObject++,
       key,
@@ -152,6 +152,7 @@ export class Catalogue {
       deadlineMs: 0,
       transfer: new Transfer(this.meter),
       failures: 0,
+      evicted,
       waiting: new Set(),
     };
     this.objects.set(o.id, o);

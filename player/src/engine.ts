@@ -21,9 +21,11 @@ import {
   parseHash,
   readMultivariant,
   type Multivariant,
+  type Variant,
 } from "./manifest";
 import { DeliveryError, type Delivery } from "./objects";
 import { Playhead, SYNC_SEGMENTS, type PlayState } from "./playhead";
+import { address, multivariantPlaylist } from "./retell";
 import { rtcConnector, supportsWebRtc } from "./rtc";
 import { newScheduler } from "./sched";
 import { Session, type Audience, type Ticket } from "./session";
@@ -96,6 +98,7 @@ export class SlipstreamEngine implements LoaderHost, Audience {
       pLoader: playlistLoader(this),
       fLoader: fragmentLoader(this),
       lowLatencyMode: false,
+      enableInterstitialPlayback: false,
       liveSyncDurationCount: SYNC_SEGMENTS,
       backBufferLength: 30,
       testBandwidth: false, // it would fetch a first segment in vain
@@ -182,7 +185,9 @@ export class SlipstreamEngine implements LoaderHost, Audience {
   async playlist(url: string, isManifest: boolean): Promise<Text> {
     if (isManifest) return this.manifest(url);
     const rendition = this.levels.get(url) ?? folderOf(url);
-    return this.session ? this.session.playlist(rendition) : this.http.text(url, MAX_PLAYLIST_BYTES);
+    if (this.session) return this.session.playlist(rendition);
+    if (this.unsigned) return this.http.text(url, MAX_PLAYLIST_BYTES);
+    throw new DeliveryError(404, "The channel's own playlist comes first.");
   }
 
   deliver(url: string, delivery: Delivery): Ticket {
@@ -200,20 +205,25 @@ export class SlipstreamEngine implements LoaderHost, Audience {
     const text = await this.http.text(url, MAX_PLAYLIST_BYTES);
     const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
     const claimed = list?.channel;
-    if (this.wanted && claimed && !equalBytes(this.wanted, claimed)) {
-      throw new DeliveryError(403, `This stream belongs to channel ${formatHash(claimed)}, not to the one asked for.`);
+    const channel = this.wanted ?? this.session?.channel ?? claimed;
+    if (channel && claimed && !equalBytes(channel, claimed)) {
+      const expected = this.wanted ? "the one asked for" : "the one that it belonged to before";
+      throw new DeliveryError(403, `This stream belongs to channel ${formatHash(claimed)}, not to ${expected}.`);
     }
-    const channel = this.wanted ?? claimed;
-    this.unsigned = channel === undefined;
+    this.unsigned = channel === undefined; // a plain stream: no id was asked for, and none was ever seen
     if (!channel) return text;
     if (!list) throw new DeliveryError(403, "This address is one rendition's playlist; the channel's own is needed.");
-    if (!this.session) this.join(channel, list, text.url);
-    else if (!equalBytes(this.session.channel, channel)) throw new DeliveryError(403, "The stream changed its channel.");
-    return text;
+    const variants = list.variants.flatMap((v) => {
+      const uri = address(v.uri, text.url)?.href;
+      return uri ? [{ ...v, uri }] : [];
+    });
+    if (!this.session) this.join(channel, list, variants, text.url);
+    const followed = new Set(this.levels.values());
+    return { ...text, text: multivariantPlaylist(variants.filter((v) => followed.has(v.rendition))) };
   }
 
-  private join(channel: Bytes, list: Multivariant, base: string): void {
-    const renditions = list.variants.map((v) => ({ name: v.rendition, url: new URL(v.uri, base).href }));
+  private join(channel: Bytes, list: Multivariant, variants: Variant[], base: string): void {
+    const renditions = variants.map((v) => ({ name: v.rendition, url: v.uri }));
     for (const r of renditions) this.levels.set(r.url, r.name);
     const swarm = this.swarm(list, base);
     const scheduler = newScheduler({ swarm: swarm !== undefined, upload: swarm?.upload ?? false });
@@ -223,12 +233,14 @@ export class SlipstreamEngine implements LoaderHost, Audience {
 
   private swarm(list: Multivariant, base: string): SwarmConfig | undefined {
     if (this.options.p2p === false || !list.tracker || !list.token || !supportsWebRtc()) return undefined;
-    const tracker = new URL(list.tracker, base);
+    const tracker = address(list.tracker, base, ["ws:", "wss:", "http:", "https:"]);
+    const token = address(list.token, base);
+    if (!tracker || !token) return undefined; // everything from the CDN
     if (tracker.protocol === "http:") tracker.protocol = "ws:";
     if (tracker.protocol === "https:") tracker.protocol = "wss:";
     return {
       trackerUrl: tracker.href,
-      tokenUrl: new URL(list.token, base).href,
+      tokenUrl: token.href,
       connect: rtcConnector({ iceServers: this.options.iceServers ?? [] }),
       maxNeighbours: this.options.maxNeighbours ?? 16,
       upload: this.uploads,

@@ -16,8 +16,10 @@ const POLL_AGAIN_MS = 400;
 const POLL_MAX_MS = 4000;
 /** After so many polls without a change the broadcast is interrupted, and there is less of a hurry. */
 const MISSES_IN_A_HURRY = 4;
-/** An early poll, because a neighbour has something unknown, comes no sooner than this after the last. */
+// An early poll, because a neighbour has something unknown: no sooner than this after the last poll, and no more than
+// this part of a segment before the next one is due.
 const REFRESH_FLOOR_MS = 300;
+const REFRESH_PART = 0.5;
 /** A player that has not asked for this many target durations has gone. */
 const ABANDONED_AFTER_TARGETS = 3;
 /** A player waits for news for this many target durations; then it gets what it had. */
@@ -31,6 +33,8 @@ export interface Accepted {
   headMs: number;
   targetDurationMs: number;
   ended: boolean;
+  /** What of it the player may read. */
+  text: string;
 }
 
 interface Reader {
@@ -50,6 +54,8 @@ export class Feed {
   private askedMs = -Infinity;
   private polledMs = -Infinity;
   private nextMs = 0;
+  private dueMs = -Infinity; // when the next segment is expected
+  private refreshed = false; // there was an early poll since the last segment
   private polling = false;
   private misses = 0;
   private failures = 0;
@@ -86,8 +92,14 @@ export class Feed {
     });
   }
 
-  /** A neighbour holds something that we have not heard of: poll soon. */
+  /**
+   * A neighbour holds something that we have not heard of: poll soon, if it may be our next segment. It need not be,
+   * there are other renditions: once for each segment is enough.
+   */
   refresh(): void {
+    const early = this.clock.now() < this.dueMs - REFRESH_PART * this.targetMs;
+    if (early || this.refreshed || this.polling || this.failures > 0) return;
+    this.refreshed = true;
     this.nextMs = Math.min(this.nextMs, this.polledMs + REFRESH_FLOOR_MS);
   }
 
@@ -104,7 +116,7 @@ export class Feed {
   private async poll(): Promise<void> {
     try {
       const text = await this.load();
-      const { headMs, targetDurationMs, ended } = await this.accept(text);
+      const { headMs, targetDurationMs, ended, text: verified } = await this.accept(text);
       const first = !this.latest;
       const changed = headMs > this.headMs || first;
       const now = this.clock.now();
@@ -112,10 +124,14 @@ export class Feed {
       this.headMs = Math.max(headMs, this.headMs);
       this.targetMs = targetDurationMs;
       this.ended = ended;
-      this.latest = text;
+      this.latest = { ...text, text: verified };
       this.fresh ||= changed;
-      this.misses = changed ? 0 : this.misses + 1;
-      this.nextMs = now + (changed && !first ? targetDurationMs - POLL_EARLY_MS : this.againMs());
+      if (changed && !first) this.dueMs = now + targetDurationMs - POLL_EARLY_MS;
+      if (changed) this.refreshed = false;
+      const early = now < this.dueMs; // or just changed
+      if (changed) this.misses = 0;
+      else if (!early) this.misses++;
+      this.nextMs = early ? this.dueMs : now + this.againMs();
       this.answer((r) => changed || r.anything || now >= r.untilMs);
     } catch (error) {
       this.failed(error instanceof Error ? error : new Error(String(error)));

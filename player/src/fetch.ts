@@ -1,10 +1,13 @@
 // HTTP: byte ranges that stream, so that leaves are verified as they arrive, and
-// counters of what that cost. A request that brings nothing for STALL_MS is
-// given up; whoever asked decides what then.
+// counters of what that cost. A request that brings nothing for STALL_MS, or takes
+// longer than its size allows, is given up; whoever asked decides what then.
 
 import type { Bytes } from "./bytes";
 
 const STALL_MS = 4000;
+/** How long any request may take, and how fast a large one must be. */
+const LIMIT_MS = 8000;
+const MIN_BYTES_PER_SEC = 64 * 1024;
 
 /** What went over HTTP. Bytes are bytes of bodies. */
 export interface HttpCounters {
@@ -112,7 +115,9 @@ export class Http {
       if (wanted.length > 0) await r.onBytes(wanted);
       return at < r.end || (at === r.end && !tail);
     };
-    await this.stream(r.url, init, partial ? [206, 200] : [200], r.signal, take, headers);
+    // A server that knows no ranges sends all that comes before as well.
+    const limitMs = Math.max(LIMIT_MS, (r.end * 1000) / MIN_BYTES_PER_SEC);
+    await this.stream(r.url, init, partial ? [206, 200] : [200], r.signal, take, headers, limitMs);
     if (at < r.end) throw new HttpError(0, `${r.url} ended ${r.end - at} bytes early.`);
   }
 
@@ -123,13 +128,14 @@ export class Http {
     signal: AbortSignal | undefined,
     onChunk: (chunk: Bytes) => unknown,
     onHeaders?: (response: Response) => void,
+    limitMs = LIMIT_MS,
   ): Promise<Response> {
     this.counters.requests++;
     const abort = new AbortController();
     const stop = () => abort.abort(signal?.reason);
     if (signal?.aborted) stop();
     signal?.addEventListener("abort", stop);
-    const watch = new Watchdog(() => abort.abort(new HttpError(0, `${url} brought nothing for ${STALL_MS / 1000} s.`)));
+    const watch = new Watchdog(limitMs, (why) => abort.abort(new HttpError(0, `${url} ${why}.`)));
     try {
       const response = await this.fetchFunction(url, { ...init, signal: abort.signal });
       watch.feed();
@@ -161,20 +167,26 @@ export class Http {
   }
 }
 
-/** Barks when it was not fed for STALL_MS. */
+/** Barks when it was not fed for STALL_MS, and in any case when the limit is reached. */
 class Watchdog {
-  private timer: ReturnType<typeof setTimeout>;
+  private hunger: ReturnType<typeof setTimeout> | undefined;
+  private readonly limit: ReturnType<typeof setTimeout>;
 
-  constructor(private readonly bark: () => void) {
-    this.timer = setTimeout(bark, STALL_MS);
+  constructor(
+    limitMs: number,
+    private readonly bark: (why: string) => void,
+  ) {
+    this.limit = setTimeout(() => bark(`took longer than ${Math.round(limitMs / 1000)} s`), limitMs);
+    this.feed();
   }
 
   feed(): void {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(this.bark, STALL_MS);
+    clearTimeout(this.hunger);
+    this.hunger = setTimeout(() => this.bark(`brought nothing for ${STALL_MS / 1000} s`), STALL_MS);
   }
 
   stop(): void {
-    clearTimeout(this.timer);
+    clearTimeout(this.hunger);
+    clearTimeout(this.limit);
   }
 }

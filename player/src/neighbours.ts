@@ -25,6 +25,13 @@ import {
   type Message,
 } from "./wire";
 
+/** What may still be on its way about an object that we gave up: so long, and for so many objects. */
+const FORGIVE_MS = 10_000;
+const MAX_FORGIVEN = 256;
+/** How many messages that are no leaves a neighbour may send: in a second, and at once (a HAVE for each object that it holds). */
+const MESSAGES_PER_SEC = 200;
+const MESSAGES_AT_ONCE = 8192;
+
 /** What neighbours need of the session. */
 export interface NeighboursHost {
   readonly channel: Bytes;
@@ -38,13 +45,16 @@ export interface NeighboursHost {
   uploaded(bytes: number): void;
   /** A neighbour has something that we do not know. */
   unknownObject(): void;
-  signal(to: PeerId, signal: Signal): void;
+  /** Passes a signal on by the tracker, which knows whom it introduced at this visit only. */
+  signal(to: PeerId, signal: Signal, visit: number): void;
 }
 
 interface Neighbour {
   /** The scheduler's name for it. */
   id: number;
   peer: PeerId;
+  /** The visit to the tracker at which it was introduced. */
+  visit: number;
   connection: Connection;
   /** Its HELLO was good: the scheduler knows it. */
   open: boolean;
@@ -58,6 +68,9 @@ interface Neighbour {
   unknown: Announced;
   buffered: number;
   sentLeaf: boolean;
+  /** How many messages it may send now, and when that was counted. */
+  allowance: number;
+  countedMs: number;
 }
 
 export class Neighbours {
@@ -65,6 +78,8 @@ export class Neighbours {
   private readonly byPeer = new Map<PeerId, Neighbour>();
   private readonly instance: Key = toHex(crypto.getRandomValues(new Uint8Array(8)));
   private nextId = 0;
+  /** Objects that were given up, and when, oldest first. */
+  private readonly gone = new Map<Key, number>();
   private drops: { id: PeerId; reason: DropReason }[] = [];
 
   constructor(
@@ -91,13 +106,16 @@ export class Neighbours {
   }
 
   /** Starts a connection to a viewer that the tracker introduced. */
-  meet(peer: PeerId, makesOffer: boolean): void {
-    if (this.byPeer.has(peer) || this.byId.size >= this.limit) return;
+  meet(peer: PeerId, makesOffer: boolean, visit: number): void {
+    const known = this.byPeer.get(peer);
+    if (known && (known.open || known.visit === visit)) return;
+    if (known) this.remove(known); // its signals belonged to an earlier visit
+    if (this.byId.size >= this.limit) return;
     const id = this.nextId++;
     let connection: Connection;
     try {
       connection = this.connect(makesOffer, {
-        signal: (signal) => this.host.signal(peer, signal),
+        signal: (signal) => this.host.signal(peer, signal, visit),
         open: () => this.opened(n),
         message: (bytes) => this.received(n, bytes),
         bufferedLow: () => this.observeBuffer(n),
@@ -110,6 +128,7 @@ export class Neighbours {
     const n: Neighbour = {
       id,
       peer,
+      visit,
       connection,
       open: false,
       announced: new Map(),
@@ -117,13 +136,16 @@ export class Neighbours {
       unknown: new Announced(),
       buffered: 0,
       sentLeaf: false,
+      allowance: MESSAGES_AT_ONCE,
+      countedMs: performance.now(),
     };
     this.byId.set(id, n);
     this.byPeer.set(peer, n);
   }
 
-  signalled(peer: PeerId, signal: Signal): void {
-    this.byPeer.get(peer)?.connection.signal(signal);
+  signalled(peer: PeerId, signal: Signal, visit: number): void {
+    const n = this.byPeer.get(peer);
+    if (n?.visit === visit) n.connection.signal(signal);
   }
 
   /** Tells the scheduler how much waits in the send buffers. */
@@ -141,6 +163,13 @@ export class Neighbours {
 
   forgetObject(o: Carried): void {
     for (const n of this.byId.values()) n.listSent.delete(o.key);
+    this.gone.delete(o.key);
+    this.gone.set(o.key, performance.now());
+    if (this.gone.size <= MAX_FORGIVEN) return;
+    for (const oldest of this.gone.keys()) {
+      this.gone.delete(oldest);
+      break;
+    }
   }
 
   closeAll(reason: string): void {
@@ -231,6 +260,7 @@ export class Neighbours {
       return this.drop(n, "protocol", (error as Error).message);
     }
     if ((m.type === "HELLO") === n.open) return this.drop(n, "protocol", "said HELLO not first, or twice");
+    if (m.type !== "LEAF" && !allows(n)) return this.drop(n, "intruder", "sent far too many messages");
     if (m.type === "HELLO") this.greeted(n, m.channel, m.instance);
     else if (m.type === "BYE") this.closed(n);
     else this.converse(n, m);
@@ -273,6 +303,7 @@ export class Neighbours {
         return;
       case "LEAVES":
         if (o) this.receivedList(n, o, m.hashes);
+        else this.unwanted(n, m.key);
         return;
       case "REQUEST":
         if (!o) send(n, { type: "REFUSE", key: m.key, reason: NOT_HELD, leaves: m.leaves });
@@ -280,6 +311,7 @@ export class Neighbours {
         return;
       case "LEAF":
         if (o) void this.receivedLeaf(n, o, m.leaf, m.data);
+        else this.unwanted(n, m.key);
         return;
       case "CANCEL":
         if (o) each(Kind.Cancel, m.leaves);
@@ -287,6 +319,13 @@ export class Neighbours {
       case "REFUSE":
         if (o) each(Kind.Refuse, m.leaves, m.reason);
     }
+  }
+
+  /** Bytes of an object that nobody can have asked for, unless it was given up just now. */
+  private unwanted(n: Neighbour, key: Key): void {
+    const goneMs = this.gone.get(key) ?? -Infinity;
+    if (performance.now() - goneMs < FORGIVE_MS) return;
+    this.host.event(event(Kind.Unsolicited, { neighbour: n.id, object: -1 }));
   }
 
   /** A leaf list that does not match the signed root costs its sender the connection, like a bad leaf. */
@@ -337,12 +376,16 @@ export class Neighbours {
 
   private forget(n: Neighbour, reason: DropReason): void {
     if (this.byId.get(n.id) !== n) return;
+    this.remove(n);
+    this.noteDrop(n.peer, reason);
+  }
+
+  private remove(n: Neighbour): void {
     clearTimeout(n.helloTimer);
-    n.connection.close();
     this.byId.delete(n.id);
     this.byPeer.delete(n.peer);
+    n.connection.close();
     this.host.event(event(Kind.NeighbourRemove, { neighbour: n.id }));
-    this.noteDrop(n.peer, reason);
   }
 
   private noteDrop(id: PeerId, reason: DropReason): void {
@@ -360,6 +403,14 @@ export class Neighbours {
 
 function send(n: Neighbour, m: Message): boolean {
   return n.connection.send(encode(m));
+}
+
+/** Counts a message; false: there are too many. */
+function allows(n: Neighbour): boolean {
+  const now = performance.now();
+  n.allowance = Math.min(n.allowance + ((now - n.countedMs) * MESSAGES_PER_SEC) / 1000, MESSAGES_AT_ONCE) - 1;
+  n.countedMs = now;
+  return n.allowance >= 0;
 }
 
 function batches(a: Action): boolean {

@@ -23,6 +23,8 @@ export interface Carried {
   /** Answers of the CDN in a row that were missing or wrong, and the last one's sentence. */
   failures: number;
   trouble?: DeliveryError;
+  /** The store made room by forgetting its bytes: they are fetched again only for a player that asks. */
+  evicted: boolean;
   /** Players that wait for its bytes. */
   waiting: Set<Delivery>;
 }
@@ -35,8 +37,6 @@ export interface Rendition {
   url: string;
   feed: Feed;
   window: Entry[];
-  /** Newest sequence that the store made room by forgetting. */
-  evicted: number;
 }
 
 /** One entry of a live window. */

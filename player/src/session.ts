@@ -22,6 +22,7 @@ import { CDN, Do, event, Kind, TICK_MS, type Action, type Event, type Scheduler 
 import { Store } from "./store";
 import { Swarm, type SwarmConfig } from "./swarm";
 import { Clock, NetworkMeter } from "./timing";
+import type { Key } from "./wire";
 
 /** How often deadlines are asked for again, and how far one must move to be worth telling. */
 const PLAN_EVERY_MS = 250;
@@ -48,6 +49,8 @@ export interface SessionConfig {
   audience: Audience;
   /** Undefined: no peer-to-peer; then nothing is fetched before the player asks. */
   swarm?: SwarmConfig;
+  /** How much is kept in memory; default 64 MiB. */
+  storeBytes?: number;
   clock?: Clock;
 }
 
@@ -80,7 +83,7 @@ export class Session {
   readonly channel: Bytes;
   readonly meter = new NetworkMeter();
   private readonly clock: Clock;
-  private readonly store = new Store(STORE_BYTES);
+  private readonly store: Store;
   private readonly catalogue: Catalogue;
   private readonly cdn: Cdn;
   private readonly inits: Inits;
@@ -97,13 +100,15 @@ export class Session {
     const { http, channel } = config;
     this.channel = channel;
     this.clock = config.clock ?? new Clock();
+    const awaited = (key: Key) => (this.catalogue.objectByKey(key)?.waiting.size ?? 0) > 0;
+    this.store = new Store(config.storeBytes ?? STORE_BYTES, awaited);
     this.cdn = new Cdn(http, this.store, this.clock, {
       inCompany: () => (this.swarm?.neighbours.open ?? 0) > 0,
       stored: (o, leaf) => this.stored(o, leaf, CDN),
       rejected: () => void this.counted.rejectedLeaves++,
       ended: (o, first, last, bytes, elapsedMs, error) => {
-        const kind = error ? Kind.FetchFailed : Kind.FetchDone;
-        this.event(event(kind, { object: o.id, leaf: first, last, value: bytes, elapsedMs }));
+        const [kind, value] = error ? [Kind.FetchFailed, error.status] : [Kind.FetchDone, bytes];
+        this.event(event(kind, { object: o.id, leaf: first, last, value, elapsedMs }));
         this.fetchEnded(o, error);
       },
     });
@@ -162,6 +167,7 @@ export class Session {
   deliver(url: string, delivery: Delivery): Ticket {
     const init = this.inits.deliver(url, delivery);
     if (init) return init;
+    this.catalogue.forgetEvicted(); // so that it is asked for again, not waited for in vain
     const o = this.catalogue.objectByUrl(url);
     if (!o) {
       queueMicrotask(() => delivery.failed(new DeliveryError(404, "No verified playlist lists this segment (any more).")));
@@ -190,7 +196,7 @@ export class Session {
     const nowMs = this.clock.now();
     const expected = this.config.audience.deadlineMs(nowMs, entry, o.rendition.name);
     if (o.waiting.size > 0) return Math.max(expected || nowMs, nowMs);
-    return this.config.swarm ? expected : 0;
+    return this.config.swarm && !o.evicted ? expected : 0;
   }
 
   private plan(): void {
@@ -211,8 +217,9 @@ export class Session {
   // ── bytes ────────────────────────────────────────────────────────────────
 
   /** Books a leaf that the store took. */
-  private stored(o: Carried, leaf: number, from: number): void {
+  private stored(fetched: Carried, leaf: number, from: number): void {
     this.counted.verifiedLeaves++;
+    const o = this.catalogue.objectByKey(fetched.key) ?? fetched; // evicted meanwhile, it is another one now
     this.event(event(Kind.Verified, { object: o.id, leaf, neighbour: from }));
     if (this.store.complete(o.key)) this.hand(o);
   }

@@ -6,6 +6,10 @@
 // record's root (putLeaves), each leaf must match its hash in the list
 // (putLeaf), a whole object must add up to the root (putObject). Hashing is
 // asynchronous here, so an object is looked up again once its hash is known.
+//
+// Unlike its sibling, which pushes out whatever is oldest, it spares objects without
+// data, which cost next to nothing, and those that somebody waits for: a player may
+// seek back, a seeder never does.
 
 import { concat, equalBytes, type Bytes } from "./bytes";
 import { sha256 } from "./crypto";
@@ -48,8 +52,14 @@ export class Store {
   private gone: SignedRecord[] = [];
   private bytes = 0;
 
-  /** Keeps at most budget bytes: data, leaf lists, and 1 KiB for each object. */
-  constructor(private readonly budget: number) {}
+  /**
+   * Keeps at most budget bytes: data, leaf lists, and 1 KiB for each object; more only
+   * if nothing can be pushed out.
+   */
+  constructor(
+    private readonly budget: number,
+    private readonly awaited: (key: Key) => boolean = () => false,
+  ) {}
 
   /** Bytes counted against the budget. */
   get used(): number {
@@ -183,12 +193,13 @@ export class Store {
     this.makeRoom(o);
   }
 
-  /** Pushes out the oldest objects but keep, which fits alone. */
+  /** Pushes out the oldest objects that hold data, but not keep, nor any that is waited for. */
   private makeRoom(keep: Held): void {
     while (this.bytes > this.budget) {
       let oldest: Held | undefined;
       for (const o of this.objects.values()) {
-        if (o !== keep && (!oldest || o.record.sequence < oldest.record.sequence)) oldest = o;
+        const spared = o === keep || !o.data || this.awaited(keyOf(o.record.root));
+        if (!spared && (!oldest || o.record.sequence < oldest.record.sequence)) oldest = o;
       }
       if (!oldest) return;
       this.remove(keyOf(oldest.record.root));

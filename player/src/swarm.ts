@@ -35,6 +35,8 @@ export class Swarm {
   readonly neighbours: Neighbours;
   private readonly tracker: TrackerClient;
   private joined = false;
+  /** Counts the visits to the tracker: it introduces viewers anew at each. */
+  private visit = 0;
   private everyMs = REPORT_MS;
   private reportedMs = 0;
   private reported = "";
@@ -44,7 +46,9 @@ export class Swarm {
     private readonly host: SwarmHost,
     store: Store,
   ) {
-    const signal: NeighboursHost["signal"] = (to, s) => void this.tracker.send({ type: "signal", to, signal: s });
+    const signal: NeighboursHost["signal"] = (to, s, visit) => {
+      if (visit === this.visit) this.tracker.send({ type: "signal", to, signal: s });
+    };
     this.neighbours = new Neighbours({ ...host, signal }, store, config.connect, config.maxNeighbours);
     this.tracker = new TrackerClient(
       {
@@ -81,14 +85,15 @@ export class Swarm {
     switch (m.type) {
       case "welcome":
         this.joined = true;
+        this.visit++;
         this.everyMs = m.reportMs;
         this.reportedMs = 0;
         break;
       case "neighbour":
-        this.neighbours.meet(m.id, m.offer);
+        this.neighbours.meet(m.id, m.offer, this.visit);
         break;
       case "signal":
-        if ("from" in m) this.neighbours.signalled(m.from, m.signal);
+        if ("from" in m) this.neighbours.signalled(m.from, m.signal, this.visit);
         break;
       case "duty":
         for (const r of this.host.renditions()) {

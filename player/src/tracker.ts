@@ -107,7 +107,6 @@ export class TrackerClient {
       case "join-first":
       case "token-channel":
       case "token-role":
-      case "stranger":
         return { stay: false };
       case "token-invalid":
       case "token-origin":
@@ -122,7 +121,9 @@ export class TrackerClient {
       case "shutting-down":
         return { stay: true, minMs: 1000, maxMs: 10_000 };
     }
-    if (code) return { stay: true, minMs: MINUTE_MS, maxMs: 2 * MINUTE_MS }; // unknown: as if told to slow down
+    // stranger: a signal to somebody who was introduced at an earlier visit, or has just left
+    const known = code === "" || code === "stranger";
+    if (!known) return { stay: true, minMs: MINUTE_MS, maxMs: 2 * MINUTE_MS }; // as if told to slow down
     const wait = this.waitMs; // the connection broke, or the tracker is not there
     this.waitMs = Math.min(wait * 2, REJOIN_MAX_MS);
     return { stay: true, minMs: wait / 2, maxMs: wait * 1.5 };

@@ -14,11 +14,11 @@ async function engineFor(options: ConstructorParameters<typeof SlipstreamEngine>
   vi.stubGlobal("fetch", cdn.fetch);
   const engine = new SlipstreamEngine(options);
   try {
-    await engine.playlist(`${BASE}index.m3u8`, true);
+    const { text } = await engine.playlist(`${BASE}index.m3u8`, true);
+    return { engine, cdn, text };
   } finally {
     vi.unstubAllGlobals();
   }
-  return { engine, cdn };
 }
 
 describe("whose stream it is", () => {
@@ -44,6 +44,54 @@ describe("whose stream it is", () => {
     const pinned = await engineFor({ channel: channel.id }, plain);
     expect(pinned.engine.signed).toBe(true);
     pinned.engine.destroy();
+  });
+
+  test("once signed it stays signed, and the same", async () => {
+    const { engine, cdn } = await engineFor({});
+    const next = async (text: string) => {
+      cdn.mangle = () => new Response(text, { status: 200 });
+      vi.stubGlobal("fetch", cdn.fetch);
+      await engine.playlist(`${BASE}index.m3u8`, true).finally(() => vi.unstubAllGlobals());
+    };
+    await next("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n");
+    expect(engine.signed).toBe(true);
+    await expect(next(channel.multivariant().replace(channel.id, "A".repeat(43)))).rejects.toThrow("belonged to before");
+    expect(engine.channel).toBe(channel.id);
+    engine.destroy();
+  });
+
+  test("hls.js reads of it only the renditions, and no interstitials", async () => {
+    const hostile = channel
+      .multivariant()
+      .replace("#EXT-X-STREAM-INF:", '#EXT-X-SESSION-KEY:METHOD=AES-128,URI="https://evil"\n#EXT-X-STREAM-INF:AUDIO="a",CODECS="avc1.4d401f,mp4a.40.2",')
+      .concat('#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x",URI="https://evil"\n#EXT-X-CONTENT-STEERING:SERVER-URI="https://evil"\n')
+      .concat("#EXT-X-STREAM-INF:BANDWIDTH=2\ndata:,evil\n");
+    const { engine, text } = await engineFor({}, hostile);
+    expect(text.trim().split("\n")).toEqual([
+      "#EXTM3U",
+      "#EXT-X-VERSION:6",
+      "#EXT-X-INDEPENDENT-SEGMENTS",
+      '#EXT-X-STREAM-INF:BANDWIDTH=900000,CODECS="avc1.4d401f,mp4a.40.2",NAME="360p"',
+      `${BASE}360p/index.m3u8`,
+    ]);
+    expect(engine.hlsConfig().enableInterstitialPlayback).toBe(false);
+    engine.destroy();
+  });
+
+  test.each([
+    ["/tracker", "/tracker", true],
+    ["/tracker", "http://[", false],
+    ["/tracker", "data:,x", false],
+    ["/live/demo/token", "https://", false],
+    ["/live/demo/token", "ws://o.test/token", false],
+  ])("with %s given as %s there is playback, and a swarm: %s", async (good, given, expected) => {
+    vi.stubGlobal("RTCPeerConnection", class {});
+    vi.stubGlobal("RTCDataChannel", class {});
+    const { engine } = await engineFor({}, channel.multivariant(true).replace(`"${good}"`, `"${given}"`));
+    const { swarm } = (engine as unknown as { session: { swarm: unknown } }).session;
+    engine.destroy();
+    expect(engine.channel).toBe(channel.id);
+    expect(swarm !== undefined).toBe(expected);
   });
 
   test("a channel id that is none is told at once", () => {
@@ -86,13 +134,15 @@ describe("a multivariant playlist", () => {
       channel: channel.channel,
       tracker: "/tracker",
       token: "/live/demo/token",
-      variants: [{ uri: "360p/index.m3u8", rendition: "360p", bandwidth: 900_000 }],
+      variants: [
+        { uri: "360p/index.m3u8", rendition: "360p", bandwidth: 900_000, attributes: `BANDWIDTH=900000,NAME="360p"` },
+      ],
     });
   });
 
   test("without NAME is named after its folder", () => {
     const m = readMultivariant("#EXTM3U\r\n#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=320x180\r\nhttps://c.test/x/180p/i.m3u8?t=1\r\n");
-    expect(m.variants).toEqual([{ uri: "https://c.test/x/180p/i.m3u8?t=1", rendition: "180p", bandwidth: 1 }]);
+    expect(m.variants).toMatchObject([{ uri: "https://c.test/x/180p/i.m3u8?t=1", rendition: "180p", bandwidth: 1 }]);
   });
 
   test.each([

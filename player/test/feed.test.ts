@@ -22,7 +22,7 @@ class World {
     },
     async (text) => {
       if (text.text === "forged") throw new ManifestError("signature", "segment 7", "it was changed");
-      return { headMs: Number(text.text), targetDurationMs: SEGMENT_MS, ended: false };
+      return { headMs: Number(text.text), targetDurationMs: SEGMENT_MS, ended: false, text: text.text };
     },
   );
 
@@ -34,7 +34,7 @@ class World {
   }
 
   /** Plays like hls.js: asks, and asks again two seconds after the answer says it was loaded. Returns the answers. */
-  async play(forMs: number): Promise<[number, string][]> {
+  async play(forMs: number, meanwhile = () => {}): Promise<[number, string][]> {
     const answers: [number, string][] = [];
     const end = Date.now() + forMs;
     let askAt = Date.now();
@@ -52,6 +52,7 @@ class World {
           (e: Error) => done(e.message),
         );
       }
+      meanwhile();
       this.feed.tick();
       await vi.advanceTimersByTimeAsync(50);
     }
@@ -112,6 +113,47 @@ describe("the feed", () => {
     expect((await world.play(15_000)).map(([, text]) => text)).toContain("unreachable");
     world.fail = undefined;
     expect((await world.play(8000)).some(([, text]) => Number(text) > 20_000)).toBe(true);
+  });
+
+  test("what neighbours have of other renditions costs at most one more poll for each segment, and not the phase", async () => {
+    const world = new World();
+    await world.play(10_000);
+    const before = world.polls.length;
+    const answers = await world.play(20_000, () => world.feed.refresh());
+    expect(world.polls.length - before).toBeLessThanOrEqual(22); // ten segments
+    for (const [at, text] of answers) expect(at - (Number(text) - SEGMENT_MS + 1300)).toBeLessThan(600);
+  });
+
+  test("what neighbours have just after a segment was published is no news", async () => {
+    const world = new World();
+    await world.play(10_000);
+    const before = world.polls.length;
+    const startMs = Date.now(); // 0.7 s after a segment was published
+    await world.play(20_000, () => void ((Date.now() - startMs) % SEGMENT_MS < 100 && world.feed.refresh()));
+    expect(world.polls.length - before).toBeLessThanOrEqual(13);
+  });
+
+  test("a neighbour that has the next segment brings a poll", async () => {
+    const world = new World();
+    await world.play(10_000);
+    const lastMs = world.polls.at(-1)!;
+    await world.play(lastMs + 1200 - 10_000);
+    world.feed.refresh();
+    await world.play(100);
+    expect(world.polls.at(-1)! - lastMs).toBeLessThan(1400);
+  });
+
+  test("while polls fail, neighbours bring no more of them", async () => {
+    const count = async (meanwhile: (feed: Feed) => void) => {
+      const world = new World();
+      await world.play(5000);
+      world.fail = new HttpError(503, "busy");
+      await world.play(1000);
+      const before = world.polls.length;
+      await world.play(20_000, () => meanwhile(world.feed));
+      return world.polls.length - before;
+    };
+    expect(await count((feed) => feed.refresh())).toBe(await count(() => {}));
   });
 
   test("while the broadcast is interrupted polls become rarer", async () => {

@@ -4,7 +4,7 @@ import type { Bytes } from "../src/bytes";
 import { Http } from "../src/fetch";
 import { LEAF_SIZE } from "../src/manifest";
 import type { Callbacks, Connection, Connector } from "../src/rtc";
-import { newScheduler } from "../src/sched";
+import { Kind, newScheduler, type Event as Heard } from "../src/sched";
 import { Session } from "../src/session";
 import { decode, encode, keyOf, type Message as WireMessage } from "../src/wire";
 import { BASE, respond, SEGMENT_MS, TestCdn, TestChannel, until } from "./fixture";
@@ -41,18 +41,28 @@ interface Viewer {
   session: Session;
   cdn: TestCdn;
   http: Http;
+  /** What the scheduler was told. */
+  events: Heard[];
 }
 
 /** A viewer of a channel. With needInMs everything is wanted, and needed so long from now; without, what is asked for. */
-function viewer(channel: TestChannel, swarm?: Room, needInMs = 0): Viewer {
+function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: number): Viewer {
   const cdn = new TestCdn(channel);
   const deadlineMs = needInMs ? Date.now() + needInMs : 0;
   const http = new Http(cdn.fetch);
+  const scheduler = newScheduler({ swarm: swarm !== undefined, upload: true });
+  const handle = scheduler.handle.bind(scheduler);
+  const events: Heard[] = [];
+  scheduler.handle = (now, heard) => {
+    events.push(...heard);
+    return handle(now, heard);
+  };
   const session = new Session({
     channel: channel.channel,
     renditions: [{ name: "360p", url: PLAYLIST }],
     http,
-    scheduler: newScheduler({ swarm: swarm !== undefined, upload: true }),
+    scheduler,
+    storeBytes,
     audience: {
       deadlineMs: () => deadlineMs,
       renditions: () => ["360p"],
@@ -62,7 +72,7 @@ function viewer(channel: TestChannel, swarm?: Room, needInMs = 0): Viewer {
   });
   running.push(session);
   session.start();
-  return { session, cdn, http };
+  return { session, cdn, http, events };
 }
 
 // ── a room without a network ───────────────────────────────────────────────
@@ -223,13 +233,36 @@ describe("a session without a swarm", () => {
     expect(await deliver(session, "init.mp4")).toMatch(/^the init section of "360p": its bytes were changed/);
   });
 
-  test("a segment that is gone is told after a second try", async () => {
+  test("a segment that is gone is told after a second try, and the scheduler hears the status", async () => {
     const channel = liveChannel();
-    const { session, cdn } = viewer(channel);
+    const { session, cdn, events } = viewer(channel);
     await session.playlist("360p");
     cdn.mangle = (path, body) => (path.endsWith(".m4s") ? respond(new Uint8Array(0), 404) : body);
     expect(await deliver(session, channel.segments[0].uri)).toMatch(/answered 404/);
     expect(cdn.count(`360p/${channel.segments[0].uri}`)).toBe(2);
+    expect(events.filter((e) => e.kind === Kind.FetchFailed).map((e) => e.value)).toEqual([404, 404]);
+  });
+
+  test("a segment that the store forgot is fetched again when the player seeks back", async () => {
+    const channel = liveChannel();
+    const { session, cdn } = viewer(channel, undefined, 0, 2 * SIZE); // one segment, with its hashes
+    await session.playlist("360p");
+    const [first, second] = channel.segments;
+    for (const segment of [first, second]) await deliver(session, segment.uri);
+    expect(bytes(await deliver(session, first.uri))).toEqual(first.data);
+    expect(cdn.count(`360p/${first.uri}`)).toBe(2);
+  });
+
+  test("the player reads nothing in a playlist that is not signed", async () => {
+    const channel = liveChannel();
+    const { session, cdn } = viewer(channel);
+    cdn.mangle = (path, body) => {
+      const text = new TextDecoder().decode(body).replace("#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="https://evil"\n#EXTINF');
+      return path.endsWith(".m3u8") ? (new TextEncoder().encode(text) as Bytes) : body;
+    };
+    const { text } = await session.playlist("360p");
+    expect(text).toContain(channel.segments[3].uri);
+    expect(text).not.toMatch(/evil|SLIPSTREAM/);
   });
 
   test("nothing is delivered that no verified playlist lists", async () => {

@@ -102,6 +102,18 @@ describe("the budget", () => {
     expect(store.evicted()).toEqual([]);
   });
 
+  test("spares what holds no data, and what somebody waits for", async () => {
+    const channel = new TestChannel(1_767_225_600_000);
+    const segments = Array.from({ length: 5 }, () => channel.publish(100_000));
+    const [empty, awaited, ...rest] = segments.map((s) => keyOf(s.record.root));
+    const store = new Store(220_000, (key) => key === awaited);
+    for (const s of segments) store.add(s.record);
+    for (const s of segments.slice(1)) await store.putObject(keyOf(s.record.root), s.data.slice());
+    expect(store.evicted().map((r) => keyOf(r.root))).toEqual(rest.slice(0, 2));
+    expect(store.knows(empty)).toBe(true);
+    expect(store.complete(awaited) && store.complete(rest[2])).toBe(true);
+  });
+
   test("an object larger than all of it is refused", () => {
     const channel = new TestChannel(1_767_225_600_000);
     expect(new Store(50_000).add(channel.publish(60_000).record)).toBe("budget");

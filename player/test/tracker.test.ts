@@ -141,7 +141,7 @@ describe("the tracker client", () => {
     expect(world.tokenRequests).toHaveLength(2);
   });
 
-  test.each(["malformed", "version", "join-first", "token-channel", "token-role", "stranger"])(
+  test.each(["malformed", "version", "join-first", "token-channel", "token-role"])(
     "stays away after %s",
     async (code) => {
       const world = new World();
@@ -152,6 +152,20 @@ describe("the tracker client", () => {
       expect(world.away).toEqual(["Go away. (for good)"]);
     },
   );
+
+  test("a stranger comes again, ever more rarely", async () => {
+    const world = new World();
+    await world.join();
+    for (const waitMs of [501, 1001, 2001]) {
+      const before = world.sockets.length;
+      world.socket.say({ type: "error", code: "stranger", message: "Who?" });
+      await world.settle(waitMs - 100);
+      expect(world.sockets).toHaveLength(before);
+      await world.settle(101);
+      expect(world.sockets).toHaveLength(before + 1);
+      world.socket.open();
+    }
+  });
 
   test("an invalid token is replaced once, not for ever", async () => {
     const world = new World();

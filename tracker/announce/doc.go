@@ -125,7 +125,7 @@
 //	room-full        the channel's room has no place left                      tries again after minutes
 //	tracker-full     the tracker has no place left                             tries again after minutes
 //	rate-limited     too many messages                                         tries again after a minute
-//	stranger         a signal to somebody to whom it was not introduced        stays away, it has a bug
+//	stranger         a signal to somebody to whom it was not introduced        joins again; it spoke of an earlier visit
 //	shutting-down    the tracker stops or restarts                             joins again after 1–10 random seconds
 //
 // Clients treat an unknown code like rate-limited, and a closed connection without one as a tracker that is

@@ -16,6 +16,8 @@ export interface Variant {
   rendition: string;
   /** Peak bits/s. */
   bandwidth: number;
+  /** All of its EXT-X-STREAM-INF, as it stands there. */
+  attributes: string;
 }
 
 export interface Multivariant {
@@ -52,7 +54,7 @@ export function readMultivariant(text: string): Multivariant {
       if (bandwidth === undefined || next || list.variants.length === MAX_VARIANTS || !resolutionOk(value)) {
         throw bad(`EXT-X-STREAM-INF is not understood, or there are more than ${MAX_VARIANTS}`);
       }
-      next = { uri: "", bandwidth, rendition: attribute(value, "NAME") ?? "" };
+      next = { uri: "", bandwidth, attributes: value, rendition: attribute(value, "NAME") ?? "" };
     } else if (next && content !== "" && !content.startsWith("#")) {
       if (exceedsBytes(content, MAX_URI)) throw bad(`a URI has more than ${MAX_URI} bytes`);
       list.variants.push({ ...next, uri: content, rendition: next.rendition || folderOf(content) });

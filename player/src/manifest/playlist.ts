@@ -37,6 +37,8 @@ export interface Segment {
 export interface Playlist {
   targetDurationMs: number;
   mediaSequence: number;
+  /** Only a count of discontinuities; what cannot be read counts as none. */
+  discontinuitySequence: number;
   delegations: Delegation[];
   segments: Segment[];
   endList: boolean;
@@ -59,6 +61,7 @@ class PlaylistReader {
   private readonly list: Playlist = {
     targetDurationMs: 0,
     mediaSequence: 0,
+    discontinuitySequence: 0,
     delegations: [],
     segments: [],
     endList: false,
@@ -111,6 +114,9 @@ class PlaylistReader {
       case "#EXT-X-MEDIA-SEQUENCE":
         if (this.list.segments.length > 0) throw this.refusal("EXT-X-MEDIA-SEQUENCE comes after a segment");
         this.list.mediaSequence = known(within(parseInteger(value), 0, MAX_INTEGER - MAX_SEGMENTS - 1));
+        break;
+      case "#EXT-X-DISCONTINUITY-SEQUENCE":
+        this.list.discontinuitySequence = parseInteger(value) ?? 0;
         break;
       case "#EXTINF":
         this.next.durationMs = known(parseSecondsMs(value.split(",", 1)[0]));
