@@ -16,7 +16,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,15 +81,9 @@ func newAudience(cfg Config) (*audience, error) {
 	if cfg.Viewers < 1 || cfg.Viewers > MaxViewers {
 		return nil, fmt.Errorf("%d viewers are not possible in one process: choose 1 to %d", cfg.Viewers, MaxViewers)
 	}
-	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q is not the URL of a channel; it looks like http://localhost:8080/live/demo/index.m3u8", cfg.URL)
-	}
-	var channel manifest.Hash
-	if cfg.Channel != "" {
-		if channel, err = manifest.ParseHash(cfg.Channel); err != nil {
-			return nil, fmt.Errorf("%q is not a channel id: %w", cfg.Channel, err)
-		}
+	channel, err := session.Target(cfg.URL, cfg.Channel)
+	if err != nil {
+		return nil, err
 	}
 	a := &audience{cfg: cfg}
 	if !cfg.HTTPOnly {

@@ -11,10 +11,8 @@ package seeder
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
-	"net/url"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -50,15 +48,9 @@ const (
 // Run seeds until ctx ends. It returns an error only if the configuration cannot
 // be right; a channel that is not there (yet) is waited for.
 func Run(ctx context.Context, cfg Config) error {
-	u, err := url.Parse(cfg.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("%q is not the URL of a channel; it looks like http://localhost:8080/live/demo/index.m3u8", cfg.URL)
-	}
-	var channel manifest.Hash
-	if cfg.Channel != "" {
-		if channel, err = manifest.ParseHash(cfg.Channel); err != nil {
-			return fmt.Errorf("%q is not a channel id: %w", cfg.Channel, err)
-		}
+	channel, err := session.Target(cfg.URL, cfg.Channel)
+	if err != nil {
+		return err
 	}
 	engine, err := rtc.New(rtc.Config{Logger: cfg.Log})
 	if err != nil {

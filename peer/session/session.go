@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"slipstream/origin/manifest"
@@ -105,6 +107,22 @@ type Session struct {
 	tracker    *trackerClient
 	stats      Stats
 	plannedMs  int64
+}
+
+// Target checks a channel's address as a person gave it: the URL of its
+// multivariant playlist and its id, which may be empty. Errors are sentences.
+func Target(playlist, id string) (channel manifest.Hash, err error) {
+	u, err := url.Parse(playlist)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return channel, fmt.Errorf("%q is not the URL of a channel; it looks like http://localhost:8080/live/demo/index.m3u8", playlist)
+	}
+	if id == "" {
+		return channel, nil
+	}
+	if channel, err = manifest.ParseHash(id); err != nil {
+		return channel, fmt.Errorf("%q is not a channel id: %w", id, err)
+	}
+	return channel, nil
 }
 
 // New returns a session that has not joined yet.
