@@ -57,6 +57,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer engine.Close()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	store := cfg.StoreBytes
 	if store == 0 {
 		store = defaultStore
