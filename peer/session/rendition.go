@@ -19,7 +19,7 @@ import (
 const (
 	pollEarlyMs    = 100
 	pollAgainMs    = 400
-	pollBackoffs   = 3 // doublings of pollAgainMs while polls fail
+	pollBackoffs   = 3   // doublings of pollAgainMs while polls fail
 	refreshFloorMs = 300 // an early poll, because a neighbour has something unknown, comes no sooner
 	joinTries      = 5
 	joinPause      = 500 * time.Millisecond
