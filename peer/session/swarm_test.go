@@ -66,6 +66,7 @@ type observation struct {
 	stalls  int64
 	stallMs int64
 	latency int64
+	aheadMs int64 // media held beyond the playhead
 }
 
 func (v *spectator) observe() observation {
@@ -75,6 +76,7 @@ func (v *spectator) observe() observation {
 		if v.play != nil && v.play.State() != playback.Starting {
 			o.playing = true
 			o.stalls, o.stallMs, o.latency = v.play.Stalls(), v.play.StallMs(), v.play.LatencyMs(time.Now().UnixMilli())
+			o.aheadMs = v.bufferedMs - v.play.PositionMs()
 		}
 	}
 	if !v.session.Do(look) {
@@ -232,6 +234,8 @@ func TestWhenTheCDNFailsForAMomentNobodyStalls(t *testing.T) {
 	t.Parallel()
 	c := newChannel(t)
 	viewers := c.audience(t, 3)
+	// Who has just begun has nothing in hand yet, with plain HLS as with us.
+	within(t, 10*time.Second, "three seconds ahead", viewers, func(o observation) bool { return o.aheadMs >= 3000 })
 	c.broken.Store(true)
 	time.Sleep(1500 * time.Millisecond)
 	c.broken.Store(false)
