@@ -170,14 +170,14 @@ func (c *copies) verified(key wire.Key, leaf int, fromCDN bool) {
 		c.fetched = make(map[leafID]int)
 	}
 	id := leafID{key, leaf}
-	if _, known := c.fetched[id]; !known && len(c.fetched) >= maxCounted {
+	times, known := c.fetched[id]
+	if !known && len(c.fetched) >= maxCounted {
 		return
 	}
 	if fromCDN {
-		c.fetched[id]++
-	} else {
-		c.fetched[id] += 0
+		times++
 	}
+	c.fetched[id] = times
 }
 
 func (c *copies) reset() {

@@ -37,7 +37,7 @@ func (s *Session) received(n *neighbour, b []byte) {
 }
 
 func (s *Session) greeted(n *neighbour, m wire.Hello) {
-	if m.Channel != wire.Key(s.channel[:8]) {
+	if m.Channel != wire.KeyOf(s.channel) {
 		s.drop(n, announce.Protocol, "is on another channel")
 		return
 	}

@@ -130,7 +130,7 @@ func (s *Session) signalled(peer announce.PeerID, sig announce.Signal) {
 }
 
 func (s *Session) opened(n *neighbour) {
-	n.send(wire.Hello{Version: wire.Version, Channel: wire.Key(s.channel[:8]), Instance: s.instance})
+	n.send(wire.Hello{Version: wire.Version, Channel: wire.KeyOf(s.channel), Instance: s.instance})
 	time.AfterFunc(wire.HelloTimeoutMs*time.Millisecond, func() {
 		s.post(func() {
 			if !n.open && s.neighbours.byID[n.id] == n {

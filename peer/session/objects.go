@@ -28,11 +28,13 @@ type object struct {
 	list       *leafList // its leaf list is being fetched
 }
 
+func keyOf(rec manifest.Record) wire.Key { return wire.KeyOf(rec.Root) }
+
 func (o *object) leaves() int { return manifest.LeafCount(o.record.Size) }
 
 // addObject makes a verified segment known to store, scheduler and neighbours.
 func (s *Session) addObject(r *rendition, v manifest.Verified, url string) {
-	key := wire.Key(v.Record.Root[:8])
+	key := keyOf(v.Record)
 	if _, known := s.byKey[key]; known || v.Record.Sequence <= r.evicted {
 		return
 	}
@@ -68,7 +70,7 @@ func (s *Session) removeObject(o *object) {
 // forgetEvicted follows the store when it made room.
 func (s *Session) forgetEvicted() {
 	for _, rec := range s.store.Evicted() {
-		if o := s.objectByKey(wire.Key(rec.Root[:8])); o != nil {
+		if o := s.objectByKey(keyOf(rec)); o != nil {
 			o.rendition.evicted = max(o.rendition.evicted, rec.Sequence)
 			s.removeObject(o)
 		}
@@ -79,8 +81,8 @@ func (s *Session) forgetEvicted() {
 func (s *Session) plan(nowMs int64) {
 	for _, r := range s.renditions {
 		for _, e := range r.window {
-			o := s.objects[e.object]
-			if e.Gap || o == nil || s.store.Complete(o.key) {
+			o := s.objectByKey(e.key)
+			if o == nil || s.store.Complete(o.key) {
 				continue
 			}
 			deadline := s.cfg.Audience.DeadlineMs(nowMs, e.Segment)

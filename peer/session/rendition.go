@@ -47,10 +47,10 @@ type rendition struct {
 	initRoots map[manifest.Hash]bool
 }
 
-// entry is a segment of the window and the object that holds its bytes.
+// entry is a segment of the window and the key of the object that holds its bytes.
 type entry struct {
 	Segment
-	object int32
+	key wire.Key // zero for a gap: no object has it
 }
 
 // join reads the multivariant playlist and checks that it is the channel meant.
@@ -221,12 +221,12 @@ func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified 
 			window = append(window, entry{Segment: Segment{
 				Rendition: r.name, Number: listed.Number, StartMs: listed.Number * segmentMs,
 				DurationMs: listed.DurationMs, Gap: true,
-			}, object: -1})
+			}})
 			continue
 		}
 		v := verified[next]
 		next++
-		window = append(window, entry{Segment: s.segment(r, v), object: -1})
+		window = append(window, entry{s.segment(r, v), keyOf(v.Record)})
 	}
 	r.window = window
 	// The audience sees the whole window before it is asked for deadlines.
@@ -240,26 +240,9 @@ func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified 
 		s.addObject(r, v, ref.String())
 		s.checkInit(r, v)
 	}
-	for i := range r.window {
-		if r.window[i].Gap {
-			continue
-		}
-		r.window[i].object = s.objectOf(verified, r.window[i].Number)
-	}
 	s.forgetBefore(r, r.window[0].StartMs-keepBeyondMs)
 	last := r.window[len(r.window)-1]
 	return last.StartMs + last.DurationMs
-}
-
-func (s *Session) objectOf(verified []manifest.Verified, number int64) int32 {
-	for _, v := range verified {
-		if v.Record.Sequence == number {
-			if id, ok := s.byKey[wire.Key(v.Record.Root[:8])]; ok {
-				return id
-			}
-		}
-	}
-	return -1
 }
 
 func (s *Session) forgetBefore(r *rendition, mediaMs int64) {
@@ -275,7 +258,7 @@ func (s *Session) segment(r *rendition, v manifest.Verified) Segment {
 		Rendition: r.name, Number: v.Record.Sequence,
 		StartMs: v.Record.StartMs, DurationMs: v.Record.DurationMs,
 		Discontinuity: v.Segment.Discontinuity,
-		Complete:      s.store.Complete(wire.Key(v.Record.Root[:8])),
+		Complete:      s.store.Complete(keyOf(v.Record)),
 	}
 }
 
@@ -284,9 +267,7 @@ func (s *Session) window(r *rendition) []Segment {
 	out := make([]Segment, len(r.window))
 	for i, e := range r.window {
 		out[i] = e.Segment
-		if o := s.objects[e.object]; o != nil {
-			out[i].Complete = s.store.Complete(o.key)
-		}
+		out[i].Complete = s.store.Complete(e.key)
 	}
 	return out
 }

@@ -181,7 +181,7 @@ func (s *Session) Run(ctx context.Context) error {
 	if s.cfg.Engine != nil && offer.Tracker != "" && offer.Token != "" {
 		s.startTracker(offer)
 	}
-	defer s.leave()
+	defer s.neighbours.closeAll("leaving")
 	ticker := time.NewTicker(sched.TickMs * time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -269,13 +269,6 @@ func (s *Session) step() {
 func (s *Session) Stats() Stats {
 	s.stats.Neighbours = s.neighbours.open()
 	return s.stats
-}
-
-func (s *Session) leave() {
-	if s.tracker != nil {
-		s.tracker.close()
-	}
-	s.neighbours.closeAll("leaving")
 }
 
 var errWrongChannel = errors.New("wrong channel")

@@ -35,7 +35,6 @@ type trackerClient struct {
 	tokenURL string
 	url      string
 	out      chan announce.Message
-	stop     context.CancelFunc
 
 	// Owned by the session's loop:
 	joined   bool
@@ -58,12 +57,11 @@ func (s *Session) startTracker(m *manifest.Multivariant) {
 		return
 	}
 	socket.Scheme = strings.Replace(socket.Scheme, "http", "ws", 1)
-	ctx, stop := context.WithCancel(s.ctx)
 	s.tracker = &trackerClient{
 		s: s, tokenURL: token.String(), url: socket.String(),
-		out: make(chan announce.Message, trackerQueue), stop: stop, everyMs: 5000,
+		out: make(chan announce.Message, trackerQueue), everyMs: 5000,
 	}
-	go s.tracker.run(ctx)
+	go s.tracker.run(s.ctx)
 }
 
 // run joins, listens until the socket ends, and joins again.
@@ -299,5 +297,3 @@ func (s *Session) renditionNames() []string {
 	}
 	return names
 }
-
-func (t *trackerClient) close() { t.stop() }
