@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"slipstream/origin/ingest"
+	"slipstream/origin/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -101,31 +102,14 @@ type lab struct {
 	t        *testing.T
 	server   *ingest.Server
 	sessions chan *session
-	log      *logBuffer
+	log      *logtest.Buffer
 	stop     func()
-}
-
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // serve starts a server with the key "secret" for the channel "demo" and "other" for "two".
 func serve(t *testing.T, change func(*ingest.Config), prepare func(*session)) *lab {
 	t.Helper()
-	l := &lab{t: t, sessions: make(chan *session, 16), log: &logBuffer{}}
+	l := &lab{t: t, sessions: make(chan *session, 16), log: &logtest.Buffer{}}
 	cfg := ingest.Config{
 		Address:   "127.0.0.1:0",
 		Authorize: ingest.StreamKeys("live", map[string]string{"demo": "secret", "two": "other"}),

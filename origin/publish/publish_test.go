@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -19,26 +18,10 @@ import (
 
 	"slipstream/origin/child"
 	"slipstream/origin/ingest"
+	"slipstream/origin/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
 
 // A door is an ingest that counts what comes in.
 type door struct {
@@ -140,9 +123,9 @@ func (g *guest) hear(t *testing.T) {
 }
 
 // start runs a publisher; stop ends it and checks that its ffmpeg is gone.
-func start(t *testing.T, source, url string) (log *logBuffer, stop func()) {
+func start(t *testing.T, source, url string) (log *logtest.Buffer, stop func()) {
 	t.Helper()
-	log = &logBuffer{}
+	log = &logtest.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -273,7 +256,7 @@ func TestNoFontNoClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	args, err := testPicture(t.Context(), slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil || strings.Contains(strings.Join(args, " "), "drawtext") {
 		t.Errorf("the command line is %q, %v", args, err)

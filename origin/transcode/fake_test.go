@@ -1,42 +1,24 @@
 package transcode
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"slipstream/origin/child"
+	"slipstream/origin/logtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var discard = slog.New(slog.DiscardHandler)
-
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
 
 // fakeFFmpeg puts a shell script into PATH under ffmpeg's name.
 func fakeFFmpeg(t *testing.T, script string) {
@@ -48,10 +30,10 @@ func fakeFFmpeg(t *testing.T, script string) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 }
 
-func startFake(t *testing.T, script string, patience time.Duration) (*Session, *logBuffer) {
+func startFake(t *testing.T, script string, patience time.Duration) (*Session, *logtest.Buffer) {
 	t.Helper()
 	fakeFFmpeg(t, script)
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := Start(ctx, Config{
 		Channel: "demo", ArrivedMs: time.Now().UnixMilli(), Patience: patience,
@@ -68,7 +50,7 @@ func startFake(t *testing.T, script string, patience time.Duration) (*Session, *
 }
 
 // show sends key frames of that size until the log has said a text n times.
-func show(t *testing.T, s *Session, log *logBuffer, size int, text string, n int) {
+func show(t *testing.T, s *Session, log *logtest.Buffer, size int, text string, n int) {
 	t.Helper()
 	unit := append([]byte{0x65}, make([]byte, size)...)
 	deadline := time.Now().Add(10 * time.Second)
@@ -141,7 +123,7 @@ func TestAnFFmpegThatDoesNotEnd(t *testing.T) {
 
 func TestTheContextEndsTheSession(t *testing.T) {
 	fakeFFmpeg(t, "cat >/dev/null; exec sleep 60")
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := Start(ctx, Config{ArrivedMs: 1_763_785_210_000, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
@@ -185,7 +167,7 @@ func TestBadAccessUnits(t *testing.T) {
 
 func TestAClockThatWasSetBack(t *testing.T) {
 	fakeFFmpeg(t, "cat >/dev/null")
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	const nowMs = 1_763_785_210_000
 	s, err := Start(t.Context(), Config{ArrivedMs: nowMs, After: nowMs/2000 + 30, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {

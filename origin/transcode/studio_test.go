@@ -14,6 +14,7 @@ import (
 
 	"slipstream/origin/cmaf"
 	"slipstream/origin/ingest"
+	"slipstream/origin/logtest"
 	"slipstream/origin/transcode"
 )
 
@@ -21,7 +22,7 @@ import (
 type studio struct {
 	t       *testing.T
 	address string
-	log     *logBuffer
+	log     *logtest.Buffer
 
 	mu       sync.Mutex
 	segments map[string][]cmaf.Segment // by rendition
@@ -30,29 +31,12 @@ type studio struct {
 	changed  chan struct{}
 }
 
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
 func openStudio(t *testing.T) *studio {
 	t.Helper()
 	if err := transcode.Check(); err != nil {
 		t.Skip(err)
 	}
-	s := &studio{t: t, log: &logBuffer{}, segments: make(map[string][]cmaf.Segment), changed: make(chan struct{}, 1)}
+	s := &studio{t: t, log: &logtest.Buffer{}, segments: make(map[string][]cmaf.Segment), changed: make(chan struct{}, 1)}
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
 	server, err := ingest.Listen(ingest.Config{
 		Address:   "127.0.0.1:0",

@@ -59,32 +59,61 @@ export function loadError(error: unknown): { code: number; text: string } {
   return { code: REFUSED, text };
 }
 
+/** What hls.js wants of every loader: one load, which ends once, by itself or not. */
+abstract class OneLoad<C extends LoaderContext> implements Loader<C> {
+  context: C | null = null;
+  stats = newStats();
+  protected callbacks: LoaderCallbacks<C> | null = null;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  load(context: C, config: LoaderConfiguration, callbacks: LoaderCallbacks<C>): void {
+    this.context = context;
+    this.callbacks = callbacks;
+    this.stats.loading.start = performance.now();
+    const limit = config.loadPolicy.maxLoadTimeMs;
+    if (Number.isFinite(limit)) {
+      this.timer = setTimeout(() => this.release()?.onTimeout(this.stats, this.context!, null), limit);
+    }
+    this.begin(context, config);
+  }
+
+  abort(): void {
+    const callbacks = this.release();
+    if (!callbacks) return;
+    this.stats.aborted = true;
+    callbacks.onAbort?.(this.stats, this.context!, null);
+  }
+
+  destroy(): void {
+    this.release();
+    this.context = null;
+  }
+
+  protected abstract begin(context: C, config: LoaderConfiguration): void;
+
+  /** Frees what begin took. */
+  protected abstract end(): void;
+
+  protected failed(error: unknown): void {
+    this.release()?.onError(loadError(error), this.context!, null, this.stats);
+  }
+
+  /** Ends the load: whatever comes later is ignored. */
+  protected release(): LoaderCallbacks<C> | null {
+    const callbacks = this.callbacks;
+    this.callbacks = null;
+    clearTimeout(this.timer);
+    this.end();
+    return callbacks;
+  }
+}
+
 export function playlistLoader(host: LoaderHost): LoaderClass<PlaylistLoaderContext> {
-  return class PlaylistLoader implements Loader<PlaylistLoaderContext> {
-    context: PlaylistLoaderContext | null = null;
-    stats = newStats();
-    private callbacks: LoaderCallbacks<PlaylistLoaderContext> | null = null;
-    private timer: ReturnType<typeof setTimeout> | undefined;
+  return class PlaylistLoader extends OneLoad<PlaylistLoaderContext> {
     private retryTimer: ReturnType<typeof setTimeout> | undefined;
     private answer: Text | undefined;
 
-    constructor(_config: HlsConfig) {}
-
-    load(
-      context: PlaylistLoaderContext,
-      config: LoaderConfiguration,
-      callbacks: LoaderCallbacks<PlaylistLoaderContext>,
-    ): void {
-      this.context = context;
-      this.callbacks = callbacks;
-      this.stats.loading.start = performance.now();
-      const limit = config.loadPolicy.maxLoadTimeMs;
-      if (Number.isFinite(limit)) this.timer = setTimeout(() => this.timedOut(), limit);
-      this.attempt(config);
-    }
-
-    private attempt(config: LoaderConfiguration): void {
-      const context = this.context!;
+    protected begin(context: PlaylistLoaderContext, config: LoaderConfiguration): void {
       // The strings of hls.js's enum LoaderContextType: its code is not bundled with ours.
       const manifest = (context.type as string) === "manifest";
       host.playlist(context.url, manifest).then(
@@ -94,21 +123,13 @@ export function playlistLoader(host: LoaderHost): LoaderClass<PlaylistLoaderCont
           if (!this.callbacks) return;
           if (!retry || this.stats.retry >= retry.maxNumRetry) return this.failed(error);
           this.stats.retry++;
-          this.retryTimer = setTimeout(() => this.callbacks && this.attempt(config), retry.retryDelayMs);
+          this.retryTimer = setTimeout(() => this.callbacks && this.begin(context, config), retry.retryDelayMs);
         },
       );
     }
 
-    abort(): void {
-      const callbacks = this.release();
-      if (!callbacks) return;
-      this.stats.aborted = true;
-      callbacks.onAbort?.(this.stats, this.context!, null);
-    }
-
-    destroy(): void {
-      this.release();
-      this.context = null;
+    protected end(): void {
+      clearTimeout(this.retryTimer);
     }
 
     getCacheAge(): number | null {
@@ -131,23 +152,6 @@ export function playlistLoader(host: LoaderHost): LoaderClass<PlaylistLoaderCont
       this.stats.loaded = this.stats.total = text.text.length;
       callbacks.onSuccess({ url: text.url, data: text.text, code: 200 }, this.stats, this.context!, null);
     }
-
-    private failed(error: unknown): void {
-      this.release()?.onError(loadError(error), this.context!, null, this.stats);
-    }
-
-    private timedOut(): void {
-      this.release()?.onTimeout(this.stats, this.context!, null);
-    }
-
-    /** Ends the load: whatever comes later is ignored. */
-    private release(): LoaderCallbacks<PlaylistLoaderContext> | null {
-      const callbacks = this.callbacks;
-      this.callbacks = null;
-      clearTimeout(this.timer);
-      clearTimeout(this.retryTimer);
-      return callbacks;
-    }
   };
 }
 
@@ -164,41 +168,22 @@ export function writeTimings(stats: LoaderStats, p: Progress, nowMs: number): vo
 }
 
 export function fragmentLoader(host: LoaderHost): LoaderClass<FragmentLoaderContext> {
-  class FragmentLoader implements Loader<FragmentLoaderContext> {
-    context: FragmentLoaderContext | null = null;
-    stats = newStats();
-    private callbacks: LoaderCallbacks<FragmentLoaderContext> | null = null;
+  class FragmentLoader extends OneLoad<FragmentLoaderContext> {
     private ticket: Ticket | undefined;
-    private timer: ReturnType<typeof setTimeout> | undefined;
     private ticker: ReturnType<typeof setInterval> | undefined;
 
-    load(
-      context: FragmentLoaderContext,
-      config: LoaderConfiguration,
-      callbacks: LoaderCallbacks<FragmentLoaderContext>,
-    ): void {
-      this.context = context;
-      this.callbacks = callbacks;
-      this.stats.loading.start = performance.now();
-      const limit = config.loadPolicy.maxLoadTimeMs;
-      if (Number.isFinite(limit)) this.timer = setTimeout(() => this.timedOut(), limit);
+    protected begin(context: FragmentLoaderContext): void {
       this.ticker = setInterval(() => this.observe(), PROGRESS_EVERY_MS);
       this.ticket = host.deliver(context.url, {
         done: (bytes) => this.done(bytes),
-        failed: (error) => this.release()?.onError(loadError(error), context, null, this.stats),
+        failed: (error) => this.failed(error),
       });
     }
 
-    abort(): void {
-      const callbacks = this.release();
-      if (!callbacks) return;
-      this.stats.aborted = true;
-      callbacks.onAbort?.(this.stats, this.context!, null);
-    }
-
-    destroy(): void {
-      this.release();
-      this.context = null;
+    protected end(): void {
+      clearInterval(this.ticker);
+      this.ticket?.cancel();
+      this.ticket = undefined;
     }
 
     private observe(): void {
@@ -217,20 +202,6 @@ export function fragmentLoader(host: LoaderHost): LoaderClass<FragmentLoaderCont
       stats.bwEstimate = (stats.total * 8000) / Math.max(1, now - stats.loading.first);
       callbacks.onProgress?.(stats, context!, bytes, null);
       callbacks.onSuccess({ url: context!.url, data: bytes, code: 200 }, stats, context!, null);
-    }
-
-    private timedOut(): void {
-      this.release()?.onTimeout(this.stats, this.context!, null);
-    }
-
-    private release(): LoaderCallbacks<FragmentLoaderContext> | null {
-      const callbacks = this.callbacks;
-      this.callbacks = null;
-      clearTimeout(this.timer);
-      clearInterval(this.ticker);
-      this.ticket?.cancel();
-      this.ticket = undefined;
-      return callbacks;
     }
   }
 
