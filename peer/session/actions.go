@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"slipstream/peer/sched"
 	"slipstream/peer/wire"
 	"slipstream/tracker/announce"
@@ -61,24 +63,40 @@ func (s *Session) act(a sched.Action, batch []sched.Action) {
 	}
 	switch a.Kind {
 	case sched.SendHave:
-		bits := s.store.Bitfield(o.key)
-		if bits == nil {
+		if _, known := s.store.Record(o.key); !known {
 			return // just evicted: the scheduler is about to hear of it
 		}
+		held := wire.NewBitfield(wire.Pieces(o.leaves()))
+		for piece := range wire.Pieces(o.leaves()) {
+			if s.holds(o, piece) {
+				held.Set(piece)
+			}
+		}
 		n.announced[o.id] = o.key
-		n.send(wire.Have{Key: o.key, Leaves: uint16(o.leaves()), Bitfield: bits})
+		n.send(wire.Have{Key: o.key, Leaves: uint16(o.leaves()), Bitfield: held})
 	case sched.SendGain:
-		n.send(wire.Gain{Key: o.key, Leaves: leavesOf(batch)})
+		if pieces := slices.DeleteFunc(piecesOfLeaves(o, batch), func(p uint16) bool { return !s.holds(o, int(p)) }); len(pieces) > 0 {
+			n.send(wire.Gain{Key: o.key, Pieces: pieces})
+		}
 	case sched.SendRequest:
-		request := wire.Request{Key: o.key, Leaves: leavesOf(batch)}
+		request := wire.Request{Key: o.key}
+		each := wire.PieceLeaves(o.leaves())
+		for _, a := range batch {
+			piece, bit := int(a.Leaf)/each, uint8(1)<<(int(a.Leaf)%each)
+			if last := len(request.Wanted) - 1; last >= 0 && request.Wanted[last].Piece() == piece {
+				request.Wanted[last] |= wire.Want(piece, bit)
+			} else {
+				request.Wanted = append(request.Wanted, wire.Want(piece, bit))
+			}
+		}
 		if !s.store.Listed(o.key) {
 			request.Flags = wire.FlagNeedList
 		}
 		n.send(request)
 	case sched.SendCancel:
-		n.send(wire.Cancel{Key: o.key, Leaves: leavesOf(batch)})
+		n.send(wire.Cancel{Key: o.key, Pieces: piecesOfLeaves(o, batch)})
 	case sched.SendRefuse:
-		n.send(wire.Refuse{Key: o.key, Reason: wire.Reason(a.Reason), Leaves: leavesOf(batch)})
+		n.send(wire.Refuse{Key: o.key, Reason: wire.Reason(a.Reason), Pieces: piecesOfLeaves(o, batch)})
 	case sched.SendLeaf:
 		s.sendLeaf(n, o, int(a.Leaf))
 	}
@@ -87,7 +105,7 @@ func (s *Session) act(a sched.Action, batch []sched.Action) {
 func (s *Session) sendLeaf(n *neighbour, o *object, leaf int) {
 	data, err := s.store.Leaf(o.key, leaf)
 	if err != nil {
-		n.send(wire.Refuse{Key: o.key, Reason: wire.NotHeld, Leaves: []uint16{uint16(leaf)}})
+		n.send(wire.Refuse{Key: o.key, Reason: wire.NotHeld, Pieces: []uint16{uint16(leaf / wire.PieceLeaves(o.leaves()))}})
 		return
 	}
 	if n.send(wire.Leaf{Key: o.key, Leaf: uint16(leaf), Data: data}) {
@@ -96,12 +114,24 @@ func (s *Session) sendLeaf(n *neighbour, o *object, leaf int) {
 	}
 }
 
-func leavesOf(batch []sched.Action) []uint16 {
-	leaves := make([]uint16, len(batch))
-	for i, a := range batch {
-		leaves[i] = uint16(a.Leaf)
+func piecesOfLeaves(o *object, batch []sched.Action) []uint16 {
+	var pieces []uint16
+	for _, a := range batch {
+		pieces = append(pieces, uint16(int(a.Leaf)/wire.PieceLeaves(o.leaves())))
 	}
-	return leaves
+	slices.Sort(pieces)
+	return slices.Compact(pieces)
+}
+
+// holds reports whether all leaves of a piece are in the store.
+func (s *Session) holds(o *object, piece int) bool {
+	first, count := wire.PieceSpan(piece, o.leaves())
+	for leaf := first; leaf < first+count; leaf++ {
+		if !s.store.Has(o.key, leaf) {
+			return false
+		}
+	}
+	return true
 }
 
 func dropReason(reason sched.DropReason) (announce.Reason, string) {

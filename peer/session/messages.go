@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"slices"
 
 	"slipstream/origin/manifest"
 	"slipstream/peer/sched"
@@ -62,7 +61,7 @@ func (s *Session) converse(n *neighbour, m wire.Message) {
 		}
 	case wire.Gain:
 		if o := s.objectByKey(m.Key); o != nil {
-			s.leafEvents(sched.Gain, n, o, m.Leaves, 0)
+			s.pieceEvents(sched.Gain, n, o, m.Pieces, 0)
 		} else {
 			n.unknown.gain(m)
 		}
@@ -79,11 +78,11 @@ func (s *Session) converse(n *neighbour, m wire.Message) {
 		s.receivedLeaf(n, m)
 	case wire.Cancel:
 		if o := s.objectByKey(m.Key); o != nil {
-			s.leafEvents(sched.Cancel, n, o, m.Leaves, 0)
+			s.pieceEvents(sched.Cancel, n, o, m.Pieces, 0)
 		}
 	case wire.Refuse:
 		if o := s.objectByKey(m.Key); o != nil {
-			s.leafEvents(sched.Refuse, n, o, m.Leaves, int64(m.Reason))
+			s.pieceEvents(sched.Refuse, n, o, m.Pieces, int64(m.Reason))
 		}
 	}
 }
@@ -100,12 +99,23 @@ func (s *Session) haveEvent(n *neighbour, o *object, m wire.Have) {
 		s.drop(n, announce.Liar, "announced an object with a wrong number of leaves")
 		return
 	}
-	s.event(sched.Event{Kind: sched.Have, Neighbour: n.id, Object: o.id, Bits: slices.Clone(m.Bitfield)})
+	held := wire.NewBitfield(o.leaves())
+	for piece := range wire.Pieces(o.leaves()) {
+		if first, count := wire.PieceSpan(piece, o.leaves()); m.Bitfield.Has(piece) {
+			for leaf := first; leaf < first+count; leaf++ {
+				held.Set(leaf)
+			}
+		}
+	}
+	s.event(sched.Event{Kind: sched.Have, Neighbour: n.id, Object: o.id, Bits: held})
 }
 
-func (s *Session) leafEvents(kind sched.EventKind, n *neighbour, o *object, leaves []uint16, value int64) {
-	for _, leaf := range leaves {
-		s.event(sched.Event{Kind: kind, Neighbour: n.id, Object: o.id, Leaf: int32(leaf), Value: value})
+func (s *Session) pieceEvents(kind sched.EventKind, n *neighbour, o *object, pieces []uint16, value int64) {
+	for _, piece := range pieces {
+		first, count := wire.PieceSpan(int(piece), o.leaves())
+		for leaf := first; leaf < first+count; leaf++ {
+			s.event(sched.Event{Kind: kind, Neighbour: n.id, Object: o.id, Leaf: int32(leaf), Value: value})
+		}
 	}
 }
 
@@ -135,8 +145,14 @@ func (s *Session) receivedList(n *neighbour, m wire.Leaves) {
 func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
 	o := s.objectByKey(m.Key)
 	if o == nil {
-		n.send(wire.Refuse{Key: m.Key, Reason: wire.NotHeld, Leaves: m.Leaves})
+		n.send(wire.Refuse{Key: m.Key, Reason: wire.NotHeld, Pieces: piecesOf(m.Wanted)})
 		return
+	}
+	for _, w := range m.Wanted {
+		if !w.Within(o.leaves()) {
+			s.drop(n, announce.Protocol, "asked for what the object does not have")
+			return
+		}
 	}
 	if m.Flags&wire.FlagNeedList != 0 && !n.listSent[m.Key] {
 		if hashes, err := s.store.Leaves(m.Key); err == nil && len(hashes) <= wire.MaxListLeaves {
@@ -144,7 +160,22 @@ func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
 			n.send(wire.Leaves{Key: m.Key, Hashes: manifest.EncodeLeaves(hashes)})
 		}
 	}
-	s.leafEvents(sched.Request, n, o, m.Leaves, 0)
+	for _, w := range m.Wanted {
+		first, count := wire.PieceSpan(w.Piece(), o.leaves())
+		for i := range count {
+			if w.Mask()>>i&1 != 0 {
+				s.event(sched.Event{Kind: sched.Request, Neighbour: n.id, Object: o.id, Leaf: int32(first + i)})
+			}
+		}
+	}
+}
+
+func piecesOf(wanted []wire.Wanted) []uint16 {
+	pieces := make([]uint16, len(wanted))
+	for i, w := range wanted {
+		pieces[i] = uint16(w.Piece())
+	}
+	return pieces
 }
 
 func (s *Session) receivedLeaf(n *neighbour, m wire.Leaf) {

@@ -218,9 +218,9 @@ func (u *unknown) have(m wire.Have) {
 
 func (u *unknown) gain(m wire.Gain) {
 	if have, ok := u.held[m.Key]; ok {
-		for _, leaf := range m.Leaves {
-			if leaf < have.Leaves {
-				have.Bitfield.Set(int(leaf))
+		for _, piece := range m.Pieces {
+			if int(piece) < wire.Pieces(int(have.Leaves)) {
+				have.Bitfield.Set(int(piece))
 			}
 		}
 	}
