@@ -27,6 +27,8 @@ type Verifier struct {
 	channel   Hash
 	rendition string
 	head      int64                   // newest sequence accepted, -1 before the first
+	newest    Verified                // the segment of that sequence
+	current   []Delegation            // of the last playlist accepted
 	seen      *memory[int64, Record]  // accepted segment records by sequence
 	genuine   *memory[Hash, struct{}] // hashes of init records whose signature has been checked
 	appointed *memory[Hash, struct{}] // likewise of delegations
@@ -83,22 +85,24 @@ func (v *Verifier) Playlist(pl Playlist, nowMs int64) ([]Verified, error) {
 	if err := v.consistent(out); err != nil {
 		return nil, err
 	}
-	v.remember(out, pl.Delegations)
+	for _, d := range pl.Delegations {
+		v.appointed.put(d.Hash(), struct{}{})
+	}
+	v.current = pl.Delegations
+	v.remember(out)
 	return out, nil
 }
 
 // delegations checks who appointed the signing keys. A key may have several delegations (a renewal): all are kept.
 func (v *Verifier) delegations(list []Delegation) (map[KeyID][]Delegation, error) {
-	keys := make(map[KeyID][]Delegation, len(list))
 	for _, d := range list {
 		if !v.appointed.has(d.Hash()) {
 			if err := d.Verify(v.channel); err != nil {
 				return nil, err
 			}
 		}
-		keys[d.Key()] = append(keys[d.Key()], d)
 	}
-	return keys, nil
+	return byKey(list), nil
 }
 
 // authentic checks one entry by itself: its records are there, in their place, and signed by an appointed key.
@@ -224,13 +228,12 @@ func (v *Verifier) consistent(list []Verified) error {
 	return nil
 }
 
-func (v *Verifier) remember(list []Verified, delegations []Delegation) {
-	for _, d := range delegations {
-		v.appointed.put(d.Hash(), struct{}{})
-	}
+func (v *Verifier) remember(list []Verified) {
 	for _, entry := range list {
 		v.seen.put(entry.Record.Sequence, entry.Record)
-		v.head = max(v.head, entry.Record.Sequence)
+		if entry.Record.Sequence >= v.head {
+			v.head, v.newest = entry.Record.Sequence, entry
+		}
 	}
 }
 
