@@ -26,13 +26,13 @@ func (s *Session) startFetch(o *object, first, last int) {
 	switch {
 	case s.store.Listed(o.key):
 	case whole && s.neighbours.open() == 0:
-		s.stats.HTTPRequests++
+		s.stats.MediaRequests++
 		go s.fetchWhole(o, first, last)
 		return
 	default:
 		list = s.askLeafList(o)
 	}
-	s.stats.HTTPRequests++
+	s.stats.MediaRequests++
 	go s.fetchLeaves(o, first, last, list)
 }
 
@@ -143,7 +143,7 @@ func (s *Session) askLeafList(o *object) *leafList {
 	}
 	list := &leafList{done: make(chan struct{})}
 	o.list = list
-	s.stats.HTTPRequests++
+	s.stats.ListRequests++
 	count := o.leaves()
 	go func() {
 		hashes, err := s.fetch.leafList(s.ctx, o.url+".leaves", count)

@@ -48,16 +48,18 @@ func (s *Session) greeted(n *neighbour, m wire.Hello) {
 	}
 	n.open, n.instance = true, m.Instance
 	s.event(sched.Event{Kind: sched.NeighbourAdd, Neighbour: n.id})
+	s.introduceHeads(n)
 }
 
 func (s *Session) converse(n *neighbour, m wire.Message) {
 	switch m := m.(type) {
 	case wire.Have:
 		if o := s.objectByKey(m.Key); o != nil {
+			s.heardOf(n, o)
 			s.haveEvent(n, o, m)
 		} else {
 			n.unknown.have(m)
-			s.refresh()
+			s.ask(n, m.Key, s.nowMs())
 		}
 	case wire.Gain:
 		if o := s.objectByKey(m.Key); o != nil {
@@ -67,6 +69,7 @@ func (s *Session) converse(n *neighbour, m wire.Message) {
 		}
 	case wire.Lost:
 		n.unknown.forget(m.Key)
+		n.asking.lost(m.Key)
 		if o := s.objectByKey(m.Key); o != nil {
 			s.event(sched.Event{Kind: sched.Lost, Neighbour: n.id, Object: o.id})
 		}
@@ -76,6 +79,10 @@ func (s *Session) converse(n *neighbour, m wire.Message) {
 		s.receivedRequest(n, m)
 	case wire.Leaf:
 		s.receivedLeaf(n, m)
+	case wire.Ask:
+		s.receivedAsk(n, m)
+	case wire.Record:
+		s.receivedRecord(n, m)
 	case wire.Cancel:
 		if o := s.objectByKey(m.Key); o != nil {
 			s.pieceEvents(sched.Cancel, n, o, m.Pieces, 0)

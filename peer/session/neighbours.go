@@ -36,7 +36,10 @@ type neighbour struct {
 	chatter   *rate.Limiter      // messages other than leaves
 	announced map[int32]wire.Key // objects that it was told of
 	listSent  map[wire.Key]bool  // leaf lists that it got from us
+	known     map[int32]bool     // objects that it announced
+	told      map[wire.Key]bool  // records that it got from us
 	unknown   unknown
+	asking    asking
 	buffered  int  // as last told to the scheduler
 	sentLeaf  bool // since then
 }
@@ -84,6 +87,7 @@ func (s *Session) meet(peer announce.PeerID, offer bool) {
 	n := &neighbour{
 		id: s.neighbours.nextID, peer: peer,
 		done: make(chan struct{}), chatter: rate.NewLimiter(chatterRate, chatterBurst), announced: make(map[int32]wire.Key), listSent: make(map[wire.Key]bool),
+		known: make(map[int32]bool), told: make(map[wire.Key]bool), asking: newAsking(),
 	}
 	s.neighbours.nextID++
 	visit := s.tracker.visits
@@ -238,6 +242,7 @@ func (ns *neighbours) replayAnnouncements(s *Session, o *object) {
 	for _, n := range ns.byID {
 		if have, ok := n.unknown.held[o.key]; ok {
 			n.unknown.forget(o.key)
+			s.heardOf(n, o)
 			s.haveEvent(n, o, have)
 		}
 	}

@@ -15,6 +15,8 @@ const (
 	deadlineSlackMs = 100
 	// departedMs is how long after an object left us its leaves may still arrive.
 	departedMs = 10_000
+	// stripes is how many shares an object's pieces are dealt in.
+	stripes = 16
 )
 
 // object is a segment whose record is verified.
@@ -51,11 +53,13 @@ func (s *Session) addObject(r *rendition, v manifest.Verified, url string) {
 		Kind: sched.ObjectAdd, Object: o.id, Rendition: r.id, Sequence: v.Record.Sequence,
 		Leaves: int32(o.leaves()), Size: v.Record.Size, Value: o.deadlineMs,
 	})
+	s.questions.settled(o.key)
 	s.neighbours.replayAnnouncements(s, o)
 }
 
 func (s *Session) removeObject(o *object) {
 	s.event(sched.Event{Kind: sched.ObjectRemove, Object: o.id})
+	s.forgetTold(o)
 	s.store.Remove(o.key)
 	delete(s.objects, o.id)
 	delete(s.byKey, o.key)
@@ -64,6 +68,8 @@ func (s *Session) removeObject(o *object) {
 	s.departed[o.key] = now
 	for _, n := range s.neighbours.byID {
 		delete(n.listSent, o.key)
+		delete(n.told, o.key)
+		delete(n.known, o.id)
 	}
 }
 

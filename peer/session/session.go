@@ -75,10 +75,23 @@ type Experience struct {
 // lists and init sections), playlists apart.
 type Stats struct {
 	HTTPBytes, P2PBytes, UploadedBytes, PlaylistBytes int64
-	HTTPRequests                                      int64 // media and playlists
-	VerifiedLeaves, RejectedLeaves                    int64
-	Neighbours                                        int
-	Refused                                           string // why the latest playlist was refused, "" if it was not
+	Requests
+	VerifiedLeaves, RejectedLeaves int64
+	Neighbours                     int
+	Refused                        string // why the latest playlist was refused, "" if it was not
+}
+
+// Requests counts what was asked of the CDN, by kind.
+type Requests struct {
+	PlaylistRequests int64 // media playlists
+	MediaRequests    int64
+	ListRequests     int64 // leaf lists
+	OtherRequests    int64 // multivariant playlist, init sections
+}
+
+// All is the number of requests of any kind.
+func (r Requests) All() int64 {
+	return r.PlaylistRequests + r.MediaRequests + r.ListRequests + r.OtherRequests
 }
 
 // inboxSize bounds what waits for the loop; who brings more waits.
@@ -104,6 +117,7 @@ type Session struct {
 	nextObject int32
 	departed   map[wire.Key]int64 // objects that left us lately: when, epoch ms
 	neighbours neighbours
+	questions  questions
 	tracker    *trackerClient
 	stats      Stats
 	plannedMs  int64
@@ -158,6 +172,7 @@ func New(cfg Config) *Session {
 		byKey:      make(map[wire.Key]int32),
 		departed:   make(map[wire.Key]int64),
 		neighbours: newNeighbours(),
+		questions:  newQuestions(),
 	}
 	rand.Read(s.instance[:])
 	return s
@@ -244,6 +259,7 @@ func (s *Session) tick() {
 	now := s.nowMs()
 	s.event(sched.Event{Kind: sched.Tick})
 	s.observeBuffers()
+	s.askAgain(now)
 	s.poll(now)
 	for _, r := range s.renditions {
 		s.cfg.Audience.Advance(now, r.name, s.window(r))

@@ -252,11 +252,11 @@ func (t *trackerClient) heard(m announce.Message) {
 func (s *Session) assigned(duties []announce.Share) {
 	for _, r := range s.renditions {
 		i := slices.IndexFunc(duties, func(d announce.Share) bool { return d.Rendition == r.name })
-		stripes := int64(0)
+		r.stripes = 0
 		if i >= 0 {
-			stripes = int64(duties[i].Stripes)
+			r.stripes = int64(duties[i].Stripes)
 		}
-		s.event(sched.Event{Kind: sched.Duty, Rendition: r.id, Value: stripes})
+		s.event(sched.Event{Kind: sched.Duty, Rendition: r.id, Value: r.stripes})
 	}
 }
 
