@@ -43,9 +43,9 @@ type edge struct {
 // expectedMs is when the next segment should be there.
 func (e *edge) expectedMs() int64 { return e.endMs + e.stepMs + e.lagMs }
 
-// dueMs is when to poll next. Who is first, because of a duty or for want of neighbours, asks as soon as there may be
-// something; the others leave time for it to reach them, each its share of it.
-func (e *edge) dueMs(first bool, share uint32) int64 {
+// dueMs is when to poll next. Who is first (rank 0) asks as soon as there may be something; the others leave time for it
+// to reach them, the more the higher they rank among so many.
+func (e *edge) dueMs(rank, among int) int64 {
 	due := e.expectedMs()
 	switch {
 	case e.ended:
@@ -58,8 +58,8 @@ func (e *edge) dueMs(first bool, share uint32) int64 {
 		due = e.polledMs + min(pollSearchMs<<min(e.misses/2, pollBackoffs), e.stepMs)
 	case e.misses > 0:
 		due = e.polledMs + min(pollAgainMs<<min(e.misses-1, 2*pollBackoffs), e.stepMs)
-	case !first && e.unheard < unheardLimit:
-		due += e.stepMs/5 + int64(share)*(e.stepMs*3/10)>>32
+	case rank > 0 && e.unheard < unheardLimit:
+		due += e.stepMs/5 + e.stepMs*3/10*int64(rank-1)/int64(among)
 	}
 	if e.hurryMs > 0 {
 		due = min(due, max(e.hurryMs, e.polledMs+refreshFloorMs))
@@ -121,8 +121,8 @@ func (e *edge) hurry(atMs int64) {
 	}
 }
 
-// shareOf spreads viewers evenly, and anew for each segment.
-func shareOf(instance wire.Instance, sequence int64) uint32 {
+// lot orders viewers evenly, and anew for each segment.
+func lot(instance wire.Instance, sequence int64) uint32 {
 	h := fnv.New32a()
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(sequence)))
 	h.Write(instance[:])

@@ -3,6 +3,7 @@ package session
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -30,6 +31,7 @@ const (
 type questions struct {
 	open    map[wire.Key]question
 	foreign map[wire.Key]struct{} // objects whose genuine record was of no use
+	toTell  []int32               // objects whose records came from neighbours since the last tick
 }
 
 // question is one that was put to a neighbour.
@@ -67,8 +69,8 @@ func newAsking() asking {
 }
 
 // begin books a question, if there is room for it.
-func (a *asking) begin(key wire.Key) bool {
-	if a.asked[key] || len(a.unanswered) >= maxUnanswered || !a.limit.Allow() {
+func (a *asking) begin(now time.Time, key wire.Key) bool {
+	if a.asked[key] || len(a.unanswered) >= maxUnanswered || !a.limit.AllowN(now, 1) {
 		return false
 	}
 	if len(a.order) == maxAsked {
@@ -102,7 +104,7 @@ func (s *Session) ask(n *neighbour, key wire.Key, nowMs int64) {
 		return
 	}
 	q, open := s.questions.open[key]
-	if open && nowMs-q.atMs < askAgainMs || !n.asking.begin(key) {
+	if open && nowMs-q.atMs < askAgainMs || !n.asking.begin(s.clock(), key) {
 		return
 	}
 	if !open {
@@ -220,6 +222,17 @@ func (s *Session) catchUp(r *rendition, nowMs int64) {
 			return
 		}
 	}
+}
+
+// passOn tells neighbours of the records that others told us. It happens with the tick, since many of them hear of the same
+// record at the same moment, and often something of the object is there by then, which says as much.
+func (s *Session) passOn() {
+	for _, id := range s.questions.toTell {
+		if o := s.objects[id]; o != nil {
+			s.tell(o)
+		}
+	}
+	s.questions.toTell = s.questions.toTell[:0]
 }
 
 // tell lets neighbours know that we know an object's record. Those who announced it know it, too, and if we hold something of

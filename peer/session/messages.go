@@ -28,7 +28,7 @@ func (s *Session) received(n *neighbour, b []byte) {
 	} else if bye, ok := m.(wire.Bye); ok {
 		n.conn.Close()
 		s.closed(n, bye.Reason)
-	} else if _, isLeaf := m.(wire.Leaf); !isLeaf && !n.chatter.Allow() {
+	} else if _, isLeaf := m.(wire.Leaf); !isLeaf && !n.chatter.AllowN(s.clock(), 1) {
 		s.drop(n, announce.Intruder, "talks more than anybody needs to")
 	} else {
 		s.converse(n, m)

@@ -60,6 +60,7 @@ func (s *Session) addObject(r *rendition, v manifest.Verified, url string) {
 func (s *Session) removeObject(o *object) {
 	s.event(sched.Event{Kind: sched.ObjectRemove, Object: o.id})
 	s.forgetTold(o)
+	o.rendition.changed = true
 	s.store.Remove(o.key)
 	delete(s.objects, o.id)
 	delete(s.byKey, o.key)
@@ -104,6 +105,7 @@ func (s *Session) plan(nowMs int64) {
 // stored books a leaf that the store took, and tells the scheduler.
 func (s *Session) stored(o *object, leaf int, from int32, bytes int) {
 	s.stats.VerifiedLeaves++
+	o.rendition.changed = o.rendition.changed || s.store.Complete(o.key)
 	if from != sched.CDN {
 		s.stats.P2PBytes += int64(bytes)
 	}

@@ -33,6 +33,8 @@ type rendition struct {
 	listed    []manifest.Segment // by the last playlist, and what followed since
 	window    []entry
 	length    int                       // of the last playlist's window
+	view      []Segment                 // the window as it was handed out
+	changed   bool                      // since then
 	ahead     map[int64]manifest.Record // genuine records, by number, of what comes after the next segment
 	evicted   int64                     // newest sequence that the store made room by forgetting
 	initRoots map[manifest.Hash]bool
@@ -122,7 +124,7 @@ func (s *Session) follow(m *manifest.Multivariant) error {
 // poll fetches the playlists that are due.
 func (s *Session) poll(nowMs int64) {
 	for _, r := range s.renditions {
-		if r.polling || nowMs < r.edge.dueMs(s.asksFirst(r), shareOf(s.instance, r.verifier.Head()+1)) {
+		if r.polling || nowMs < r.edge.dueMs(s.rank(r)) {
 			continue
 		}
 		r.polling = true
@@ -135,11 +137,27 @@ func (s *Session) poll(nowMs int64) {
 	}
 }
 
-// asksFirst tells whether it is on us to ask the CDN for the next segment's record: as the one with the duty for
-// its first piece, or because there is nobody else.
-func (s *Session) asksFirst(r *rendition) bool {
-	stripe := (r.verifier.Head() + 1) & (stripes - 1)
-	return s.neighbours.open() == 0 || r.stripes>>stripe&1 != 0
+// rank says whose turn it is to ask the CDN for the next segment's record: ours at once (0) if we have the duty for its first
+// piece, or if there is nobody else; otherwise after those neighbours that draw a lower lot. Where a tracker has dealt
+// duties somebody has this one, so even the lowest waits a little.
+func (s *Session) rank(r *rendition) (rank, among int) {
+	next := r.verifier.Head() + 1
+	if r.stripes>>(next&(stripes-1))&1 != 0 {
+		return 0, 1
+	}
+	mine := lot(s.instance, next)
+	for _, n := range s.neighbours.byID {
+		if n.open {
+			among++
+			if lot(n.instance, next) < mine {
+				rank++
+			}
+		}
+	}
+	if among > 0 && s.dealt {
+		rank++
+	}
+	return rank, among + 1
 }
 
 func (s *Session) polled(r *rendition, text string, err error) {
@@ -205,9 +223,9 @@ func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified 
 		}
 	}
 	r.length = len(window)
-	r.window, r.listed = window, playlist.Segments
+	r.window, r.listed, r.changed = window, playlist.Segments, true
 	// The audience sees the whole window before it is asked for deadlines.
-	s.cfg.Audience.Advance(s.nowMs(), r.name, s.window(r))
+	s.cfg.Audience.Advance(s.nowMs(), r.name, s.view(r))
 	for _, v := range verified {
 		ref, err := r.url.Parse(v.Segment.URI)
 		if err != nil {
@@ -266,7 +284,8 @@ func (s *Session) extend(r *rendition, rec manifest.Record, nowMs int64) bool {
 	if surplus := len(r.window) - max(r.length, minWindow); surplus > 0 {
 		r.listed, r.window = r.listed[surplus:], r.window[surplus:]
 	}
-	s.cfg.Audience.Advance(nowMs, r.name, s.window(r))
+	r.changed = true
+	s.cfg.Audience.Advance(nowMs, r.name, s.view(r))
 	s.addObject(r, v, ref.String())
 	s.forgetBefore(r, r.window[0].StartMs-keepBeyondMs)
 	s.moved(r, before, nowMs, false)
@@ -282,8 +301,13 @@ func (s *Session) moved(r *rendition, before, nowMs int64, byPoll bool) {
 	}
 	r.edge.learned(nowMs, head.StartMs+head.DurationMs, stepMs, byPoll)
 	for _, e := range r.window[max(len(r.window)-maxTold, 0):] {
-		if o := s.objectByKey(e.key); o != nil && e.Number > before {
+		o := s.objectByKey(e.key)
+		switch {
+		case o == nil || e.Number <= before:
+		case byPoll:
 			s.tell(o)
+		default:
+			s.questions.toTell = append(s.questions.toTell, o.id)
 		}
 	}
 	for _, n := range s.neighbours.byID {
@@ -310,14 +334,17 @@ func (s *Session) segment(r *rendition, v manifest.Verified) Segment {
 	}
 }
 
-// window is a rendition's live window as the audience sees it.
-func (s *Session) window(r *rendition) []Segment {
-	out := make([]Segment, len(r.window))
-	for i, e := range r.window {
-		out[i] = e.Segment
-		out[i].Complete = s.store.Complete(e.key)
+// view is a rendition's window as the audience sees it. It is made anew only when it has changed.
+func (s *Session) view(r *rendition) []Segment {
+	if r.changed {
+		r.changed = false
+		r.view = make([]Segment, len(r.window))
+		for i, e := range r.window {
+			r.view[i] = e.Segment
+			r.view[i].Complete = s.store.Complete(e.key)
+		}
 	}
-	return out
+	return r.view
 }
 
 // checkInit fetches and verifies each init section once: a player needs it, and

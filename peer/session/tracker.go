@@ -250,6 +250,7 @@ func (t *trackerClient) heard(m announce.Message) {
 // assigned passes the stripes on to the scheduler; renditions that are not
 // mentioned have none.
 func (s *Session) assigned(duties []announce.Share) {
+	s.dealt = true
 	for _, r := range s.renditions {
 		i := slices.IndexFunc(duties, func(d announce.Share) bool { return d.Rendition == r.name })
 		r.stripes = 0
