@@ -1,6 +1,7 @@
 // Builds dist/: what browsers load. `node build.mjs --watch` builds again when a source changes.
 import { cp, mkdir, readdir, rm } from "node:fs/promises";
 import * as esbuild from "esbuild";
+import { corePlugin } from "./core-plugin.mjs";
 
 const here = new URL(".", import.meta.url).pathname;
 const dist = `${here}dist`;
@@ -16,6 +17,7 @@ const options = {
     front: "pages/front.ts",
   },
   outdir: "dist",
+  plugins: [corePlugin],
   bundle: true,
   format: "esm",
   target: "es2022",

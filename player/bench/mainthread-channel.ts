@@ -15,6 +15,7 @@ export function makeCdn(segmentBytes: number) {
     channelId: channel.id,
     publish: () => channel.publish(segmentBytes),
     body(path: string): Bytes | undefined {
+      if (path === "/live/demo/index.m3u8") return text(channel.multivariant(true));
       const name = path.replace("/live/demo/360p/", "");
       if (name === "index.m3u8") return text(channel.playlist(KEPT));
       const object = [channel.init, ...channel.segments.slice(-2 * KEPT)].find((s) => name.startsWith(s.uri));

@@ -1,85 +1,103 @@
-// What runs in the pages of mainthread.mjs: a session without a picture. It reads a
-// channel as hls.js would, playlist by playlist and segment by segment, so that all
-// that the main thread does is the library's work. The pages meet through a tracker
-// made of a BroadcastChannel.
+// What runs in the pages of mainthread.mjs: the library, and in place of hls.js and the
+// video element as little as will do. It loads playlists and segments by the library's
+// loaders as hls.js would, and shows nothing, so that all that the main thread does is
+// the library's work.
 
-import { decode as decodeAnnounce, type Message } from "../src/announce";
-import { Http } from "../src/fetch";
-import { parseHash } from "../src/manifest";
-import { rtcConnector } from "../src/rtc";
-import { newScheduler } from "../src/sched";
-import { Session } from "../src/session";
+import type Hls from "hls.js";
+import type { FragmentLoaderContext, HlsConfig, Loader, LoaderConfiguration, LoaderContext } from "hls.js";
+import { SlipstreamEngine } from "../src/slipstream";
 
-/** How far behind the newest segment's end a player is that starts three segments behind it. */
-const BEHIND_MS = 6000;
+const SEGMENT_S = 2;
+const LOAD_CONFIG = { loadPolicy: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 20_000, timeoutRetry: null, errorRetry: null } };
 
-const parameters = new URL(location.href).searchParams;
-const me = parameters.get("id")!.padStart(16, "0");
-const other = parameters.get("other")!.padStart(16, "0");
-const stripes = Number(parameters.get("stripes"));
-const room = new BroadcastChannel("tracker");
+class Picture extends EventTarget {
+  paused = false;
+  ended = false;
+  seeking = false;
+  readyState = 4;
+  playbackRate = 1;
+  /** Media time at this moment of performance.now(). */
+  private beganAt = 0;
+  private beganMs = 0;
+  bufferedTo = 0;
 
-/** A tracker that knows of two viewers. */
-function socket(): WebSocket {
-  const fake = { readyState: 1, onopen: undefined as (() => void) | undefined, onmessage: undefined as ((e: { data: string }) => void) | undefined };
-  const say = (m: object) => fake.onmessage?.({ data: JSON.stringify(m) });
-  room.onmessage = (e: MessageEvent<{ kind: "here" | "signal"; from: string; signal?: unknown }>) => {
-    if (e.data.kind === "signal") return say({ type: "signal", from: e.data.from, signal: e.data.signal });
-    if (me > other) return;
-    room.postMessage({ kind: "here", from: me });
-    say({ type: "neighbour", id: other, offer: true });
-  };
-  const heard = (m: Message) => {
-    if (m.type === "signal" && "to" in m) room.postMessage({ kind: "signal", from: me, signal: m.signal });
-    if (m.type !== "join") return;
-    say({ type: "welcome", id: me, reportMs: 5000, viewers: 2 });
-    if (stripes) say({ type: "duty", duties: [{ rendition: "360p", stripes }] });
-    if (me > other) {
-      say({ type: "neighbour", id: other, offer: false });
-      room.postMessage({ kind: "here", from: me });
-    }
-  };
-  setTimeout(() => fake.onopen?.());
-  return Object.assign(fake, { send: (text: string) => heard(decodeAnnounce(text)), close: () => undefined }) as unknown as WebSocket;
-}
+  get currentTime(): number {
+    return this.beganMs ? Math.min(this.beganAt + (performance.now() - this.beganMs) / 1000, this.bufferedTo) : 0;
+  }
 
-const http = new Http();
-const base = new URL("/live/demo/", location.href).href;
-const session = new Session({
-  channel: parseHash(parameters.get("channel")!)!,
-  renditions: [{ name: "360p", url: `${base}360p/index.m3u8` }],
-  http,
-  scheduler: newScheduler({ swarm: true, upload: true }),
-  audience: {
-    deadlineMs: (nowMs, e) => Math.max(nowMs, e.startMs + BEHIND_MS),
-    renditions: () => ["360p"],
-    experience: () => ({ stalls: 0, stallMs: 0, latencyMs: BEHIND_MS }),
-  },
-  swarm: {
-    trackerUrl: "wss://tracker.test/",
-    tokenUrl: "https://tracker.test/token",
-    connect: rtcConnector(),
-    maxNeighbours: 8,
-    upload: true,
-    environment: { fetch: async () => new Response(`{"token":"t"}`), socket, random: Math.random },
-  },
-});
-session.start();
+  get buffered() {
+    const { beganAt, bufferedTo } = this;
+    return { length: bufferedTo ? 1 : 0, start: () => beganAt, end: () => bufferedTo };
+  }
 
-let deliveredBytes = 0;
-let failures = 0;
-
-async function read(): Promise<void> {
-  const asked = new Set<string>();
-  for (;;) {
-    const { text } = await session.playlist("360p");
-    for (const url of text.split("\n").filter((line) => line.endsWith(".m4s")).slice(-3)) {
-      if (asked.has(url)) continue;
-      asked.add(url);
-      session.deliver(url, { done: (bytes) => void (deliveredBytes += bytes.byteLength), failed: () => void failures++ });
-    }
+  got(start: number): void {
+    this.bufferedTo = Math.max(this.bufferedTo, start + SEGMENT_S);
+    if (this.beganMs) return;
+    this.beganAt = start;
+    this.beganMs = performance.now();
+    this.dispatchEvent(new Event("playing"));
   }
 }
 
-void read();
-Object.assign(globalThis, { counts: () => ({ ...session.stats(), deliveredBytes, failures }) });
+const parameters = new URL(location.href).searchParams;
+const engine = new SlipstreamEngine({ channel: parameters.get("channel")!, p2p: parameters.get("p2p") !== "off" });
+const config = engine.hlsConfig() as HlsConfig;
+const picture = new Picture();
+const listeners = new Map<string, (event: string, data: unknown) => void>();
+const fragments: { sn: number; level: number; start: number; duration: number; programDateTime: number }[] = [];
+const hls = {
+  levels: [] as { url: string[] }[],
+  loadLevel: 0,
+  latestLevelDetails: { fragments },
+  on: (event: string, listener: (event: string, data: unknown) => void) => void listeners.set(event, listener),
+};
+let deliveredBytes = 0;
+let failures = 0;
+
+function load(type: "playlist" | "fragment", context: object): Promise<ArrayBuffer | string> {
+  const Class = (type === "playlist" ? config.pLoader : config.fLoader) as unknown as new (c: HlsConfig) => Loader<LoaderContext>;
+  const loader = new Class(config);
+  return new Promise((resolve, reject) => {
+    loader.load(context as FragmentLoaderContext, LOAD_CONFIG as unknown as LoaderConfiguration, {
+      onSuccess: (response) => resolve(response.data as ArrayBuffer | string),
+      onError: (error) => reject(new Error(error.text)),
+      onTimeout: () => reject(new Error("it took too long")),
+    });
+  });
+}
+
+/** One segment after the other, as hls.js does. */
+let line: Promise<void> = Promise.resolve();
+let newest = 0;
+
+async function fetchSegment(url: string, sn: number, programDateTime: number): Promise<void> {
+  const bytes = (await load("fragment", { url, responseType: "arraybuffer" })) as ArrayBuffer;
+  deliveredBytes += bytes.byteLength;
+  const start = sn * SEGMENT_S;
+  fragments.push({ sn, level: 0, start, duration: SEGMENT_S, programDateTime });
+  if (fragments.length > 30) fragments.shift();
+  picture.got(start);
+}
+
+async function play(): Promise<void> {
+  const base = new URL("/live/demo/", location.href).href;
+  engine.attach(hls as unknown as Hls);
+  listeners.get("hlsMediaAttached")?.("hlsMediaAttached", { media: picture });
+  await load("playlist", { url: `${base}index.m3u8`, type: "manifest" });
+  hls.levels.push({ url: [`${base}360p/index.m3u8`] });
+  for (;;) {
+    const text = (await load("playlist", { url: `${base}360p/index.m3u8`, type: "level" })) as string;
+    const first = Number(/MEDIA-SEQUENCE:(\d+)/.exec(text)![1]);
+    const dates = [...text.matchAll(/DATE-TIME:(.*)/g)].map(([, date]) => Date.parse(date));
+    const urls = text.split("\n").filter((l) => l.endsWith(".m4s"));
+    newest ||= first + urls.length - 4;
+    urls.forEach((url, i) => {
+      if (first + i <= newest) return;
+      newest = first + i;
+      line = line.then(() => fetchSegment(url, first + i, dates[i])).catch(() => void failures++);
+    });
+  }
+}
+
+void play();
+Object.assign(globalThis, { counts: () => ({ ...engine.stats, deliveredBytes, failures }) });

@@ -1,6 +1,6 @@
 // How much the library costs a page's main thread: CPU milliseconds for each megabyte that it delivers, verification
-// included. Two Chromium pages without a picture watch a signed channel that this program makes up; one fetches everything
-// from here, the other gets it over WebRTC. The clock is Chromium's own account of the main thread's tasks, in CPU time.
+// included. Two Chromium pages without a picture watch a signed channel that this program makes up; the first fetches everything
+// from here, the second gets it over WebRTC. The clock is Chromium's own account of the main thread's tasks, in CPU time.
 //
 //	node bench/mainthread.mjs [--kbps 4000] [--seconds 20] [--profile FILE]
 import { createServer } from "node:http";
@@ -9,6 +9,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import * as esbuild from "esbuild";
 import { chromium } from "playwright-core";
+import { corePlugin } from "../core-plugin.mjs";
+import { attachTracker } from "./tiny-tracker.mjs";
 
 const { values: options } = parseArgs({ options: {
 	kbps: { type: "string", default: "4000" }, seconds: { type: "string", default: "20" }, profile: { type: "string" },
@@ -19,6 +21,7 @@ const { makeCdn, SEGMENT_MS } = await load("./mainthread-channel.ts");
 const page = (await bundle("./mainthread-page.ts", "browser")).outputFiles[0].text;
 const cdn = makeCdn(Math.floor(segmentBytes));
 const server = createServer((request, response) => serve(request, response).catch((error) => response.writeHead(500).end(String(error))));
+attachTracker(server, "360p");
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 const origin = `http://127.0.0.1:${server.address().port}`;
 const publishing = setInterval(() => cdn.publish(), SEGMENT_MS);
@@ -29,8 +32,9 @@ const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", arg
 	"--process-per-tab", "--disable-features=WebRtcHideLocalIpsWithMdns",
 ] });
 try {
-	const source = await open("?id=1&other=2&stripes=65535");
-	const viewer = await open("?id=2&other=1&stripes=0");
+	const source = await open();
+	await pause(3000);
+	const viewer = await open();
 	await pause(8000);
 	if (options.profile) await viewer.cdp.send("Profiler.start");
 	const before = await Promise.all([measure(source), measure(viewer)]);
@@ -42,7 +46,7 @@ try {
 	console.log(JSON.stringify({
 		kbps: Number(options.kbps), seconds: Number(options.seconds),
 		viewer: { deliveredMB: round(mb(view.deliveredBytes)), fromPeersMB: round(mb(view.p2pBytes)), fromCdnMB: round(mb(view.httpBytes)),
-			rejectedLeaves: view.rejectedLeaves, failures: view.failures,
+			rejectedLeaves: view.rejectedLeaves, failures: view.failures, stalls: view.stalls,
 			taskMs: round(view.taskMs), scriptMs: round(view.scriptMs), taskMsPerMB: round(view.taskMs / mb(view.deliveredBytes)), scriptMsPerMB: round(view.scriptMs / mb(view.deliveredBytes)) },
 		source: { deliveredMB: round(mb(src.deliveredBytes)), fromCdnMB: round(mb(src.httpBytes)), uploadedMB: round(mb(src.uploadedBytes)),
 			taskMs: round(src.taskMs), taskMsPerMBIn: round(src.taskMs / mb(src.deliveredBytes)) },
@@ -53,12 +57,12 @@ try {
 	server.close();
 }
 
-async function open(query) {
+async function open() {
 	const context = browser.contexts()[0] ?? await browser.newContext();
 	const page = await context.newPage();
 	page.on("pageerror", (error) => console.error(String(error)));
 	page.on("console", (message) => message.type() === "error" && console.error(message.text()));
-	await page.goto(`${origin}/${query}&channel=${cdn.channelId}`);
+	await page.goto(`${origin}/?channel=${cdn.channelId}`);
 	const cdp = await context.newCDPSession(page);
 	await cdp.send("Performance.enable", { timeDomain: "threadTicks" });
 	if (options.profile) await cdp.send("Profiler.enable");
@@ -74,6 +78,7 @@ async function measure({ page, cdp }) {
 async function serve(request, response) {
 	const { pathname } = new URL(request.url, origin);
 	if (pathname === "/") return response.writeHead(200, { "content-type": "text/html" }).end(`<!doctype html><script type="module">${page.replaceAll("</script", "<\\/script")}</script>`);
+	if (pathname.endsWith("/token")) return response.writeHead(200).end(`{"token":"t"}`);
 	const body = cdn.body(pathname);
 	if (!body) return response.writeHead(404).end();
 	const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
@@ -83,7 +88,7 @@ async function serve(request, response) {
 }
 
 function bundle(file, platform) {
-	return esbuild.build({ entryPoints: [fileURLToPath(new URL(file, import.meta.url))], bundle: true, format: "esm", target: "es2022", platform, write: false });
+	return esbuild.build({ entryPoints: [fileURLToPath(new URL(file, import.meta.url))], bundle: true, format: "esm", target: "es2022", platform, write: false, plugins: [corePlugin] });
 }
 
 /** Imports TypeScript. */

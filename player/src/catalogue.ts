@@ -27,7 +27,7 @@ export interface CatalogueHost {
   /** It is too old, or the store forgot its bytes. */
   removed(o: Carried): void;
   /** A window has changed, and all that is new was added. */
-  changed(): void;
+  changed(rendition: string): void;
 }
 
 export class Catalogue {
@@ -130,7 +130,7 @@ export class Catalogue {
     for (const o of [...this.objects.values()]) {
       if (o.rendition === r && o.record.startMs < oldestMs) this.remove(o);
     }
-    this.host.changed();
+    this.host.changed(r.name);
   }
 
   private add(r: Rendition, record: SignedRecord, url: string, entry: Entry, evicted = false): Carried | undefined {

@@ -8,8 +8,6 @@ import * as noble from "@noble/ed25519";
 import { sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
 import { fromHex, type Bytes } from "./bytes";
 
-noble.hashes.sha512 = nobleSha512;
-
 /** Below this many bytes the way to WebCrypto and back costs more than hashing. */
 const NATIVE_FROM_BYTES = 4096;
 
@@ -76,6 +74,7 @@ async function verifyNative(publicKey: Bytes, message: Bytes, signature: Bytes):
 
 /** In JavaScript, under RFC 8032's rules as Go applies them (not the laxer ZIP 215). */
 export function verifyJavaScript(publicKey: Bytes, message: Bytes, signature: Bytes): boolean {
+  noble.hashes.sha512 = nobleSha512;
   try {
     return noble.verify(signature, message, publicKey, { zip215: false });
   } catch {

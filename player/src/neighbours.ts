@@ -7,7 +7,7 @@ import { Announced } from "./announced";
 import { toHex, type Bytes } from "./bytes";
 import { HASH_SIZE, parseLeaves } from "./manifest";
 import type { Carried } from "./objects";
-import type { Connection, Connector } from "./rtc";
+import type { Connection, Connector } from "./channel";
 import { Do, event, Kind, Reason, type Action, type Event } from "./sched";
 import { blames, type Store } from "./store";
 import {

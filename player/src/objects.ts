@@ -68,3 +68,6 @@ export class DeliveryError extends Error {
     this.name = "DeliveryError";
   }
 }
+
+/** Said of bytes that came from the CDN and do not match the record. */
+export const UNSIGNED = "The server sent bytes that the channel's owner did not sign.";

@@ -15,7 +15,7 @@
 import type { Bytes } from "./bytes";
 import { Catalogue } from "./catalogue";
 import { Cdn } from "./cdn";
-import type { Http, Text } from "./fetch";
+import type { Http, Requests, Text } from "./fetch";
 import { Inits } from "./inits";
 import { DeliveryError, type Carried, type Delivery, type Entry } from "./objects";
 import { CDN, Do, event, Kind, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
@@ -49,6 +49,8 @@ export interface SessionConfig {
   audience: Audience;
   /** Undefined: no peer-to-peer; then nothing is fetched before the player asks. */
   swarm?: SwarmConfig;
+  /** A rendition's window has changed. */
+  listed?: (rendition: string) => void;
   /** How much is kept in memory; default 64 MiB. */
   storeBytes?: number;
   clock?: Clock;
@@ -59,7 +61,7 @@ export interface SessionStats {
   p2pBytes: number;
   uploadedBytes: number;
   playlistBytes: number;
-  httpRequests: number;
+  requests: Requests;
   verifiedLeaves: number;
   rejectedLeaves: number;
   peers: number;
@@ -118,7 +120,10 @@ export class Session {
       deadline: (o, entry) => this.deadline(o, entry),
       added: (o) => this.swarm?.neighbours.introduce(o),
       removed: (o) => this.removed(o),
-      changed: () => this.step(),
+      changed: (rendition) => {
+        config.listed?.(rendition);
+        this.step();
+      },
     });
     if (config.swarm) this.swarm = this.joinSwarm(config.swarm);
   }
@@ -139,7 +144,7 @@ export class Session {
   stats(): SessionStats {
     const { mediaBytes, playlistBytes, requests } = this.config.http.counters;
     const peers = this.swarm?.neighbours.open ?? 0;
-    return { httpBytes: mediaBytes, playlistBytes, httpRequests: requests, peers, ...this.counted };
+    return { httpBytes: mediaBytes, playlistBytes, requests: { ...requests }, peers, ...this.counted };
   }
 
   /** Why the latest playlist was refused, "" if it was not. */

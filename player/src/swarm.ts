@@ -4,7 +4,7 @@
 import type { Message, Report } from "./announce";
 import { Neighbours, type NeighboursHost } from "./neighbours";
 import type { Rendition } from "./objects";
-import type { Connector } from "./rtc";
+import type { Connector } from "./channel";
 import { event, Kind, type Action } from "./sched";
 import type { Store } from "./store";
 import { TrackerClient, type TrackerEnvironment } from "./tracker";

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bytes } from "../src/bytes";
 import { Neighbours, type NeighboursHost } from "../src/neighbours";
 import type { Carried } from "../src/objects";
-import type { Callbacks, Connection } from "../src/rtc";
+import type { Callbacks, Connection } from "../src/channel";
 import { Kind, type Event } from "../src/sched";
 import { Store } from "../src/store";
 import { encode, type Message } from "../src/wire";
