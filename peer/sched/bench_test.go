@@ -1,9 +1,12 @@
 package sched
 
-import "testing"
+import (
+	"math/bits"
+	"testing"
+)
 
 // steady is a viewer in the middle of things: 12 neighbours, each holding two thirds of
-// 48 segments of 4 Mb/s, three of them wanted, some 64 leaves in flight. Each step is
+// 48 segments of 31 pieces, four of them wanted, some 64 pieces in flight. Each step is
 // 7 ms: one leaf arrives, one neighbour gains a leaf, one asks for one, one send
 // buffer drains.
 type steady struct {
@@ -17,8 +20,10 @@ type steady struct {
 
 const (
 	steadyNeighbours = 12
-	steadyObjects    = 48
-	steadyLeaves     = 64
+	steadyObjects    = 96
+	steadyWanted     = 4
+	steadyLeaves     = 31
+	steadyPieces     = 31
 )
 
 func newSteady() *steady {
@@ -31,17 +36,17 @@ func newSteady() *steady {
 		setup = append(setup, Event{Kind: ObjectAdd, Object: o, Sequence: int64(o), Leaves: steadyLeaves,
 			Size: steadyLeaves * leafSize})
 		for n := range int32(steadyNeighbours) {
-			bits := make([]byte, bitfieldLen(steadyLeaves))
-			for leaf := range int32(steadyLeaves) {
-				if mix32(uint32(o<<16|n<<8|leaf))%3 > 0 {
-					setBit(bits, leaf)
+			bits := make([]byte, bitfieldLen(steadyPieces))
+			for i := range int32(steadyPieces) {
+				if mix32(uint32(o<<16|n<<8|i))%3 > 0 {
+					setBit(bits, i)
 				}
 			}
 			setup = append(setup, Event{Kind: Have, Neighbour: n, Object: o, Bits: bits})
 		}
 	}
 	s.core.Handle(s.nowMs, setup)
-	for range 3 {
+	for range steadyWanted {
 		s.wantNext()
 	}
 	for range 300 { // past the first surprises, and every slice has its size
@@ -71,8 +76,8 @@ func (s *steady) advance() {
 	if len(s.core.wanted) > 0 {
 		o := s.core.wanted[0]
 		s.events = append(s.events,
-			Event{Kind: Gain, Neighbour: (from + 3) % steadyNeighbours, Object: o.id, Leaf: s.step % steadyLeaves},
-			Event{Kind: Request, Neighbour: (from + 5) % steadyNeighbours, Object: 0, Leaf: s.step % steadyLeaves},
+			Event{Kind: Gain, Neighbour: (from + 3) % steadyNeighbours, Object: o.id, Piece: s.step % steadyPieces},
+			Event{Kind: Request, Neighbour: (from + 5) % steadyNeighbours, Object: 0, Piece: s.step % steadyPieces, Mask: 15},
 			Event{Kind: Buffered, Neighbour: (from + 7) % steadyNeighbours, Value: 0})
 	}
 	if s.step%7 == 0 {
@@ -80,26 +85,29 @@ func (s *steady) advance() {
 	}
 	s.actions += len(s.core.Handle(s.nowMs, s.events))
 	s.events = s.events[:0]
-	if len(s.core.wanted) < 3 && !s.done() {
+	if len(s.core.wanted) < steadyWanted && !s.done() {
 		s.wantNext()
 	}
 }
 
 func oldestFrom(o *object, from int32) int32 {
 	oldest := int32(-1)
-	for leaf := range o.leaves {
-		if o.leaf[leaf].from == from && (oldest < 0 || o.leaf[leaf].sentMs < o.leaf[oldest].sentMs) {
-			oldest = leaf
+	for i := range o.pieces {
+		if o.piece[i].from == from && (oldest < 0 || o.piece[i].sentMs < o.piece[oldest].sentMs) {
+			oldest = i
 		}
 	}
-	return oldest
+	if oldest < 0 {
+		return oldest
+	}
+	return oldest*o.each + int32(bits.TrailingZeros8(o.piece[oldest].owed))
 }
 
 func (s *steady) inFlight() int {
 	n := 0
 	for _, o := range s.core.wanted {
-		for leaf := range o.leaves {
-			if o.leaf[leaf].from >= 0 {
+		for i := range o.pieces {
+			if o.piece[i].from >= 0 {
 				n++
 			}
 		}

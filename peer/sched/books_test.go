@@ -1,5 +1,7 @@
 package sched
 
+import "math/bits"
+
 // failer is what *testing.T and *rapid.T have in common.
 type failer interface {
 	Helper()
@@ -12,53 +14,68 @@ func checkBooks(t failer, c *Core) {
 	fail := func(format string, args ...any) { t.Helper(); t.Fatalf(format, args...) }
 	owed := map[int32]int64{}
 	wanted := 0
-	for slot, o := range c.objects {
-		if o == nil {
-			continue
+	news := 0
+	for _, o := range c.objects {
+		if c.byID[o.id] != o {
+			fail("object %d is not found by its id", o.id)
 		}
-		if c.bySlot[o.id] != slot || o.slot != slot {
-			fail("object %d is in slot %d, known in %d", o.id, slot, c.bySlot[o.id])
-		}
-		missing, open := int32(0), int32(0)
-		for leaf := range o.leaves {
-			if !o.has(leaf) {
-				missing++
+		missing, lacking, bytes := int32(0), int32(0), int64(0)
+		for i := range o.pieces {
+			p := &o.piece[i]
+			missing += int32(bits.OnesCount8(p.missing))
+			bytes += o.bytes(i, o.all(i))
+			if p.missing != 0 {
+				lacking++
 			}
-			if o.isOpen(leaf) {
-				open++
+			if open := p.missing != 0 && p.from == nobody; open != o.open.has(i) {
+				fail("object %d piece %d is open: %v, booked %v", o.id, i, open, !open)
 			}
-			from := o.leaf[leaf].from
-			if o.has(leaf) && from != nobody {
-				fail("object %d leaf %d is held and pending at %d", o.id, leaf, from)
+			if p.missing == 0 && p.from != nobody {
+				fail("object %d piece %d is held and pending at %d", o.id, i, p.from)
 			}
-			if from >= 0 {
-				if c.neighbour(from) == nil {
-					fail("object %d leaf %d is pending at %d, who is gone", o.id, leaf, from)
+			if p.from >= 0 {
+				if c.neighbour(p.from) == nil {
+					fail("object %d piece %d is pending at %d, who is gone", o.id, i, p.from)
 				}
 				if o.deadlineMs <= 0 {
-					fail("object %d leaf %d is pending at %d but not wanted", o.id, leaf, from)
+					fail("object %d piece %d is pending at %d but not wanted", o.id, i, p.from)
 				}
-				owed[from] += o.leafBytes(leaf)
+				if p.missing&^p.owed != 0 {
+					fail("object %d piece %d: leaves %b are missing, only %b were asked for", o.id, i, p.missing, p.owed)
+				}
+				owed[p.from] += o.bytes(i, p.owed)
+			} else if p.owed != 0 {
+				fail("object %d piece %d: leaves %b are owed by nobody", o.id, i, p.owed)
 			}
 			holders := int32(0)
 			for _, n := range c.neighbours {
-				if n.holdsLeaf(o, leaf) {
+				if o.heldBy(n).has(i) && !n.mute {
 					holders++
 				}
 			}
-			if holders != o.holders[leaf] {
-				fail("object %d leaf %d: %d holders booked, %d found", o.id, leaf, o.holders[leaf], holders)
+			if holders != p.holders {
+				fail("object %d piece %d: %d holders booked, %d found", o.id, i, p.holders, holders)
 			}
 		}
-		if missing != o.missing || open != o.open {
-			fail("object %d: %d missing and %d open booked, %d and %d found", o.id, o.missing, o.open, missing, open)
+		if missing != o.missing || lacking != o.lacking || bytes != o.size {
+			fail("object %d: %d leaves and %d pieces of %d bytes missing booked, %d, %d and %d found",
+				o.id, o.missing, o.lacking, o.size, missing, lacking, bytes)
+		}
+		if int(o.words)*len(c.seats) != len(o.held) || len(o.held) != len(o.promised) || len(c.seats) != len(o.told) {
+			fail("object %d has books for %d words, %d seats are there", o.id, len(o.held), len(c.seats))
+		}
+		if o.news != (o.fresh.next(0) >= 0) {
+			fail("object %d has news: %v", o.id, o.news)
+		}
+		if o.news {
+			news++
 		}
 		if o.missing > 0 && o.deadlineMs > 0 {
 			wanted++
 		}
-		if len(o.fresh) > int(o.leaves) {
-			fail("object %d: %d fresh leaves of %d", o.id, len(o.fresh), o.leaves)
-		}
+	}
+	if news != c.news || len(c.byID) != len(c.objects) {
+		fail("%d objects with news booked, %d found; %d of %d are found by id", c.news, news, len(c.byID), len(c.objects))
 	}
 	if len(c.wanted) != wanted {
 		fail("%d objects on the list of wanted ones, %d found", len(c.wanted), wanted)
@@ -80,9 +97,9 @@ func checkNeighbours(t failer, c *Core, owed map[int32]int64) {
 	queued, bytes := map[*neighbour]int32{}, int64(0)
 	for _, q := range c.uploads.queue {
 		queued[q.n]++
-		bytes += q.bytes
-		if c.neighbour(q.n.id) != q.n || c.object(q.object) == nil {
-			t.Fatalf("an upload to neighbour %d of object %d is queued, one of them is gone", q.n.id, q.object)
+		bytes += q.o.bytes(q.piece, q.mask)
+		if c.neighbour(q.n.id) != q.n || c.object(q.o.id) != q.o || q.mask == 0 {
+			t.Fatalf("an upload to neighbour %d of object %d is queued, one of them is gone", q.n.id, q.o.id)
 		}
 	}
 	if len(c.uploads.queue) > maxQueue || bytes != c.uploads.bytes {
@@ -95,14 +112,14 @@ func checkNeighbours(t failer, c *Core, owed map[int32]int64) {
 		if n.inflight != owed[n.id] {
 			t.Fatalf("neighbour %d owes %d bytes, %d booked", n.id, owed[n.id], n.inflight)
 		}
-		if n.queued != queued[n] || n.queued > maxQueuedEach {
+		if n.queued != queued[n] {
 			t.Fatalf("neighbour %d has %d uploads queued, %d booked", n.id, queued[n], n.queued)
 		}
-		if n.rate < minRate || n.rate > maxRate || n.buffered < 0 {
-			t.Fatalf("neighbour %d: rate %d, buffered %d", n.id, n.rate, n.buffered)
+		if n.leafUs < minLeafUs || n.leafUs > maxLeafUs || n.buffered < 0 {
+			t.Fatalf("neighbour %d: %d µs a leaf, buffered %d", n.id, n.leafUs, n.buffered)
 		}
-		if len(n.holds) != len(c.objects) || len(n.announced) != len(c.objects) {
-			t.Fatalf("neighbour %d has %d holdings for %d slots", n.id, len(n.holds), len(c.objects))
+		if !c.seats[n.seat] {
+			t.Fatalf("the seat of neighbour %d is free", n.id)
 		}
 	}
 }

@@ -42,11 +42,16 @@ const (
 
 	minWindow, maxWindow = 2, 16 // leaves in flight to one neighbour
 
-	initialRate            = 256 << 10    // bytes/s assumed of a new neighbour
-	minRate                = 4 << 10      // keeps estimates finite
-	initialCDNRate         = 512 << 10    // bytes/s
-	initialCDNWait         = 100          // ms to the first byte
-	maxRate                = 100 << 20    // bytes/s; above it measurements are noise
+	initialLeafUs          = 62_500    // for a leaf from a new neighbour: 256 KiB/s
+	initialCDNLeafUs       = 31_250    // 512 KiB/s
+	initialCDNWait         = 100       // ms to the first byte
+	minLeafUs              = 156       // 100 MiB/s; above it measurements are noise
+	maxLeafUs              = 4_000_000 // 4 KiB/s; keeps estimates finite
+	minRate, maxRate       = 4 << 10, 100 << 20
+	manyHolders            = 1 << 12      // more are not told apart
+	marginShare            = 12           // of the time there was is margin, at most
+	staggerShare           = 2            // of the time to the hard deadline soft ones are spread over, at most
+	maxSpare               = 4            // objects whose memory is kept for the next
 	hedgeMs                = 200          // a leaf this long past due is hedged
 	cdnSampleBytes         = 2 * leafSize // smaller fetches tell the wait, larger ones the rate
 	cdnBackoffMs           = 250
@@ -61,9 +66,8 @@ const (
 	bufferMin              = 3 * leafSize // above uplinkBusyBytes, or the uplink is never measured
 	bufferMs               = 200          // send buffers hold about this long of uplink
 	maxQueue               = 512          // uploads queued in all
-	maxQueuedEach          = 32           // uploads queued for one neighbour
 	stallStrikes           = 5            // time-outs in a row
 	lieStrikes             = 8            // leaves announced, then not held
 	intruderStrikes        = 64           // leaves that nobody asked for
-	askStrikes             = 512          // requests refused because the asker's own queue is full
+	askStrikes             = 512          // requests beyond what anybody may be owed
 )

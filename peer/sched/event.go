@@ -18,17 +18,20 @@ const (
 	NeighbourAdd
 	// NeighbourRemove: it is closed.
 	NeighbourRemove
-	// Have: Neighbour holds exactly the leaves in Bits of Object (BEP 3 order).
+	// Have: Neighbour holds exactly the pieces in Bits of Object (BEP 3 order);
+	// no bit set: it knows the record and holds nothing yet.
 	Have
-	// Gain: Neighbour now also holds Leaf of Object.
+	// Gain: Neighbour now also holds Piece of Object.
 	Gain
+	// Coming: Piece of Object is on its way to Neighbour.
+	Coming
 	// Lost: Neighbour no longer holds anything of Object.
 	Lost
-	// Request: Neighbour asks for Leaf of Object.
+	// Request: Neighbour asks for the leaves in Mask of Piece of Object.
 	Request
-	// Cancel: Neighbour no longer wants Leaf of Object.
+	// Cancel: Neighbour no longer wants Piece of Object.
 	Cancel
-	// Refuse: Neighbour will not send Leaf of Object; Value is a RefuseReason.
+	// Refuse: Neighbour will not send Piece of Object; Value is a RefuseReason.
 	Refuse
 	// Verified: Leaf of Object is in the store; it came from Neighbour, or from
 	// the CDN if Neighbour is CDN.
@@ -60,6 +63,8 @@ type Event struct {
 	Kind      EventKind
 	Neighbour int32 // ≥ 0, given by the shell, never reused
 	Object    int32 // ≥ 0, given by the shell, never reused
+	Piece     int32
+	Mask      int32 // of a piece's leaves: bit i is its i-th
 	Leaf      int32
 	Last      int32
 	Rendition int32
@@ -75,18 +80,22 @@ type Event struct {
 type ActionKind uint8
 
 const (
-	// SendHave: tell Neighbour all that we hold of Object.
+	// SendHave: tell Neighbour all pieces that we hold of Object, be it none.
 	SendHave ActionKind = iota
-	// SendGain: tell Neighbour that we now hold Leaf of Object. Several in a row
+	// SendGain: tell Neighbour that we now hold Piece of Object. Several in a row
 	// to one neighbour about one object belong into one message.
 	SendGain
+	// SendComing: tell Neighbour that Piece of Object is on its way to us; several
+	// in a row likewise.
+	SendComing
 	// SendLost: tell Neighbour that Object is gone.
 	SendLost
-	// SendRequest: ask Neighbour for Leaf of Object; several in a row likewise.
+	// SendRequest: ask Neighbour for the leaves in Mask of Piece of Object; several
+	// in a row likewise.
 	SendRequest
 	// SendCancel: take that request back.
 	SendCancel
-	// SendRefuse: answer Neighbour's request for Leaf with Reason.
+	// SendRefuse: answer Neighbour's request for Piece with Reason.
 	SendRefuse
 	// SendLeaf: upload Leaf of Object to Neighbour.
 	SendLeaf
@@ -101,6 +110,8 @@ type Action struct {
 	Kind      ActionKind
 	Neighbour int32
 	Object    int32
+	Piece     int32
+	Mask      int32
 	Leaf      int32
 	Last      int32
 	Reason    int32
@@ -121,7 +132,7 @@ type DropReason = int32
 const (
 	BadLeaf      DropReason = 1 // sent bytes that the owner did not sign
 	Stalled      DropReason = 2 // promised leaves and did not send them
-	Liar         DropReason = 3 // announced leaves that it then did not have
+	Liar         DropReason = 3 // announced pieces that it then did not have
 	Intruder     DropReason = 4 // sent leaves that nobody asked for
 	TooManyAsked DropReason = 5 // kept asking beyond every bound
 )

@@ -36,9 +36,9 @@ func (v *viewer) boast(n int32, g int) {
 		return
 	}
 	p := v.net.objects[g]
-	bits := make([]byte, bitfieldLen(p.leaves))
-	for leaf := range p.leaves {
-		setBit(bits, leaf)
+	bits := make([]byte, bitfieldLen(Pieces(p.leaves)))
+	for i := range Pieces(p.leaves) {
+		setBit(bits, i)
 	}
 	v.send(v.links[n], func(peer *viewer, far int32) { peer.heard(far, g, bits) })
 	if v.behaviour == flooder && p.publishedMs == v.net.nowMs {
@@ -53,24 +53,32 @@ func (v *viewer) flood(n int32, g int) {
 	}
 	v.net.at(v.net.nowMs+400, func() { // by now the victim knows of it
 		for i := range int32(40) {
-			v.send(v.links[n], func(peer *viewer, far int32) { peer.asked(far, g, i%p.leaves) })
+			v.send(v.links[n], func(peer *viewer, far int32) { peer.asked(far, g, i%Pieces(p.leaves), 15) })
 		}
 	})
 }
 
-func (v *viewer) hostileAsked(n int32, g int, leaf int32) {
+func (v *viewer) hostileAsked(n int32, g int, piece, mask int32) {
+	each := PieceLeaves(v.net.objects[g].leaves)
+	answer := func(good bool) {
+		for leaf := range each {
+			if mask>>leaf&1 != 0 {
+				v.sendLeaf(n, g, piece*each+leaf, good)
+			}
+		}
+	}
 	refuse := func(reason RefuseReason) {
-		v.send(v.links[n], func(p *viewer, far int32) { p.about(Refuse, far, g, leaf, int64(reason)) })
+		v.send(v.links[n], func(p *viewer, far int32) { p.about(Refuse, far, g, piece, int64(reason)) })
 	}
 	switch v.behaviour {
 	case flipper:
-		v.sendLeaf(n, g, leaf, false)
+		answer(false)
 	case liar:
 		refuse(NotHeld)
 	case busy:
 		refuse(Busy)
 	case dripper:
 		v.dripMs = max(v.dripMs, v.net.nowMs) + 900
-		v.net.at(v.dripMs, func() { v.sendLeaf(n, g, leaf, true) })
+		v.net.at(v.dripMs, func() { answer(true) })
 	}
 }

@@ -12,13 +12,3 @@ func mix32(x uint32) uint32 {
 	x ^= x >> 16
 	return x
 }
-
-// Stripes is the number of stripes that an object's leaves are dealt into.
-const Stripes = 16
-
-// Stripe tells which stripe a leaf belongs to. Stripes are contiguous blocks, so
-// that one viewer's duty is one byte range, and rotate with the sequence number,
-// so that over time everybody carries the same.
-func Stripe(leaf, leaves int32, sequence int64) int32 {
-	return int32((int64(leaf)*Stripes/int64(leaves) + sequence) % Stripes)
-}

@@ -53,7 +53,7 @@ type viewer struct {
 	local    map[int]int32 // publication → the object id that the core sees
 	global   []int         // and back
 	deadline map[int]int64
-	held     map[int][]byte
+	held     map[int][]byte // by leaf
 	duties   map[int32]int64
 	inbox    []Event
 	queries  [][]int64 // what Expects was asked since the last call, and answered
@@ -72,7 +72,7 @@ type link struct {
 	parcels   []parcel
 	buffered  int64          // bytes in them not yet on the wire
 	reported  int64          // of which the core knows
-	announced map[int][]byte // HAVE and GAIN for records that are not known yet
+	announced map[int][]byte // HAVE and GAIN for records that are not known yet, by piece
 }
 
 type timer struct {
@@ -309,6 +309,29 @@ func (w *network) deal() {
 			}
 		}
 	}
+}
+
+// pieces is what a HAVE says.
+func (v *viewer) pieces(g int) []byte {
+	leaves := v.net.objects[g].leaves
+	bits := make([]byte, bitfieldLen(Pieces(leaves)))
+	for i := range Pieces(leaves) {
+		if v.wholePiece(g, i) {
+			setBit(bits, i)
+		}
+	}
+	return bits
+}
+
+func (v *viewer) wholePiece(g int, i int32) bool {
+	leaves := v.net.objects[g].leaves
+	each := PieceLeaves(leaves)
+	for leaf := i * each; leaf < min((i+1)*each, leaves); leaf++ {
+		if !hasBit(v.held[g], leaf) {
+			return false
+		}
+	}
+	return true
 }
 
 func (v *viewer) open() int {

@@ -1,94 +1,110 @@
 package sched
 
-// Who a leaf is expected from.
+import "math/bits"
+
+// Who a piece is expected from.
 const (
 	nobody  int32 = -2
 	fromCDN       = CDN
 )
 
-// leafState is what is under way for one leaf that we do not hold.
-type leafState struct {
-	from   int32 // pending at: nobody, fromCDN or a neighbour
-	late   int32 // a neighbour that was asked before and may still deliver
-	sentMs int64
-	dueMs  int64 // when from is expected to have delivered
+// piece is what is known and under way of one piece. Masks are of its leaves.
+type piece struct {
+	from     int32 // pending at: nobody, fromCDN or a neighbour
+	late     int32 // a neighbour that was asked before and may still deliver
+	holders  int32 // neighbours that hold it and are not mute
+	sent     int32 // how often we uploaded it
+	sentMs   int64 // when from was asked
+	dueMs    int64 // when from is expected to have delivered
+	comingMs int64 // until then a neighbour's word counts that it is on its way there
+	missing  uint8 // leaves that are not verified
+	owed     uint8 // leaves asked of from and not sent by it yet
+	lateOwed uint8 // leaves that may still come from late
 }
 
 // object is a segment, an init section or a part whose signed record is known.
 type object struct {
 	id, rendition, leaves int32
-	slot                  int // index into every neighbour's holdings
+	pieces, each          int32 // each: leaves of a piece
 	sequence, size        int64
-	addedMs               int64
+	addedMs               int64 // or when it was wanted anew
 	deadlineMs            int64 // 0: not wanted
 
-	have    []byte
-	missing int32 // leaves not held
-	open    int32 // leaves not held and not pending anywhere
-	leaf    []leafState
-	holders []int32 // neighbours that hold each leaf
+	missing  int32 // leaves not held
+	lacking  int32 // pieces not held
+	piece    []piece
+	open     set  // pieces that are not held and not pending anywhere
+	duty     set  // pieces that are ours to fetch from the CDN
+	fresh    set  // pieces verified since the last announcement
+	news     bool // fresh is not empty
+	words    int32
+	held     set    // by seat of a neighbour, words each: the pieces that it holds
+	promised set    // likewise: the pieces that it once said are coming
+	told     []bool // by seat: a HAVE was sent, gains may follow
 
 	fetchFailures  int32 // CDN requests that failed in a row
 	fetchBlockedMs int64 // it is not fetched before then
-
-	fresh      []int32 // leaves verified since the last announcement
-	lastGainMs int64
+	lastGainMs     int64
 }
 
-func newObject(e *Event, slot int, nowMs int64) *object {
-	o := &object{
-		id: e.Object, rendition: e.Rendition, leaves: e.Leaves, slot: slot,
+// reset makes an object of what may have been another before: its memory is used again.
+func (o *object) reset(e *Event, seats int32, nowMs int64) {
+	each, pieces := PieceLeaves(e.Leaves), Pieces(e.Leaves)
+	words := setWords(pieces)
+	*o = object{
+		id: e.Object, rendition: e.Rendition, leaves: e.Leaves, pieces: pieces, each: each,
 		sequence: e.Sequence, size: e.Size, addedMs: nowMs, deadlineMs: e.Value,
-		have: make([]byte, bitfieldLen(e.Leaves)), missing: e.Leaves, open: e.Leaves,
-		leaf: make([]leafState, e.Leaves), holders: make([]int32, e.Leaves),
-		fresh: make([]int32, 0, e.Leaves),
+		missing: e.Leaves, lacking: pieces, words: words,
+		piece: o.piece, open: zeroed(o.open, words), duty: zeroed(o.duty, words), fresh: zeroed(o.fresh, words),
+		held: zeroed(o.held, words*seats), promised: zeroed(o.promised, words*seats), told: zeroed(o.told, seats),
 	}
-	for i := range o.leaf {
-		o.leaf[i] = leafState{from: nobody, late: nobody}
+	if int(pieces) > cap(o.piece) {
+		o.piece = make([]piece, pieces)
 	}
-	return o
+	o.piece = o.piece[:pieces]
+	for i := range pieces {
+		o.piece[i] = piece{from: nobody, late: nobody, missing: o.all(i)}
+		o.open.add(i)
+	}
 }
 
-func (o *object) has(leaf int32) bool { return hasBit(o.have, leaf) }
+// zeroed is n zero values, in the memory of s if that is enough.
+func zeroed[S ~[]T, T any](s S, n int32) S {
+	if int(n) > cap(s) {
+		return make(S, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
+}
 
-func (o *object) isOpen(leaf int32) bool { return !o.has(leaf) && o.leaf[leaf].from == nobody }
+// all is the mask of all leaves of a piece.
+func (o *object) all(i int32) uint8 { return 1<<min(o.each, o.leaves-i*o.each) - 1 }
+
+func (o *object) has(i int32) bool { return o.piece[i].missing == 0 }
+
+// pieceOf is the piece that a leaf is in, and its bit there.
+func (o *object) pieceOf(leaf int32) (i int32, bit uint8) { return leaf / o.each, 1 << (leaf % o.each) }
+
+func (o *object) hasLeaf(leaf int32) bool {
+	i, bit := o.pieceOf(leaf)
+	return o.piece[i].missing&bit == 0
+}
 
 // leafBytes is the size of one leaf: all are full but the last.
 func (o *object) leafBytes(leaf int32) int64 {
 	return min(leafSize, o.size-int64(leaf)*leafSize)
 }
 
-// neighbour is a viewer or seeder at the other end of a data channel.
-type neighbour struct {
-	id        int32
-	holds     [][]byte // by object slot; nil: nothing known
-	announced []bool   // by object slot: a HAVE was sent, gains may follow
-
-	rate          int64 // bytes/s at which it delivers, estimated
-	inflight      int64 // bytes that it owes us
-	progressMs    int64 // when it last delivered, or first owed
-	blockedMs     int64 // not asked before then
-	strikes, lies int32
-	unsolicited   int32
-	overAsked     int32
-
-	buffered  int64 // bytes in our send buffer towards it
-	drainedMs int64 // when that last shrank or began to fill
-	queued    int32 // uploads queued for it
+// bytes is the size of some leaves of a piece.
+func (o *object) bytes(i int32, mask uint8) int64 {
+	n := int64(bits.OnesCount8(mask)) * leafSize
+	if last := o.leaves - 1 - i*o.each; last < o.each && mask>>last&1 != 0 {
+		n -= int64(o.leaves)*leafSize - o.size
+	}
+	return n
 }
 
-func (n *neighbour) holdsLeaf(o *object, leaf int32) bool {
-	bits := n.holds[o.slot]
-	return bits != nil && hasBit(bits, leaf)
-}
+func (o *object) heldBy(n *neighbour) set { return o.held[n.seat*o.words : (n.seat+1)*o.words] }
 
-// windowBytes is how much may be owed to us at once: enough to keep the
-// neighbour's uplink busy over a round trip, little enough to go elsewhere soon.
-func (n *neighbour) windowBytes(pipelineMs int64) int64 {
-	return min(max(n.rate*pipelineMs/1000, minWindow*leafSize), maxWindow*leafSize)
-}
-
-// etaMs estimates how long a further leaf from n would take.
-func (n *neighbour) etaMs(bytes int64) int64 {
-	return (n.inflight + bytes) * 1000 / n.rate
-}
+func (o *object) promisedBy(n *neighbour) set { return o.promised[n.seat*o.words : (n.seat+1)*o.words] }

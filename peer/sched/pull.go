@@ -1,115 +1,148 @@
 package sched
 
-// This file asks neighbours: which leaf next, from whom, and what if it does
+import (
+	"math/bits"
+	"slices"
+)
+
+// This file asks neighbours: which piece next, from whom, and what if it does
 // not come.
 
-// pull requests open leaves from neighbours that hold them, the object with the
-// earliest deadline first, within it the rarest leaf first.
+// pull requests open pieces from neighbours that hold them, the object with the earliest
+// deadline first, within it the rarest piece first.
 func (c *Core) pull() {
-	least := int64(leafSize) // the shortest leaf there is
-	for _, o := range c.wanted {
-		least = min(least, o.leafBytes(o.leaves-1))
+	if len(c.wanted) == 0 {
+		return
 	}
-	room := 0 // neighbours that can be asked for anything at all
+	c.roomy = c.roomy[:0]
 	for _, n := range c.neighbours {
-		if c.hasRoom(n, least) {
-			room++
+		if c.hasRoom(n, leafSize) {
+			c.roomy = append(c.roomy, n)
 		}
 	}
 	for _, o := range c.wanted {
-		if room == 0 || c.mustWait(o) {
+		if len(c.roomy) == 0 || c.mustWait(o) {
 			return
 		}
-		if o.open == 0 {
+		c.pullObject(o)
+	}
+}
+
+func (c *Core) pullObject(o *object) {
+	order := c.rarestFirst(o)
+	if len(order) == 0 {
+		return
+	}
+	withinMs := c.lastDueMs(o, c.hardDeadlineMs(o)) - c.nowMs
+	if c.cdn.blockedMs > c.nowMs || c.cdn.fetches >= c.cfg.MaxFetches {
+		// Later only while the CDN cannot take it: otherwise fetch would take it back at once.
+		withinMs = max(withinMs, c.cfg.ProgressMs-1)
+	}
+	turn := o.turn(c.cfg.Seed)
+	for _, key := range order {
+		i := (key&keyMask + turn) % o.pieces
+		n := c.bestHolder(o, i, withinMs)
+		if n == nil {
 			continue
 		}
-		for _, leaf := range c.rarestFirst(o) {
-			n := c.bestHolder(o, leaf)
-			if n == nil {
-				continue
-			}
-			c.request(o, leaf, n)
-			if !c.hasRoom(n, least) {
-				if room--; room == 0 {
-					return
-				}
+		c.request(o, i, n)
+		if !c.hasRoom(n, leafSize) {
+			at := slices.Index(c.roomy, n)
+			c.roomy = slices.Delete(c.roomy, at, at+1)
+			if len(c.roomy) == 0 {
+				return
 			}
 		}
 	}
 }
 
-// hasRoom tells whether so many bytes more may be asked of a neighbour now; one
-// leaf always, if it owes nothing.
-func (c *Core) hasRoom(n *neighbour, bytes int64) bool {
-	return n.blockedMs <= c.nowMs && (n.inflight == 0 || n.inflight+bytes <= n.windowBytes(c.cfg.PipelineMs))
-}
+// Keys of rarestFirst: the number of holders above keyBits, the piece below.
+const (
+	keyBits = 10 // an object has at most 1024 pieces
+	keyMask = 1<<keyBits - 1
+)
 
-// rarestFirst lists the open leaves that some neighbour holds. Ties start at a
-// different leaf in every viewer, so that neighbours fetch different ones and
-// have something to swap.
+// rarestFirst lists the open pieces that somebody with room holds, as keys that sort by
+// the number of holders. Ties start at a different piece in every viewer, so that
+// neighbours fetch different ones and have something to swap.
 func (c *Core) rarestFirst(o *object) []int32 {
 	c.order = c.order[:0]
-	turn := int32(mix32(c.cfg.Seed^uint32(o.sequence)) % uint32(o.leaves))
-	for i := range o.leaves {
-		leaf := (turn + i) % o.leaves
-		if o.holders[leaf] == 0 || !o.isOpen(leaf) {
-			continue
+	turn := o.turn(c.cfg.Seed)
+	for w := range o.words {
+		offered := uint32(0)
+		for _, n := range c.roomy {
+			offered |= o.held[n.seat*o.words+w]
 		}
-		at := len(c.order)
-		c.order = append(c.order, leaf)
-		for at > 0 && o.holders[c.order[at-1]] > o.holders[leaf] {
-			c.order[at] = c.order[at-1]
-			at--
+		for offered &= o.open[w]; offered != 0; offered &= offered - 1 {
+			i := w<<5 + int32(bits.TrailingZeros32(offered))
+			c.order = append(c.order, min(o.piece[i].holders, manyHolders)<<keyBits|(i-turn+o.pieces)%o.pieces)
 		}
-		c.order[at] = leaf
 	}
+	slices.Sort(c.order)
 	return c.order
 }
 
-// bestHolder is the neighbour expected to deliver a leaf first, if any can in
-// time; ties go to the lower id. Later than that only while the CDN can not take
-// it: otherwise fetch would take it back at once.
-func (c *Core) bestHolder(o *object, leaf int32) *neighbour {
+// turn is the piece that a viewer begins with.
+func (o *object) turn(seed uint32) int32 {
+	return int32(mix32(seed^uint32(o.sequence)) % uint32(o.pieces))
+}
+
+// bestHolder is the neighbour expected to deliver a piece first, if any can in time;
+// ties go to the lower id.
+func (c *Core) bestHolder(o *object, i int32, withinMs int64) *neighbour {
 	var best *neighbour
-	bytes := o.leafBytes(leaf)
-	bestEta := c.lastDueMs(c.hardDeadlineMs(o)) - c.nowMs + 1
-	if c.cdn.blockedMs > c.nowMs || c.cdn.fetches >= c.cfg.MaxFetches {
-		bestEta = max(bestEta, c.cfg.ProgressMs)
-	}
-	for _, n := range c.neighbours {
-		if !n.holdsLeaf(o, leaf) || !c.hasRoom(n, bytes) {
+	bytes := o.bytes(i, o.piece[i].missing)
+	for _, n := range c.roomy {
+		if !o.heldBy(n).has(i) || !c.hasRoom(n, bytes) {
 			continue
 		}
-		if eta := n.etaMs(bytes); eta < bestEta {
-			best, bestEta = n, eta
+		if eta := n.etaMs(bytes); eta <= withinMs {
+			best, withinMs = n, eta-1
 		}
 	}
 	return best
 }
 
-func (c *Core) request(o *object, leaf int32, n *neighbour) {
-	bytes := o.leafBytes(leaf)
+func (c *Core) request(o *object, i int32, n *neighbour) {
+	p := &o.piece[i]
+	bytes := o.bytes(i, p.missing)
 	if n.inflight == 0 {
 		n.progressMs = c.nowMs
 	}
-	s := &o.leaf[leaf]
-	s.from, s.sentMs, s.dueMs = n.id, c.nowMs, c.nowMs+n.etaMs(bytes)
-	o.open--
+	p.from, p.owed = n.id, p.missing
+	p.sentMs, p.dueMs = c.nowMs, c.nowMs+n.etaMs(bytes)
+	o.open.remove(i)
 	n.inflight += bytes
-	c.do(Action{Kind: SendRequest, Neighbour: n.id, Object: o.id, Leaf: leaf})
+	c.do(Action{Kind: SendRequest, Neighbour: n.id, Object: o.id, Piece: i, Mask: int32(p.missing)})
 }
 
-// release makes a pending leaf open again (or merely no longer pending).
-func (c *Core) release(o *object, leaf int32) {
-	s := &o.leaf[leaf]
-	if s.from == nobody {
-		return
+// release makes a pending piece open again (or merely no longer pending).
+func (c *Core) release(o *object, i int32) {
+	p := &o.piece[i]
+	if n := c.neighbour(p.from); n != nil {
+		n.inflight -= o.bytes(i, p.owed)
 	}
-	if n := c.neighbour(s.from); n != nil {
-		n.inflight -= o.leafBytes(leaf)
+	p.from, p.owed = nobody, 0
+	if p.missing != 0 {
+		o.open.add(i)
 	}
-	s.from = nobody
-	o.open++
+}
+
+// cancelPull takes a request to a neighbour back; leaves may be on their way already and
+// are still welcome.
+func (c *Core) cancelPull(o *object, i int32) {
+	p := &o.piece[i]
+	p.late, p.lateOwed = p.from, p.owed
+	c.do(Action{Kind: SendCancel, Neighbour: p.from, Object: o.id, Piece: i})
+	c.release(o, i)
+}
+
+func (c *Core) cancelPulls(o *object) {
+	for i := range o.piece {
+		if o.piece[i].from >= 0 {
+			c.cancelPull(o, int32(i))
+		}
+	}
 }
 
 // expirePulls gives up on neighbours that owe leaves, are past due and have
@@ -125,7 +158,8 @@ func (c *Core) expirePulls() {
 		}
 		n.strikes++
 		n.blockedMs = c.nowMs + c.cfg.ProgressMs<<min(n.strikes-1, 3)
-		n.rate = max(n.rate/2, minRate)
+		c.learnPace(n, n.leafUs*2)
+		c.setMute(n, true)
 		if n.strikes >= stallStrikes {
 			c.drop(n, Stalled)
 		}
@@ -135,10 +169,10 @@ func (c *Core) expirePulls() {
 func (c *Core) releasePastDue(n *neighbour) bool {
 	found := false
 	for _, o := range c.wanted {
-		for leaf := range o.leaves {
-			s := &o.leaf[leaf]
-			if s.from == n.id && max(s.dueMs, s.sentMs+c.cfg.ProgressMs) <= c.nowMs {
-				c.cancelPull(o, leaf)
+		for i := range o.piece {
+			p := &o.piece[i]
+			if p.from == n.id && max(p.dueMs, p.sentMs+c.cfg.ProgressMs) <= c.nowMs {
+				c.cancelPull(o, int32(i))
 				found = true
 			}
 		}
@@ -146,17 +180,14 @@ func (c *Core) releasePastDue(n *neighbour) bool {
 	return found
 }
 
-func (c *Core) refused(o *object, n *neighbour, leaf int32, reason RefuseReason) {
-	if o.leaf[leaf].from != n.id {
+func (c *Core) refused(o *object, n *neighbour, i int32, reason RefuseReason) {
+	if o.piece[i].from != n.id {
 		return
 	}
-	c.release(o, leaf)
+	c.release(o, i)
 	switch reason {
 	case NotHeld:
-		if n.holdsLeaf(o, leaf) {
-			n.holds[o.slot][leaf>>3] &^= 0x80 >> (leaf & 7)
-			o.holders[leaf]--
-		}
+		c.notHeld(o, n, i)
 		if n.lies++; n.lies >= lieStrikes {
 			c.drop(n, Liar)
 		}
@@ -167,45 +198,73 @@ func (c *Core) refused(o *object, n *neighbour, leaf int32, reason RefuseReason)
 
 // verified books a leaf that is now in the store.
 func (c *Core) verified(o *object, leaf, from int32) {
-	if o.has(leaf) {
+	i, bit := o.pieceOf(leaf)
+	p := &o.piece[i]
+	if p.missing&bit == 0 {
 		return
 	}
-	s := &o.leaf[leaf]
-	pending := s.from
-	if n := c.neighbour(from); n != nil {
-		c.delivered(n, o.leafBytes(leaf), s.sentMs, pending == from)
-	}
-	if pending >= 0 && pending != from {
-		c.cancelPull(o, leaf)
-	}
-	c.release(o, leaf)
-	setBit(o.have, leaf)
-	o.open--
+	p.missing &^= bit
 	o.missing--
-	o.fresh = append(o.fresh, leaf)
+	if n := c.neighbour(from); n != nil {
+		c.delivered(o, n, p, leaf, bit)
+	}
+	if p.missing != 0 {
+		return
+	}
+	if p.from >= 0 && p.owed != 0 {
+		c.cancelPull(o, i) // somebody else was faster
+	}
+	c.release(o, i)
+	o.open.remove(i)
+	o.lacking--
+	o.fresh.add(i)
+	if !o.news {
+		o.news = true
+		c.news++
+	}
 	if o.missing == 0 {
 		c.removeWanted(o)
 	}
+}
+
+// delivered updates what is known of a neighbour that kept its word.
+func (c *Core) delivered(o *object, n *neighbour, p *piece, leaf int32, bit uint8) {
+	bytes := o.leafBytes(leaf)
+	switch {
+	case p.from == n.id && p.owed&bit != 0:
+		p.owed &^= bit
+		n.inflight -= bytes
+		tookUs := (c.nowMs - max(p.sentMs, n.progressMs)) * 1000 * leafSize / bytes
+		c.learnPace(n, (n.leafUs*3+tookUs)/4)
+	case p.late == n.id:
+		p.lateOwed &^= bit
+	}
+	n.progressMs = c.nowMs
+	n.strikes = 0
+	c.setMute(n, false)
+	n.unsolicited = max(n.unsolicited-1, 0) // leaves and cancels cross now and then
 }
 
 // cameTooLate tells whether a leaf nobody expects was asked for once: another was
 // faster. That is no offence, but only once.
 func (c *Core) cameTooLate(e *Event, n *neighbour) bool {
 	o := c.object(e.Object)
-	if o == nil || e.Leaf < 0 || e.Leaf >= o.leaves || o.leaf[e.Leaf].late != n.id {
+	if o == nil || e.Leaf < 0 || e.Leaf >= o.leaves {
 		return false
 	}
-	o.leaf[e.Leaf].late = nobody
-	return true
-}
-
-// delivered updates what is known of a neighbour that kept its word.
-func (c *Core) delivered(n *neighbour, bytes, sentMs int64, onTime bool) {
-	if onTime {
-		elapsed := max(c.nowMs-max(sentMs, n.progressMs), 1)
-		n.rate = max(min((n.rate*3+bytes*1000/elapsed)/4, maxRate), minRate)
+	i, bit := o.pieceOf(e.Leaf)
+	p := &o.piece[i]
+	switch {
+	case p.from == n.id && p.owed&bit != 0 && p.missing&bit == 0:
+		p.owed &^= bit
+		n.inflight -= o.leafBytes(e.Leaf)
+	case p.from == n.id && p.owed&bit != 0:
+		c.release(o, i) // it came and was of no use, so it is to be asked for again
+		return false
+	case p.late == n.id && p.lateOwed&bit != 0:
+		p.lateOwed &^= bit
+	default:
+		return false
 	}
-	n.progressMs = c.nowMs
-	n.strikes = 0
-	n.unsolicited = max(n.unsolicited-1, 0) // leaves and cancels cross now and then
+	return true
 }

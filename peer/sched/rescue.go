@@ -1,11 +1,13 @@
 package sched
 
+import "math/bits"
+
 // This file asks the CDN: at once for what is our duty, late for what nobody
 // else brings.
 
 // cdn is what is known of the CDN and what is under way.
 type cdn struct {
-	rate      int64 // bytes/s, estimated
+	leafUs    int64 // estimated time for one leaf, µs
 	waitMs    int64 // to the first byte, estimated
 	fetches   int   // under way
 	failures  int32 // in a row
@@ -22,18 +24,53 @@ func (c *Core) fetch() {
 			return
 		}
 		hardMs := c.hardDeadlineMs(o)
-		if o.open == 0 && c.nowMs < hardMs || o.fetchBlockedMs > c.nowMs {
-			continue // all is under way, or the CDN just failed to give it
+		if o.fetchBlockedMs > c.nowMs || c.quiet(o, hardMs) {
+			continue
 		}
-		for leaf := int32(0); leaf < o.leaves && c.cdn.fetches < c.cfg.MaxFetches; leaf++ {
-			first := leaf
-			for leaf < o.leaves && c.dueAtCDN(o, leaf, hardMs) {
-				leaf++
-			}
-			if leaf > first {
-				c.startFetch(o, first, leaf-1)
-			}
+		c.fetchObject(o, hardMs)
+	}
+}
+
+// quiet tells that nothing of an object can be due at the CDN yet: nothing open is our
+// duty, and the earliest soft deadline that anybody could draw has not come.
+func (c *Core) quiet(o *object, hardMs int64) bool {
+	if len(c.neighbours) == 0 {
+		return false
+	}
+	for w := range o.open {
+		if o.open[w]&o.duty[w] != 0 {
+			return false
 		}
+	}
+	return c.nowMs < hardMs-c.spreadMs(o, hardMs)
+}
+
+// fetchObject fetches what is due, leaves in a row by one request.
+func (c *Core) fetchObject(o *object, hardMs int64) {
+	first, last := int32(-1), int32(-1)
+	for i := int32(0); i < o.pieces; i++ {
+		missing := o.piece[i].missing
+		if missing != 0 && !c.dueAtCDN(o, i, hardMs) {
+			missing = 0
+		}
+		from := i*o.each + int32(bits.TrailingZeros8(missing))
+		if first >= 0 && from != last+1 {
+			if c.startFetch(o, first, last); c.cdn.fetches >= c.cfg.MaxFetches {
+				return
+			}
+			first = -1
+		}
+		if missing == 0 {
+			continue
+		}
+		if first < 0 {
+			first = from
+		}
+		// What lies behind a gap in a piece is fetched when this request has ended.
+		last = from + int32(bits.TrailingZeros8(^(missing >> (from - i*o.each)))) - 1
+	}
+	if first >= 0 {
+		c.startFetch(o, first, last)
 	}
 }
 
@@ -49,58 +86,68 @@ func (c *Core) mustWait(o *object) bool {
 // hardDeadlineMs is the last moment at which fetching all that is missing of an
 // object from the CDN still meets its deadline.
 func (c *Core) hardDeadlineMs(o *object) int64 {
-	bytes := int64(o.missing) * leafSize
-	return o.deadlineMs - c.cfg.MarginMs - c.cdn.waitMs - bytes*1000/c.cdn.rate
+	return o.deadlineMs - c.marginMs(o) - c.cdn.waitMs - int64(o.missing)*c.cdn.leafUs/1000
+}
+
+// marginMs is what the estimates may be wrong by: less where there is less time.
+func (c *Core) marginMs(o *object) int64 {
+	return min(c.cfg.MarginMs, max((o.deadlineMs-o.addedMs)/marginShare, 0))
 }
 
 // lastDueMs is the latest delivery that may be waited for: if it fails to come,
 // half of the margin is left to fetch it from the CDN.
-func (c *Core) lastDueMs(hardMs int64) int64 { return hardMs + c.cfg.MarginMs/2 - hedgeMs }
+func (c *Core) lastDueMs(o *object, hardMs int64) int64 { return hardMs + c.marginMs(o)/2 - hedgeMs }
 
-func (c *Core) dueAtCDN(o *object, leaf int32, hardMs int64) bool {
-	s := &o.leaf[leaf]
+func (c *Core) dueAtCDN(o *object, i int32, hardMs int64) bool {
+	p := &o.piece[i]
 	switch {
-	case o.has(leaf) || s.from == fromCDN:
+	case p.from == fromCDN:
 		return false
-	case s.from != nobody:
+	case p.from != nobody:
 		// On its way from a neighbour: one hedge, when it is overdue or cannot be
 		// waited for.
-		return c.nowMs >= hardMs && (s.dueMs+hedgeMs <= c.nowMs || s.dueMs > c.lastDueMs(hardMs))
+		return c.nowMs >= hardMs && (p.dueMs+hedgeMs <= c.nowMs || p.dueMs > c.lastDueMs(o, hardMs))
 	case c.nowMs >= hardMs:
 		return true
-	case c.onDuty(o, leaf):
+	case o.duty.has(i):
 		return true // whoever holds it has no room for us: pull was here before
-	case o.holders[leaf] > 0:
+	case p.holders > 0:
 		return false // pull will find a neighbour with room
+	case c.nowMs < p.comingMs:
+		return false // it will soon be announced
 	case len(c.neighbours) == 0:
-		return c.nowMs >= min(c.startMs+c.cfg.LonelyGraceMs, c.softDeadlineMs(o, leaf, hardMs))
+		return c.nowMs >= min(c.startMs+c.cfg.LonelyGraceMs, c.softDeadlineMs(o, i, hardMs))
 	}
-	return c.nowMs >= c.softDeadlineMs(o, leaf, hardMs)
+	return c.nowMs >= c.softDeadlineMs(o, i, hardMs)
 }
 
 // softDeadlineMs is when this viewer, of all that lack a stripe, rescues it if
 // nobody near it holds it. It differs from viewer to viewer: the first to rescue
-// announces what it got, and the others need not.
-func (c *Core) softDeadlineMs(o *object, leaf int32, hardMs int64) int64 {
-	spread := min(c.cfg.StaggerMs, (hardMs-o.addedMs)/2)
-	if spread <= 0 {
-		return hardMs
-	}
-	stripe := uint32(Stripe(leaf, o.leaves, o.sequence))
+// says so, and the others need not.
+func (c *Core) softDeadlineMs(o *object, i int32, hardMs int64) int64 {
+	stripe := uint32(Stripe(i, o.pieces, o.sequence))
 	h := mix32(mix32(c.cfg.Seed^uint32(o.sequence)) ^ stripe)
-	return hardMs - int64(h)*spread>>32 // a share of spread: it moves as the hard deadline moves, and does not jump
+	return hardMs - int64(h)*c.spreadMs(o, hardMs)>>32 // a share of the spread: it moves as the hard deadline moves, and does not jump
+}
+
+// spreadMs is how long before the hard deadline the first rescuers begin.
+func (c *Core) spreadMs(o *object, hardMs int64) int64 {
+	return max(min(c.cfg.StaggerMs, (hardMs-o.addedMs)/staggerShare), 0)
 }
 
 func (c *Core) startFetch(o *object, first, last int32) {
-	for leaf := first; leaf <= last; leaf++ {
-		if o.leaf[leaf].from >= 0 {
-			c.cancelPull(o, leaf)
+	from, _ := o.pieceOf(first)
+	to, _ := o.pieceOf(last)
+	for i := from; i <= to; i++ {
+		if o.piece[i].from >= 0 {
+			c.cancelPull(o, i)
 		}
-		o.leaf[leaf].from = fromCDN
-		o.open--
+		o.piece[i].from = fromCDN
+		o.open.remove(i)
 	}
 	c.cdn.fetches++
 	c.do(Action{Kind: Fetch, Object: o.id, Leaf: first, Last: last})
+	c.announceComing(o, from, to)
 }
 
 // fetchEnded books the end of a CDN request, also of one for an object that is
@@ -112,9 +159,9 @@ func (c *Core) fetchEnded(e *Event) {
 	c.cdn.fetches--
 	o := c.object(e.Object)
 	if o != nil {
-		for leaf := max(e.Leaf, 0); leaf <= e.Last && leaf < o.leaves; leaf++ {
-			if o.leaf[leaf].from == fromCDN {
-				c.release(o, leaf)
+		for leaf := max(e.Leaf, 0); leaf <= e.Last && leaf < o.leaves; leaf += o.each - leaf%o.each {
+			if i, _ := o.pieceOf(leaf); o.piece[i].from == fromCDN {
+				c.release(o, i)
 			}
 		}
 	}
@@ -128,7 +175,7 @@ func (c *Core) fetchEnded(e *Event) {
 	}
 	elapsed := max(e.ElapsedMs, 1)
 	if e.Value >= cdnSampleBytes {
-		c.cdn.rate = max(min((c.cdn.rate*3+e.Value*1000/elapsed)/4, maxRate), minRate)
+		c.cdn.leafUs = max(min((c.cdn.leafUs*3+elapsed*1000*leafSize/e.Value)/4, maxLeafUs), minLeafUs)
 	} else {
 		c.cdn.waitMs = min((c.cdn.waitMs*3+elapsed)/4, cdnWaitMaxMs)
 	}

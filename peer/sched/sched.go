@@ -7,17 +7,24 @@ type Core struct {
 	startMs int64 // first time seen
 	nowMs   int64
 
-	objects    []*object // by slot; nil: free
-	wanted     []*object // missing something, by (deadline, id)
-	bySlot     map[int32]int
+	objects []*object // in the order in which they came
+	wanted  []*object // missing something, by (deadline, id)
+	byID    map[int32]*object
+	found   *object   // by object() last
+	spare   []*object // memory of objects that are gone
+	news    int       // objects with something to announce
+
 	neighbours []*neighbour // by id
+	seats      []bool       // taken
 	duties     []duty
 
 	uploads uploads
 	cdn     cdn
 
 	actions []Action
-	order   []int32 // scratch: open leaves, rarest first
+	stirred bool         // something happened after which somebody may be asked
+	roomy   []*neighbour // scratch: who can be asked
+	order   []int32      // scratch: pieces, the most wanted first
 }
 
 type duty struct {
@@ -28,8 +35,8 @@ type duty struct {
 // New returns a scheduler that knows nothing yet.
 func New(cfg Config) *Core {
 	return &Core{
-		cfg: cfg, startMs: -1, bySlot: make(map[int32]int),
-		cdn: cdn{rate: initialCDNRate, waitMs: initialCDNWait},
+		cfg: cfg, startMs: -1, byID: make(map[int32]*object),
+		cdn: cdn{leafUs: initialCDNLeafUs, waitMs: initialCDNWait},
 	}
 }
 
@@ -50,8 +57,11 @@ func (c *Core) Handle(nowMs int64, events []Event) []Action {
 		c.expirePulls()
 		c.measureUplink()
 	}
-	c.pull()
-	c.fetch()
+	if c.stirred || tick {
+		c.pull()
+		c.fetch()
+		c.stirred = false
+	}
 	c.announce(tick)
 	c.upload()
 	return c.actions
@@ -61,53 +71,39 @@ func (c *Core) Handle(nowMs int64, events []Event) []Action {
 // or neighbours that are not there are stale and ignored.
 func (c *Core) apply(e *Event) {
 	switch e.Kind {
+	case Tick:
+		return
 	case ObjectAdd:
 		c.addObject(e)
-		return
 	case NeighbourAdd:
 		c.addNeighbour(e.Neighbour)
-		return
 	case Duty:
 		c.setDuty(e.Rendition, e.Value)
-		return
 	case FetchDone, FetchFailed:
 		c.fetchEnded(e)
-		return
 	case NeighbourRemove, Buffered, Unsolicited:
 		if n := c.neighbour(e.Neighbour); n != nil {
 			c.applyToNeighbour(e, n)
 		}
 		return
-	}
-	o := c.object(e.Object)
-	if o == nil {
+	case Request, Cancel:
+		if o := c.object(e.Object); o != nil {
+			c.applyToHolding(e, o)
+		}
 		return
+	default:
+		if o := c.object(e.Object); o != nil {
+			c.applyToObject(e, o)
+		}
 	}
-	switch e.Kind {
-	case ObjectWant:
-		c.want(o, e.Value)
-		return
-	case ObjectRemove:
-		c.removeObject(o)
-		return
-	}
-	if e.Kind != Have && e.Kind != Lost && (e.Leaf < 0 || e.Leaf >= o.leaves) {
-		return
-	}
-	switch e.Kind {
-	case Verified:
-		c.verified(o, e.Leaf, e.Neighbour)
-		return
-	}
-	if n := c.neighbour(e.Neighbour); n != nil {
-		c.applyToHolding(e, o, n)
-	}
+	c.stirred = true
 }
 
 func (c *Core) applyToNeighbour(e *Event, n *neighbour) {
 	switch e.Kind {
 	case NeighbourRemove:
 		c.removeNeighbour(n)
+		c.stirred = true
 	case Buffered:
 		c.buffered(n, e.Value)
 	case Unsolicited:
@@ -116,27 +112,60 @@ func (c *Core) applyToNeighbour(e *Event, n *neighbour) {
 		}
 		if n.unsolicited++; n.unsolicited >= intruderStrikes {
 			c.drop(n, Intruder)
+			c.stirred = true
 		}
 	}
 }
 
-func (c *Core) applyToHolding(e *Event, o *object, n *neighbour) {
+func (c *Core) applyToObject(e *Event, o *object) {
+	switch e.Kind {
+	case ObjectWant:
+		c.want(o, e.Value)
+	case ObjectRemove:
+		c.removeObject(o)
+	case Verified:
+		if e.Leaf >= 0 && e.Leaf < o.leaves {
+			c.verified(o, e.Leaf, e.Neighbour)
+		}
+	default:
+		c.applyToHolding(e, o)
+	}
+}
+
+// applyToHolding books what a neighbour says of an object.
+func (c *Core) applyToHolding(e *Event, o *object) {
+	n := c.neighbour(e.Neighbour)
+	if n == nil {
+		return
+	}
 	switch e.Kind {
 	case Have:
 		c.have(o, n, e.Bits)
-	case Gain:
-		c.gain(o, n, e.Leaf)
+		return
 	case Lost:
 		c.writeOff(o, n)
 		c.lost(o, n)
-	case Request:
-		c.requested(o, n, e.Leaf)
-	case Cancel:
-		c.uploads.cancel(n, o.id, e.Leaf)
-	case Refuse:
-		c.refused(o, n, e.Leaf, int32(e.Value))
+		return
 	case Rejected:
-		c.drop(n, BadLeaf)
+		if e.Leaf >= 0 && e.Leaf < o.leaves {
+			c.drop(n, BadLeaf)
+		}
+		return
+	}
+	if e.Piece < 0 || e.Piece >= o.pieces {
+		return
+	}
+	switch e.Kind {
+	case Gain:
+		c.gain(o, n, e.Piece)
+	case Coming:
+		c.coming(o, n, e.Piece)
+	case Request:
+		c.requested(o, n, e.Piece, e.Mask)
+	case Cancel:
+		c.uploads.filter(func(q *upload) bool { return q.n != n || q.o != o || q.piece != e.Piece })
+	case Refuse:
+		c.refused(o, n, e.Piece, int32(e.Value))
 	}
 }
 
@@ -144,33 +173,12 @@ func (c *Core) applyToHolding(e *Event, o *object, n *neighbour) {
 // be of use; the shell asks before it verifies anything.
 func (c *Core) Expects(neighbour, object, leaf int32) bool {
 	o := c.object(object)
-	if o == nil || leaf < 0 || leaf >= o.leaves || o.has(leaf) {
+	if o == nil || leaf < 0 || leaf >= o.leaves || o.hasLeaf(leaf) {
 		return false
 	}
-	return o.leaf[leaf].from == neighbour || o.leaf[leaf].late == neighbour
-}
-
-func (c *Core) object(id int32) *object {
-	if slot, ok := c.bySlot[id]; ok {
-		return c.objects[slot]
-	}
-	return nil
-}
-
-func (c *Core) neighbour(id int32) *neighbour {
-	lo, hi := 0, len(c.neighbours)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if c.neighbours[mid].id < id {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo < len(c.neighbours) && c.neighbours[lo].id == id {
-		return c.neighbours[lo]
-	}
-	return nil
+	i, bit := o.pieceOf(leaf)
+	p := &o.piece[i]
+	return p.from == neighbour && p.owed&bit != 0 || p.late == neighbour && p.lateOwed&bit != 0
 }
 
 func (c *Core) do(a Action) { c.actions = append(c.actions, a) }

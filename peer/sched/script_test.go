@@ -35,9 +35,9 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files in testdata an
 //	want o1 due=MS|never|now              move its deadline
 //	remove o1
 //	join 2 | gone 2
-//	have 2 o1 LEAVES | gain 2 o1 LEAVES | lost 2 o1
-//	asks 2 o1 LEAVES | cancels 2 o1 LEAVES
-//	refuses 2 o1 LEAVES busy|not-held
+//	have 2 o1 PIECES|none | gain 2 o1 PIECES | coming 2 o1 PIECES | lost 2 o1
+//	asks 2 o1 PIECES [mask=MASK] | cancels 2 o1 PIECES
+//	refuses 2 o1 PIECES busy|not-held
 //	sends 2 o1 LEAVES [bad]               shell: expected? verified : unsolicited
 //	cdn o1 LEAVES [took=MS|so-far]        they came; so-far: the fetch goes on
 //	cdn-fails o1 LEAVES [status=HTTP]
@@ -203,7 +203,7 @@ func (s *story) events(words []string) []Event {
 		}
 		return []Event{e}
 	case "have":
-		e.Kind, e.Bits = Have, make([]byte, bitfieldLen(s.added[e.Object].Leaves))
+		e.Kind, e.Bits = Have, make([]byte, bitfieldLen(Pieces(s.added[e.Object].Leaves)))
 		for _, leaf := range s.leaves(rest[0]) {
 			setBit(e.Bits, leaf)
 		}
@@ -241,7 +241,7 @@ func (s *story) objectEvent(words []string, e Event) Event {
 
 // leafEvents are one event for each leaf named.
 func (s *story) leafEvents(command string, e Event, rest []string) []Event {
-	kinds := map[string]EventKind{"gain": Gain, "asks": Request, "cancels": Cancel, "refuses": Refuse,
+	kinds := map[string]EventKind{"gain": Gain, "coming": Coming, "asks": Request, "cancels": Cancel, "refuses": Refuse,
 		"sends": Verified, "cdn": Verified, "cdn-fails": FetchFailed}
 	kind, ok := kinds[command]
 	if !ok || len(rest) == 0 {
@@ -260,7 +260,9 @@ func (s *story) leafEvents(command string, e Event, rest []string) []Event {
 	}
 	var events []Event
 	bytes := int64(0)
+	e.Mask = int32(s.option(rest, "mask", 15))
 	for _, e.Leaf = range leaves {
+		e.Piece = e.Leaf // of a kind that names pieces
 		if command == "sends" {
 			e.Kind = Verified
 			if !s.core.Expects(e.Neighbour, e.Object, e.Leaf) {
@@ -283,21 +285,24 @@ func (s *story) leafEvents(command string, e Event, rest []string) []Event {
 func (s *story) show() {
 	c := s.core
 	for _, o := range c.objects {
-		if o != nil {
-			fmt.Fprintf(&s.out, "o%d: %d missing, %d open\n", o.id, o.missing, o.open)
+		open := 0
+		for i := o.open.next(0); i >= 0; i = o.open.next(i + 1) {
+			open++
 		}
+		fmt.Fprintf(&s.out, "o%d: %d leaves missing, %d pieces open\n", o.id, o.missing, open)
 	}
 	for _, n := range c.neighbours {
 		fmt.Fprintf(&s.out, "%d: owes %d KiB, rate %d KiB/s, strikes %d, lies %d, uninvited %d\n",
-			n.id, n.inflight>>10, n.rate>>10, n.strikes, n.lies, n.unsolicited)
+			n.id, n.inflight>>10, leafSize*1_000_000/n.leafUs>>10, n.strikes, n.lies, n.unsolicited)
 	}
-	fmt.Fprintf(&s.out, "CDN: %d requests, rate %d KiB/s, wait %d ms\n", c.cdn.fetches, c.cdn.rate>>10, c.cdn.waitMs)
+	fmt.Fprintf(&s.out, "CDN: %d requests, rate %d KiB/s, wait %d ms\n", c.cdn.fetches, leafSize*1_000_000/c.cdn.leafUs>>10, c.cdn.waitMs)
 	fmt.Fprintf(&s.out, "uploads: %d queued, uplink %d KiB/s\n", len(c.uploads.queue), c.UplinkBytesPerSec()>>10)
 }
 
-// describe says what actions do, those that differ only in the leaf in one line.
+// describe says what actions do, those that differ only in the leaf or piece in one
+// line. The leaves of a request are told where they are not just the first.
 func describe(actions []Action) []string {
-	verbs := map[ActionKind]string{SendHave: "have", SendGain: "gain", SendLost: "lost", SendRequest: "request",
+	verbs := map[ActionKind]string{SendHave: "have", SendGain: "gain", SendComing: "coming", SendLost: "lost", SendRequest: "request",
 		SendCancel: "cancel", SendRefuse: "refuse", SendLeaf: "send", Fetch: "fetch", Drop: "drop"}
 	refusals := map[int32]string{Busy: " busy", NotHeld: " not-held", Cancelled: " cancelled"}
 	drops := map[int32]string{BadLeaf: "bad leaf", Stalled: "stalled", Liar: "liar", Intruder: "intruder",
@@ -308,11 +313,11 @@ func describe(actions []Action) []string {
 		var leaves []int32
 		for ; i < len(actions); i++ {
 			b := actions[i]
-			if b.Kind != a.Kind || b.Neighbour != a.Neighbour || b.Object != a.Object || b.Reason != a.Reason ||
+			if b.Kind != a.Kind || b.Neighbour != a.Neighbour || b.Object != a.Object || b.Reason != a.Reason || b.Mask != a.Mask ||
 				len(leaves) > 0 && (a.Kind == Fetch || a.Kind == SendHave || a.Kind == Drop) {
 				break
 			}
-			leaves = append(leaves, b.Leaf)
+			leaves = append(leaves, max(b.Leaf, b.Piece))
 		}
 		switch a.Kind {
 		case Fetch:
@@ -322,8 +327,12 @@ func describe(actions []Action) []string {
 		case SendHave, SendLost:
 			lines = append(lines, fmt.Sprintf("%s %d o%d", verbs[a.Kind], a.Neighbour, a.Object))
 		default:
-			lines = append(lines, fmt.Sprintf("%s %d o%d %s%s", verbs[a.Kind], a.Neighbour, a.Object,
-				ranges(leaves), refusals[a.Reason]))
+			mask := ""
+			if a.Mask > 1 {
+				mask = fmt.Sprintf(" mask=%d", a.Mask)
+			}
+			lines = append(lines, fmt.Sprintf("%s %d o%d %s%s%s", verbs[a.Kind], a.Neighbour, a.Object,
+				ranges(leaves), refusals[a.Reason], mask))
 		}
 	}
 	return lines
@@ -367,6 +376,8 @@ func (s *story) leaves(text string) []int32 {
 	}
 	return out
 }
+
+func setBit(bits []byte, i int32) { bits[i>>3] |= 0x80 >> (i & 7) }
 
 func isNumber(text string) bool {
 	_, err := strconv.ParseInt(text, 10, 64)

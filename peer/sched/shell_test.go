@@ -35,21 +35,23 @@ func (v *viewer) act(a Action) {
 	l, g := v.links[a.Neighbour], v.global[a.Object]
 	switch a.Kind {
 	case SendHave:
-		bits := append([]byte(nil), v.held[g]...)
+		bits := v.pieces(g)
 		v.send(l, func(p *viewer, n int32) { p.heard(n, g, bits) })
 	case SendGain:
-		v.send(l, func(p *viewer, n int32) { p.heardGain(n, g, a.Leaf) })
+		v.send(l, func(p *viewer, n int32) { p.heardGain(n, g, a.Piece) })
+	case SendComing:
+		v.send(l, func(p *viewer, n int32) { p.about(Coming, n, g, a.Piece, 0) })
 	case SendLost:
 		v.send(l, func(p *viewer, n int32) {
 			delete(p.links[n].announced, g)
 			p.about(Lost, n, g, 0, 0)
 		})
 	case SendRequest:
-		v.send(l, func(p *viewer, n int32) { p.asked(n, g, a.Leaf) })
+		v.send(l, func(p *viewer, n int32) { p.asked(n, g, a.Piece, a.Mask) })
 	case SendCancel:
-		v.send(l, func(p *viewer, n int32) { p.about(Cancel, n, g, a.Leaf, 0) })
+		v.send(l, func(p *viewer, n int32) { p.about(Cancel, n, g, a.Piece, 0) })
 	case SendRefuse:
-		v.send(l, func(p *viewer, n int32) { p.about(Refuse, n, g, a.Leaf, int64(a.Reason)) })
+		v.send(l, func(p *viewer, n int32) { p.about(Refuse, n, g, a.Piece, int64(a.Reason)) })
 	case SendLeaf:
 		v.sendLeaf(a.Neighbour, g, a.Leaf, true)
 	}
@@ -142,9 +144,9 @@ func (v *viewer) transmitted(l *link, n int32, packet int64) {
 }
 
 // about passes a message on as an event, if its object is known.
-func (v *viewer) about(kind EventKind, n int32, g int, leaf int32, value int64) {
+func (v *viewer) about(kind EventKind, n int32, g int, piece int32, value int64) {
 	if id, ok := v.local[g]; ok {
-		v.emit(Event{Kind: kind, Neighbour: n, Object: id, Leaf: leaf, Value: value})
+		v.emit(Event{Kind: kind, Neighbour: n, Object: id, Piece: piece, Value: value})
 	}
 }
 
@@ -156,24 +158,24 @@ func (v *viewer) heard(n int32, g int, bits []byte) {
 	}
 }
 
-func (v *viewer) heardGain(n int32, g int, leaf int32) {
+func (v *viewer) heardGain(n int32, g int, piece int32) {
 	if bits := v.links[n].announced[g]; bits != nil {
-		setBit(bits, leaf)
+		setBit(bits, piece)
 	}
-	v.about(Gain, n, g, leaf, 0)
+	v.about(Gain, n, g, piece, 0)
 }
 
 // asked answers for objects that the core does not know.
-func (v *viewer) asked(n int32, g int, leaf int32) {
+func (v *viewer) asked(n int32, g int, piece, mask int32) {
 	if v.core == nil {
-		v.hostileAsked(n, g, leaf)
+		v.hostileAsked(n, g, piece, mask)
 		return
 	}
-	if _, ok := v.local[g]; ok {
-		v.about(Request, n, g, leaf, 0)
+	if id, ok := v.local[g]; ok {
+		v.emit(Event{Kind: Request, Neighbour: n, Object: id, Piece: piece, Mask: mask})
 		return
 	}
-	v.send(v.links[n], func(p *viewer, far int32) { p.about(Refuse, far, g, leaf, int64(NotHeld)) })
+	v.send(v.links[n], func(p *viewer, far int32) { p.about(Refuse, far, g, piece, int64(NotHeld)) })
 }
 
 // received verifies a leaf, but only if the core expects it.

@@ -9,6 +9,7 @@ import (
 type (
 	leafID struct{ object, leaf int32 }
 	ask    struct{ neighbour, object, leaf int32 }
+	topic  struct{ neighbour, object, piece int32 }
 	share  struct{ neighbour, object int32 }
 	run    struct{ object, leaf, last int32 }
 )
@@ -27,10 +28,10 @@ type model struct {
 	size      map[int32]int64
 	here      map[int32]bool // neighbours
 	held      map[leafID]bool
-	announced map[ask]bool   // a neighbour announced a leaf
-	asked     map[ask]int    // a neighbour asked for a leaf, not answered yet
-	told      map[share]bool // we sent a HAVE
-	pending   map[ask]int64  // we asked for a leaf then
+	announced map[topic]bool  // a neighbour announced a piece
+	asked     map[topic]int32 // a neighbour asked for leaves of a piece, not answered yet
+	told      map[share]bool  // we sent a HAVE
+	pending   map[ask]int64   // we asked for a leaf then
 	fetches   []run
 }
 
@@ -38,7 +39,7 @@ func newModel(t *rapid.T, cfg Config) *model {
 	return &model{
 		objects: [6]int32{0, 1, 2, 3, 4, 5}, neighbours: [5]int32{0, 1, 2, 3, 4},
 		t: t, cfg: cfg, leaves: map[int32]int32{}, size: map[int32]int64{}, here: map[int32]bool{},
-		held: map[leafID]bool{}, announced: map[ask]bool{}, asked: map[ask]int{}, told: map[share]bool{},
+		held: map[leafID]bool{}, announced: map[topic]bool{}, asked: map[topic]int32{}, told: map[share]bool{},
 		pending: map[ask]int64{},
 	}
 }
@@ -47,7 +48,8 @@ func newModel(t *rapid.T, cfg Config) *model {
 func (m *model) learn(e *Event) {
 	leaves, known := m.leaves[e.Object]
 	inRange := known && e.Leaf >= 0 && e.Leaf < leaves
-	k := ask{e.Neighbour, e.Object, e.Leaf}
+	k := topic{e.Neighbour, e.Object, e.Piece}
+	pieceInRange := known && e.Piece >= 0 && e.Piece < Pieces(leaves)
 	switch e.Kind {
 	case ObjectAdd:
 		if !known && e.Object >= 0 && e.Leaves >= 1 && e.Leaves <= 4096 && e.Sequence >= 0 &&
@@ -66,29 +68,35 @@ func (m *model) learn(e *Event) {
 	case NeighbourRemove:
 		m.gone(e.Neighbour)
 	case Have:
-		if known && m.here[e.Neighbour] && len(e.Bits) == bitfieldLen(leaves) {
-			for leaf := range leaves {
-				m.announced[ask{e.Neighbour, e.Object, leaf}] = hasBit(e.Bits, leaf)
+		if known && m.here[e.Neighbour] && len(e.Bits) == bitfieldLen(Pieces(leaves)) {
+			for i := range Pieces(leaves) {
+				m.announced[topic{e.Neighbour, e.Object, i}] = hasBit(e.Bits, i)
 			}
 		}
 	case Gain:
-		m.announced[k] = m.announced[k] || inRange && m.here[e.Neighbour]
+		m.announced[k] = m.announced[k] || pieceInRange && m.here[e.Neighbour]
 	case Lost:
 		for leaf := range leaves {
-			delete(m.announced, ask{e.Neighbour, e.Object, leaf})
+			delete(m.announced, topic{e.Neighbour, e.Object, leaf})
 			delete(m.pending, ask{e.Neighbour, e.Object, leaf})
 		}
 	case Request:
-		if inRange && m.here[e.Neighbour] {
-			m.asked[k]++
+		if pieceInRange && m.here[e.Neighbour] {
+			m.asked[k] |= e.Mask
 		}
 	case Cancel:
 		delete(m.asked, k)
 	case Refuse:
-		delete(m.pending, k)
+		if pieceInRange {
+			m.each(e.Object, e.Piece, 15, func(leaf int32) { delete(m.pending, ask{e.Neighbour, e.Object, leaf}) })
+		}
 	case Verified:
 		if inRange {
 			m.held[leafID{e.Object, e.Leaf}] = true
+		}
+	case Unsolicited:
+		if inRange && !m.held[leafID{e.Object, e.Leaf}] { // of no use to the shell: it is asked for again
+			m.each(e.Object, e.Leaf/PieceLeaves(leaves), 15, func(leaf int32) { delete(m.pending, ask{e.Neighbour, e.Object, leaf}) })
 		}
 	case Rejected:
 		// leads to Drop, if at all
@@ -98,6 +106,17 @@ func (m *model) learn(e *Event) {
 				m.fetches = append(m.fetches[:i], m.fetches[i+1:]...)
 				break
 			}
+		}
+	}
+}
+
+// each visits some leaves of a piece.
+func (m *model) each(object, piece, mask int32, visit func(leaf int32)) {
+	leaves := m.leaves[object]
+	each := PieceLeaves(leaves)
+	for i := range min(each, leaves-piece*each) {
+		if mask>>i&1 != 0 {
+			visit(piece*each + i)
 		}
 	}
 }
@@ -171,11 +190,11 @@ func (m *model) checkExpected(c *Core) {
 // order, but their causes are not known in order here: what an event of the same call
 // ended may rightly be the object of an action.
 func (m *model) check(a Action) string {
-	k, leaf := ask{a.Neighbour, a.Object, a.Leaf}, leafID{a.Object, a.Leaf}
-	if (a.Kind == SendGain || a.Kind == SendRequest || a.Kind == SendLeaf) && !m.here[a.Neighbour] {
+	k := topic{a.Neighbour, a.Object, a.Piece}
+	if (a.Kind == SendGain || a.Kind == SendComing || a.Kind == SendRequest || a.Kind == SendLeaf) && !m.here[a.Neighbour] {
 		return "the neighbour is not here" // the other kinds may be answers to somebody who left in the same call
 	}
-	if m.cfg.NoUpload && (a.Kind == SendHave || a.Kind == SendGain || a.Kind == SendLost || a.Kind == SendLeaf) {
+	if m.cfg.NoUpload && (a.Kind == SendHave || a.Kind == SendGain || a.Kind == SendComing || a.Kind == SendLost || a.Kind == SendLeaf) {
 		return "but nothing is to be uploaded"
 	}
 	switch a.Kind {
@@ -183,31 +202,51 @@ func (m *model) check(a Action) string {
 		if !m.announced[k] {
 			return "it does not hold that"
 		}
-		if m.held[leaf] {
-			return "but we hold that"
+		if a.Mask == 0 {
+			return "but names no leaf"
 		}
-		for n := range m.here {
-			if sentMs, ok := m.pending[ask{n, a.Object, a.Leaf}]; ok && m.nowMs-sentMs < m.cfg.ProgressMs {
-				return fmt.Sprintf("but it is pending at neighbour %d", n)
+		fault := ""
+		m.each(a.Object, a.Piece, a.Mask, func(leaf int32) { fault += m.checkWanted(a.Object, leaf) })
+		return fault
+	case SendGain:
+		fault := ""
+		m.each(a.Object, a.Piece, 15, func(leaf int32) {
+			if !m.held[leafID{a.Object, leaf}] {
+				fault = "but we do not hold all of that"
 			}
+		})
+		if !m.told[share{a.Neighbour, a.Object}] {
+			fault = "before any HAVE"
 		}
-		for _, f := range m.fetches {
-			if f.object == a.Object && f.leaf <= a.Leaf && a.Leaf <= f.last && !m.strays {
-				return "but it is pending at the CDN"
-			}
-		}
-	case SendGain, SendLeaf:
-		if !m.held[leaf] {
+		return fault
+	case SendLeaf:
+		each := PieceLeaves(m.leaves[a.Object])
+		if !m.held[leafID{a.Object, a.Leaf}] {
 			return "but we do not hold that"
 		}
-		if a.Kind == SendLeaf && m.asked[k] == 0 {
+		if m.asked[topic{a.Neighbour, a.Object, a.Leaf / each}]>>(a.Leaf%each)&1 == 0 {
 			return "but nobody asked"
-		}
-		if a.Kind == SendGain && !m.told[share{a.Neighbour, a.Object}] {
-			return "before any HAVE"
 		}
 	case Fetch:
 		return m.checkFetch(a)
+	}
+	return ""
+}
+
+// checkWanted says why a leaf should not be asked for.
+func (m *model) checkWanted(object, leaf int32) string {
+	if m.held[leafID{object, leaf}] {
+		return "but we hold that"
+	}
+	for n := range m.here {
+		if sentMs, ok := m.pending[ask{n, object, leaf}]; ok && m.nowMs-sentMs < m.cfg.ProgressMs {
+			return fmt.Sprintf("but it is pending at neighbour %d", n)
+		}
+	}
+	for _, f := range m.fetches {
+		if f.object == object && f.leaf <= leaf && leaf <= f.last && !m.strays {
+			return "but it is pending at the CDN"
+		}
 	}
 	return ""
 }
@@ -240,17 +279,20 @@ func (m *model) missing(f run) bool {
 }
 
 func (m *model) book(a Action) {
-	k := ask{a.Neighbour, a.Object, a.Leaf}
+	k := topic{a.Neighbour, a.Object, a.Piece}
 	switch a.Kind {
 	case SendHave:
 		m.told[share{a.Neighbour, a.Object}] = true
 	case SendLost:
 		delete(m.told, share{a.Neighbour, a.Object})
 	case SendRequest:
-		m.pending[k] = m.nowMs
+		m.each(a.Object, a.Piece, a.Mask, func(leaf int32) { m.pending[ask{a.Neighbour, a.Object, leaf}] = m.nowMs })
 	case SendCancel:
-		delete(m.pending, k)
-	case SendLeaf, SendRefuse:
+		m.each(a.Object, a.Piece, 15, func(leaf int32) { delete(m.pending, ask{a.Neighbour, a.Object, leaf}) })
+	case SendLeaf:
+		each := PieceLeaves(m.leaves[a.Object])
+		m.asked[topic{a.Neighbour, a.Object, a.Leaf / each}] &^= 1 << (a.Leaf % each)
+	case SendRefuse:
 		delete(m.asked, k)
 	case Fetch:
 		m.fetches = append(m.fetches, run{a.Object, a.Leaf, a.Last})

@@ -64,7 +64,7 @@ func (m *model) pick(name string, weights ...int) int {
 // event draws an event; one id in twenty is nonsense.
 func (m *model) event(nowMs int64) Event {
 	e := Event{
-		Kind: EventKind(m.pick("kind", 1, 6, 4, 1, 6, 1, 8, 12, 1, 12, 3, 6, 20, 1, 2, 8, 3, 6, 3)),
+		Kind: EventKind(m.pick("kind", 1, 6, 4, 1, 6, 1, 8, 12, 6, 1, 12, 3, 6, 20, 1, 2, 8, 3, 6, 3)),
 	}
 	neighbour, object := rapid.IntRange(0, 4).Draw(m.t, "neighbour"), rapid.IntRange(0, 5).Draw(m.t, "object")
 	e.Neighbour, e.Object = m.neighbours[neighbour], m.objects[object]
@@ -86,6 +86,11 @@ func (m *model) event(nowMs int64) Event {
 	e.Leaf = rapid.Int32Range(0, leaves-1).Draw(m.t, "leaf")
 	if rapid.IntRange(0, 39).Draw(m.t, "bad leaf") == 0 {
 		e.Leaf = rapid.SampledFrom([]int32{-1, leaves, 1 << 30}).Draw(m.t, "no leaf")
+	}
+	e.Piece = e.Leaf / PieceLeaves(leaves)
+	e.Mask = rapid.Int32Range(0, 15).Draw(m.t, "mask")
+	if rapid.IntRange(0, 39).Draw(m.t, "bad piece") == 0 {
+		e.Piece = rapid.SampledFrom([]int32{-1, Pieces(leaves), 1 << 30}).Draw(m.t, "no piece")
 	}
 	if rapid.Bool().Draw(m.t, "an answer") {
 		m.answer(&e)
@@ -129,6 +134,7 @@ func (m *model) answer(e *Event) {
 		if len(open) > 0 {
 			k := open[rapid.IntRange(0, len(open)-1).Draw(m.t, "request")]
 			e.Neighbour, e.Object, e.Leaf = k.neighbour, k.object, k.leaf
+			e.Piece = e.Leaf / PieceLeaves(m.leaves[e.Object])
 		}
 	case Request, Cancel:
 		held := slices.SortedFunc(maps.Keys(m.held), func(a, b leafID) int {
@@ -137,6 +143,7 @@ func (m *model) answer(e *Event) {
 		if len(held) > 0 {
 			l := held[rapid.IntRange(0, len(held)-1).Draw(m.t, "held")]
 			e.Object, e.Leaf = l.object, l.leaf
+			e.Piece = e.Leaf / PieceLeaves(m.leaves[e.Object])
 		}
 	}
 }
@@ -167,7 +174,7 @@ func (m *model) deadline(nowMs int64) int64 {
 }
 
 func (m *model) bits(e *Event, leaves int32) {
-	n := bitfieldLen(leaves)
+	n := bitfieldLen(Pieces(leaves))
 	if rapid.IntRange(0, 19).Draw(m.t, "wrong length") == 0 {
 		n = rapid.IntRange(0, 20).Draw(m.t, "length")
 	}

@@ -35,7 +35,7 @@ import (
 // actionFields below; bits are hexadecimal.
 
 var eventNames = []string{
-	"tick", "objectAdd", "objectWant", "objectRemove", "neighbourAdd", "neighbourRemove", "have", "gain", "lost",
+	"tick", "objectAdd", "objectWant", "objectRemove", "neighbourAdd", "neighbourRemove", "have", "gain", "coming", "lost",
 	"request", "cancel", "refuse", "verified", "rejected", "unsolicited", "fetchDone", "fetchFailed", "buffered", "duty",
 }
 
@@ -48,11 +48,12 @@ var eventFields = [][]string{
 	NeighbourAdd:    {"Neighbour"},
 	NeighbourRemove: {"Neighbour"},
 	Have:            {"Neighbour", "Object", "Bits"},
-	Gain:            {"Neighbour", "Object", "Leaf"},
+	Gain:            {"Neighbour", "Object", "Piece"},
+	Coming:          {"Neighbour", "Object", "Piece"},
 	Lost:            {"Neighbour", "Object"},
-	Request:         {"Neighbour", "Object", "Leaf"},
-	Cancel:          {"Neighbour", "Object", "Leaf"},
-	Refuse:          {"Neighbour", "Object", "Leaf", "Value"},
+	Request:         {"Neighbour", "Object", "Piece", "Mask"},
+	Cancel:          {"Neighbour", "Object", "Piece"},
+	Refuse:          {"Neighbour", "Object", "Piece", "Value"},
 	Verified:        {"Neighbour", "Object", "Leaf"},
 	Rejected:        {"Neighbour", "Object", "Leaf"},
 	Unsolicited:     {"Neighbour", "Object", "Leaf"},
@@ -63,16 +64,17 @@ var eventFields = [][]string{
 }
 
 var actionNames = []string{
-	"sendHave", "sendGain", "sendLost", "sendRequest", "sendCancel", "sendRefuse", "sendLeaf", "fetch", "drop",
+	"sendHave", "sendGain", "sendComing", "sendLost", "sendRequest", "sendCancel", "sendRefuse", "sendLeaf", "fetch", "drop",
 }
 
 var actionFields = [][]string{
 	SendHave:    {"Neighbour", "Object"},
-	SendGain:    {"Neighbour", "Object", "Leaf"},
+	SendGain:    {"Neighbour", "Object", "Piece"},
+	SendComing:  {"Neighbour", "Object", "Piece"},
 	SendLost:    {"Neighbour", "Object"},
-	SendRequest: {"Neighbour", "Object", "Leaf"},
-	SendCancel:  {"Neighbour", "Object", "Leaf"},
-	SendRefuse:  {"Neighbour", "Object", "Leaf", "Reason"},
+	SendRequest: {"Neighbour", "Object", "Piece", "Mask"},
+	SendCancel:  {"Neighbour", "Object", "Piece"},
+	SendRefuse:  {"Neighbour", "Object", "Piece", "Reason"},
 	SendLeaf:    {"Neighbour", "Object", "Leaf"},
 	Fetch:       {"Object", "Leaf", "Last"},
 	Drop:        {"Neighbour", "Reason"},

@@ -1,18 +1,21 @@
 package sched
 
-// This file serves neighbours: what to announce, whom to serve next, and when
-// to say no because it could not arrive in time.
+import "math/bits"
+
+// This file serves neighbours: whom to serve next, and when to say no because it
+// could not arrive in time.
 
 type upload struct {
 	n        *neighbour
-	object   int32
-	leaf     int32
-	bytes    int64
+	o        *object
+	piece    int32
+	mask     uint8 // leaves still to be sent
+	started  bool
 	queuedMs int64
 }
 
-// uploads is the queue of requests to serve, first come first served, and what
-// is known of the uplink that serves it.
+// uploads is the queue of requests to serve and what is known of the uplink that
+// serves it.
 type uploads struct {
 	queue []upload
 	bytes int64 // in queue
@@ -20,6 +23,7 @@ type uploads struct {
 	rate      int64 // bytes/s, estimated; 0: never saturated, so not known
 	sinceMs   int64 // start of the running measurement
 	drained   int64 // bytes drained in it
+	served    int64 // what the neighbour had that was served last
 	allowance int64 // bytes that the configured cap still allows
 	allowedMs int64 // when allowance was last topped up
 }
@@ -27,29 +31,35 @@ type uploads struct {
 // UplinkBytesPerSec is the measured uplink, 0 while it was never saturated.
 func (c *Core) UplinkBytesPerSec() int64 { return c.uploads.rate }
 
-func (c *Core) requested(o *object, n *neighbour, leaf int32) {
+func (c *Core) requested(o *object, n *neighbour, i, wanted int32) {
+	u, mask := &c.uploads, uint8(wanted)&o.all(i)
+	queued := u.find(n, o, i)
 	switch {
-	case c.cfg.NoUpload || !o.has(leaf):
-		c.do(Action{Kind: SendRefuse, Neighbour: n.id, Object: o.id, Leaf: leaf, Reason: NotHeld})
-	case c.uploads.queuedFor(n, o.id, leaf): // a refusal would be a lie: it will be sent
-	case n.queued >= maxQueuedEach:
+	case mask == 0:
+	case c.cfg.NoUpload || !o.has(i):
+		c.refuse(n, o, i, NotHeld)
+	case queued != nil: // a refusal would be a lie: it will be sent
+		u.bytes += o.bytes(i, mask&^queued.mask)
+		queued.mask |= mask
+	case u.bytesFor(n) >= maxWindow*leafSize:
 		if n.overAsked++; n.overAsked >= askStrikes {
 			c.drop(n, TooManyAsked)
 			return
 		}
-		c.refuse(n, o.id, leaf)
-	case len(c.uploads.queue) >= maxQueue || c.uploads.bytes+c.waiting() > c.uplink()*c.cfg.QueueMs/1000:
-		c.refuse(n, o.id, leaf)
+		c.refuse(n, o, i, Busy)
+	case len(u.queue) >= maxQueue || u.bytes+c.waiting() > c.uplink()*c.cfg.QueueMs/1000:
+		c.refuse(n, o, i, Busy)
 	default:
-		n.queued++
-		u := upload{n, o.id, leaf, o.leafBytes(leaf), c.nowMs}
-		c.uploads.queue = append(c.uploads.queue, u)
-		c.uploads.bytes += u.bytes
+		if n.queued++; n.queued == 1 {
+			n.served = max(n.served, u.served) // no credit for having asked for nothing
+		}
+		u.queue = append(u.queue, upload{n: n, o: o, piece: i, mask: mask, queuedMs: c.nowMs})
+		u.bytes += o.bytes(i, mask)
 	}
 }
 
-func (c *Core) refuse(n *neighbour, object, leaf int32) {
-	c.do(Action{Kind: SendRefuse, Neighbour: n.id, Object: object, Leaf: leaf, Reason: Busy})
+func (c *Core) refuse(n *neighbour, o *object, i int32, reason RefuseReason) {
+	c.do(Action{Kind: SendRefuse, Neighbour: n.id, Object: o.id, Piece: i, Reason: reason})
 }
 
 // uplink is the estimate used for decisions: measured, else assumed, never
@@ -76,26 +86,95 @@ func (c *Core) upload() {
 	if u.rate > 0 {
 		limit = max(c.uplink()*bufferMs/1000, bufferMin)
 	}
-	total := c.waiting()
+	c.refuseStale()
 	c.topUpAllowance()
-	kept := u.queue[:0]
-	for _, q := range u.queue {
-		switch {
-		case c.nowMs-q.queuedMs > staleUploadMs:
-			u.bytes -= q.bytes
-			q.n.queued--
-			c.refuse(q.n, q.object, q.leaf)
-		case c.clogged(q.n) || total+q.bytes > limit && total > 0 || !c.allowed(q.bytes):
-			kept = append(kept, q)
-		default:
-			u.bytes -= q.bytes
-			q.n.queued--
-			c.buffered(q.n, q.n.buffered+q.bytes)
-			total += q.bytes
-			c.do(Action{Kind: SendLeaf, Neighbour: q.n.id, Object: q.object, Leaf: q.leaf})
+	total := c.waiting()
+	for len(u.queue) > 0 {
+		at := c.nextUpload(limit)
+		if at < 0 {
+			return
+		}
+		q := &u.queue[at]
+		leaf := q.piece*q.o.each + int32(bits.TrailingZeros8(q.mask))
+		bytes := q.o.leafBytes(leaf)
+		if total > 0 && total+bytes > limit || !c.allowed(bytes) {
+			return
+		}
+		total += bytes
+		c.sendLeaf(at, leaf, bytes)
+	}
+}
+
+func (c *Core) sendLeaf(at int, leaf int32, bytes int64) {
+	u := &c.uploads
+	q := &u.queue[at]
+	n := q.n
+	c.do(Action{Kind: SendLeaf, Neighbour: n.id, Object: q.o.id, Leaf: leaf})
+	c.buffered(n, n.buffered+bytes)
+	n.served += bytes
+	u.served = max(u.served, n.served)
+	u.bytes -= bytes
+	if !q.started {
+		q.started = true
+		q.o.piece[q.piece].sent++
+	}
+	if q.mask &= q.mask - 1; q.mask == 0 {
+		n.queued--
+		u.queue = append(u.queue[:at], u.queue[at+1:]...)
+	}
+}
+
+// nextUpload is the place in the queue of what is to be sent next, −1 if nobody can
+// take anything. A piece that was begun is finished, because only whole pieces travel
+// on. Then comes what fewest hold, as far as we know, so that it spreads; of that, what
+// the least served asked for, so that nobody takes another's share; then the oldest.
+func (c *Core) nextUpload(limit int64) int {
+	best, bestCopies := -1, int32(0)
+	for i := range c.uploads.queue {
+		q := &c.uploads.queue[i]
+		if c.heldUp(q.n, limit) {
+			continue
+		}
+		if q.started {
+			return i
+		}
+		p := &q.o.piece[q.piece]
+		copies := p.holders + p.sent
+		if best < 0 || copies < bestCopies ||
+			copies == bestCopies && q.n.served < c.uploads.queue[best].n.served {
+			best, bestCopies = i, copies
 		}
 	}
-	u.queue = kept
+	return best
+}
+
+// heldUp tells whether a neighbour is to get nothing now: it takes nothing any more, or
+// has its share of the send buffers while others wait. Who takes far less than the
+// others has no more than one leaf there.
+func (c *Core) heldUp(n *neighbour, limit int64) bool {
+	switch {
+	case n.buffered == 0:
+		return false
+	case n.slow || c.clogged(n):
+		return true
+	}
+	return int(n.queued) < len(c.uploads.queue) && n.buffered >= max(limit/2, 2*leafSize)
+}
+
+// refuseStale says no to what waited so long that it was asked elsewhere.
+func (c *Core) refuseStale() {
+	for i := range c.uploads.queue {
+		if c.nowMs-c.uploads.queue[i].queuedMs > staleUploadMs {
+			c.uploads.filter(func(q *upload) bool {
+				stale := c.nowMs-q.queuedMs > staleUploadMs
+				if stale {
+					c.refuse(q.n, q.o, q.piece, Busy)
+				}
+				return !stale
+			})
+			return
+		}
+	}
 }
 
 // topUpAllowance and allowed are a token bucket of one second at the cap.
@@ -119,91 +198,24 @@ func (c *Core) allowed(bytes int64) bool {
 	return true
 }
 
-// buffered books how much the transport still holds for a neighbour.
-func (c *Core) buffered(n *neighbour, bytes int64) {
-	u := &c.uploads
-	if c.waiting() == 0 {
-		u.sinceMs, u.drained = c.nowMs, 0
-	}
-	drained := n.buffered - max(bytes, 0)
-	if drained > 0 || n.buffered == 0 {
-		n.drainedMs = c.nowMs
-	}
-	n.buffered -= drained
-	if drained > 0 {
-		u.drained += drained
-		c.raiseUplink()
-	}
-}
-
-// clogged tells whether a neighbour takes nothing any more: it died, or does not
-// want to read. It must not hold up the others, nor speak for our uplink.
-func (c *Core) clogged(n *neighbour) bool {
-	return n.buffered > 0 && c.nowMs-n.drainedMs >= c.cfg.ProgressMs
-}
-
-// waiting is what the send buffers that move hold in all.
-func (c *Core) waiting() int64 {
-	total := int64(0)
-	for _, n := range c.neighbours {
-		if !c.clogged(n) {
-			total += n.buffered
+func (u *uploads) find(n *neighbour, o *object, i int32) *upload {
+	for at := range u.queue {
+		if q := &u.queue[at]; q.piece == i && q.n == n && q.o == o {
+			return q
 		}
 	}
-	return total
+	return nil
 }
 
-// measureUplink takes a sample whenever the send buffers held uplinkBusyBytes for
-// uplinkSampleMs: only a busy uplink shows its rate. Less than that is on its way
-// for a round trip on any uplink. Where nothing drained there was no uplink.
-func (c *Core) measureUplink() {
-	u := &c.uploads
-	if c.waiting() < uplinkBusyBytes {
-		u.sinceMs, u.drained = c.nowMs, 0
-	} else if elapsed := c.nowMs - u.sinceMs; elapsed >= uplinkSampleMs && u.drained > 0 {
-		u.sample(c.nowMs, elapsed)
-	}
-}
-
-// raiseUplink lets an estimate that has become too low recover: buffers that ran
-// empty early are a lower bound. An uplink believed slow is never asked for enough
-// to be busy long.
-func (c *Core) raiseUplink() {
-	u := &c.uploads
-	elapsed := max(c.nowMs-u.sinceMs, TickMs) // the transport takes the first leaf in no time
-	if c.waiting() == 0 && u.rate > 0 && u.drained*1000/elapsed > u.rate {
-		u.sample(c.nowMs, elapsed)
-	}
-}
-
-func (u *uploads) sample(nowMs, elapsedMs int64) {
-	sample := max(min(u.drained*1000/elapsedMs, maxRate), minRate)
-	if u.rate == 0 {
-		u.rate = sample
-	}
-	u.rate = (u.rate*3 + sample) / 4
-	u.sinceMs, u.drained = nowMs, 0
-}
-
-func (u *uploads) queuedFor(n *neighbour, object, leaf int32) bool {
-	for i := range u.queue {
-		if u.queue[i].n == n && u.queue[i].object == object && u.queue[i].leaf == leaf {
-			return true
+// bytesFor is what is queued for a neighbour.
+func (u *uploads) bytesFor(n *neighbour) int64 {
+	bytes := int64(0)
+	for at := range u.queue {
+		if q := &u.queue[at]; q.n == n {
+			bytes += q.o.bytes(q.piece, q.mask)
 		}
 	}
-	return false
-}
-
-func (u *uploads) cancel(n *neighbour, object, leaf int32) {
-	u.filter(func(q *upload) bool { return q.n != n || q.object != object || q.leaf != leaf })
-}
-
-func (u *uploads) removeNeighbour(n *neighbour) {
-	u.filter(func(q *upload) bool { return q.n != n })
-}
-
-func (u *uploads) removeObject(object int32) {
-	u.filter(func(q *upload) bool { return q.object != object })
+	return bytes
 }
 
 func (u *uploads) filter(keep func(*upload) bool) {
@@ -214,44 +226,8 @@ func (u *uploads) filter(keep func(*upload) bool) {
 			kept = append(kept, *q)
 			continue
 		}
-		u.bytes -= q.bytes
+		u.bytes -= q.o.bytes(q.piece, q.mask)
 		q.n.queued--
 	}
 	u.queue = kept
-}
-
-// announce tells neighbours what we gained, gathered over GainIntervalMs so that
-// a burst of leaves is one message.
-func (c *Core) announce(tick bool) {
-	if c.cfg.NoUpload {
-		return
-	}
-	for _, o := range c.objects {
-		if o == nil || len(o.fresh) == 0 {
-			continue
-		}
-		if !tick && c.nowMs-o.lastGainMs < c.cfg.GainIntervalMs {
-			continue
-		}
-		o.lastGainMs = c.nowMs
-		for _, n := range c.neighbours {
-			if !n.announced[o.slot] {
-				c.announceTo(n, o)
-				continue
-			}
-			for _, leaf := range o.fresh {
-				if !n.holdsLeaf(o, leaf) {
-					c.do(Action{Kind: SendGain, Neighbour: n.id, Object: o.id, Leaf: leaf})
-				}
-			}
-		}
-		o.fresh = o.fresh[:0]
-	}
-}
-
-func (c *Core) announceTo(n *neighbour, o *object) {
-	if o.missing < o.leaves && !c.cfg.NoUpload {
-		n.announced[o.slot] = true
-		c.do(Action{Kind: SendHave, Neighbour: n.id, Object: o.id})
-	}
 }

@@ -11,7 +11,7 @@ type event struct {
 	viewer  int32 // to whom it happens
 	end     int32 // its name for the neighbour; or which of its fetches
 	object  int32
-	leaf    int32 // if batch is 0
+	leaf    int32 // or piece, if batch is 0; of a request piece·16 + mask
 	batch   int32 // several leaves, or a bitfield; of a call: which
 	tookUs  int32 // of an arrival: from the first byte to the last
 	lastUs  int64 // of an arrival: the last byte
@@ -34,6 +34,7 @@ type messageKind uint8
 const (
 	messageHave messageKind = iota
 	messageGain
+	messageComing
 	messageLost
 	messageRequest
 	messageCancel
@@ -42,7 +43,7 @@ const (
 	messageLeaf
 )
 
-// batches are lists of leaves and bitfields that messages under way carry, kept
+// batches are lists of pieces and bitfields that messages under way carry, kept
 // outside of events so that those stay small, and used again. They are numbered
 // from 1.
 type batches struct {
@@ -74,7 +75,7 @@ func (b *batches) newBits(of []byte) int32 {
 	return int32(len(b.bits))
 }
 
-// list is the leaves of a message that names more than one.
+// list is the pieces of a message that names more than one.
 func (b *batches) list(ref int32) *[]uint16 { return &b.lists[ref-1] }
 
 // bitfield is that of a HAVE.

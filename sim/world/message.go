@@ -39,12 +39,13 @@ func (v *viewer) sendHave(a *sched.Action) {
 		v.w.audit.unknown(v, a.Object, "announces")
 		return
 	}
-	ref := v.w.batches.newBits(h.bits)
-	v.send(event{message: messageHave, end: a.Neighbour, object: a.Object, batch: ref}, network.HaveBytes(int64(v.w.stream.leaves)))
+	v.pieces = h.pieceBits(v.w.stream.leaves, v.pieces)
+	ref := v.w.batches.newBits(v.pieces)
+	v.send(event{message: messageHave, end: a.Neighbour, object: a.Object, batch: ref}, network.HaveBytes(int64(sched.Pieces(v.w.stream.leaves))))
 }
 
 var batchKinds = [...]messageKind{
-	sched.SendGain: messageGain, sched.SendRequest: messageRequest,
+	sched.SendGain: messageGain, sched.SendComing: messageComing, sched.SendRequest: messageRequest,
 	sched.SendCancel: messageCancel, sched.SendRefuse: messageRefuse,
 }
 
@@ -53,7 +54,7 @@ func (v *viewer) sendBatch(actions []sched.Action) {
 	a := &actions[0]
 	e := event{
 		message: batchKinds[a.Kind], end: a.Neighbour, object: a.Object,
-		leaf: a.Leaf, reason: uint8(a.Reason),
+		leaf: entry(a), reason: uint8(a.Reason),
 	}
 	bytes := network.IndicesBytes(int64(len(actions)))
 	if e.message == messageRequest || e.message == messageRefuse {
@@ -71,10 +72,18 @@ func (v *viewer) sendBatch(actions []sched.Action) {
 		e.batch = v.w.batches.newList()
 		list := v.w.batches.list(e.batch)
 		for i := range actions {
-			*list = append(*list, uint16(actions[i].Leaf))
+			*list = append(*list, uint16(entry(&actions[i])))
 		}
 	}
 	v.send(e, bytes)
+}
+
+// entry is how a message names what an action is about.
+func entry(a *sched.Action) int32 {
+	if a.Kind == sched.SendRequest {
+		return a.Piece*16 + a.Mask
+	}
+	return a.Piece
 }
 
 // sendLeaf uploads a leaf.
@@ -156,6 +165,8 @@ func (v *viewer) through(e *event) {
 		v.heard(e.end, e.object, v.w.batches.bitfield(e.batch))
 	case messageGain:
 		v.gained(e)
+	case messageComing:
+		v.tellEach(e, sched.Coming, 0)
 	case messageLost:
 		v.forgetEarly(e.end, e.object)
 		v.tell(sched.Event{Kind: sched.Lost, Neighbour: e.end, Object: e.object})
@@ -175,28 +186,38 @@ func (v *viewer) through(e *event) {
 	v.w.batches.release(e)
 }
 
-// tellEach tells the core of each leaf that a message names.
+// tellEach tells the core of each piece that a message names.
 func (v *viewer) tellEach(e *event, kind sched.EventKind, value int64) {
 	if e.batch == 0 {
-		v.tell(sched.Event{Kind: kind, Neighbour: e.end, Object: e.object, Leaf: e.leaf, Value: value})
+		v.tellOf(e, kind, e.leaf, value)
 		return
 	}
-	for _, leaf := range *v.w.batches.list(e.batch) {
-		v.tell(sched.Event{Kind: kind, Neighbour: e.end, Object: e.object, Leaf: int32(leaf), Value: value})
+	for _, named := range *v.w.batches.list(e.batch) {
+		v.tellOf(e, kind, int32(named), value)
 	}
 }
 
-// requested takes a REQUEST: the list goes out at once, the leaves are for the
+func (v *viewer) tellOf(e *event, kind sched.EventKind, piece int32, value int64) {
+	mask := int32(0)
+	if kind == sched.Request {
+		piece, mask = piece>>4, piece&15
+	}
+	v.tell(sched.Event{Kind: kind, Neighbour: e.end, Object: e.object, Piece: piece, Mask: mask, Value: value})
+}
+
+// requested takes a REQUEST: the list goes out at once, the pieces are for the
 // core to decide. What has left our playlist is refused.
 func (v *viewer) requested(e *event) {
 	if v.objects.at(e.object) == nil {
 		n := int64(1)
-		refusal := event{message: messageRefuse, end: e.end, object: e.object, leaf: e.leaf, reason: uint8(sched.NotHeld)}
+		refusal := event{message: messageRefuse, end: e.end, object: e.object, leaf: e.leaf >> 4, reason: uint8(sched.NotHeld)}
 		if e.batch != 0 {
-			leaves := *v.w.batches.list(e.batch)
-			refusal.batch, n = v.w.batches.newList(), int64(len(leaves))
-			copied := v.w.batches.list(refusal.batch)
-			*copied = append(*copied, leaves...)
+			asked := *v.w.batches.list(e.batch)
+			refusal.batch, n = v.w.batches.newList(), int64(len(asked))
+			for _, named := range asked {
+				list := v.w.batches.list(refusal.batch)
+				*list = append(*list, named>>4)
+			}
 		}
 		v.stats.Refusals += n
 		v.send(refusal, network.IndicesBytes(n)+1)

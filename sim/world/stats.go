@@ -22,8 +22,8 @@ type Stats struct {
 	ControlMessages int64
 	HTTPRequests    int64
 	VerifiedLeaves  int64
-	Requests        int64    // leaves asked of neighbours
-	Refusals        int64    // leaves refused to neighbours
+	Requests        int64    // pieces asked of neighbours
+	Refusals        int64    // pieces refused to neighbours
 	Drops           [8]int64 // neighbours dropped, by sched.DropReason
 
 	StartupBytes int64 // of HTTPBytes: of segments in the first playlist
@@ -94,7 +94,7 @@ func (v *viewer) count(object, leaf, from int32) {
 // countCause books why a leaf came from the CDN.
 func (v *viewer) countCause(s *segmentStats, h *held, leaf, object int32, bytes int64) {
 	cause := causeRescue
-	stripe := sched.Stripe(leaf, v.w.stream.leaves, v.w.stream.sequence(object))
+	stripe := sched.Stripe(leaf/sched.PieceLeaves(v.w.stream.leaves), sched.Pieces(v.w.stream.leaves), v.w.stream.sequence(object))
 	switch {
 	case h.startup:
 		cause = causeStartup

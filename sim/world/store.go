@@ -8,7 +8,7 @@ import (
 
 // held is what a viewer knows and holds of one segment.
 type held struct {
-	bits    []byte // BEP 3 order
+	bits    []byte // leaves, BEP 3 order
 	missing int32
 	list    bool // has the leaf list
 	startup bool // was in the first playlist
@@ -93,8 +93,8 @@ func (v *viewer) gained(e *event) {
 			known.bits[e.leaf>>3] |= 0x80 >> (e.leaf & 7)
 			return
 		}
-		for _, leaf := range *v.w.batches.list(e.batch) {
-			known.bits[leaf>>3] |= 0x80 >> (leaf & 7)
+		for _, piece := range *v.w.batches.list(e.batch) {
+			known.bits[piece>>3] |= 0x80 >> (piece & 7)
 		}
 	}
 }
@@ -142,6 +142,22 @@ func (v *viewer) store(h *held, object, leaf, from int32) {
 	}
 	v.completed(object)
 	v.fetchInOrder()
+}
+
+// pieceBits says which pieces are whole.
+func (h *held) pieceBits(leaves int32, into []byte) []byte {
+	each, pieces := sched.PieceLeaves(leaves), sched.Pieces(leaves)
+	into = append(into[:0], make([]byte, (pieces+7)/8)...)
+	for i := range pieces {
+		whole := true
+		for leaf := i * each; leaf < min((i+1)*each, leaves); leaf++ {
+			whole = whole && h.has(leaf)
+		}
+		if whole {
+			into[i>>3] |= 0x80 >> (i & 7)
+		}
+	}
+	return into
 }
 
 func countBits(b []byte) (n int32) {

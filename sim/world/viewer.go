@@ -31,6 +31,7 @@ type viewer struct {
 	ends    []end // neighbours by the number that the core knows them by
 	objects objects
 	fetches []fetch
+	pieces  []byte    // scratch: of a HAVE
 	sending []sending // leaves in the uplink's queue, in order
 
 	playlist playlist
@@ -169,7 +170,7 @@ func (v *viewer) run() {
 		switch a.Kind {
 		case sched.SendHave:
 			v.sendHave(a)
-		case sched.SendGain, sched.SendRequest, sched.SendCancel, sched.SendRefuse:
+		case sched.SendGain, sched.SendComing, sched.SendRequest, sched.SendCancel, sched.SendRefuse:
 			n = batchOf(actions[i:])
 			v.sendBatch(actions[i : i+n])
 		case sched.SendLost:

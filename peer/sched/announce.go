@@ -1,0 +1,69 @@
+package sched
+
+// This file tells neighbours what we hold and what is on its way to us.
+
+// offers tells whether we announce pieces of an object: not without consent, and not
+// while our uplink is so slow that a piece of it would always come too late.
+func (c *Core) offers(o *object) bool {
+	return !c.cfg.NoUpload && int64(o.each)*leafSize*1000 <= c.uplink()*c.cfg.QueueMs
+}
+
+// announce tells neighbours what we gained, gathered over GainIntervalMs so that
+// a burst of pieces is one message.
+func (c *Core) announce(tick bool) {
+	if c.news == 0 || c.cfg.NoUpload {
+		return
+	}
+	for _, o := range c.objects {
+		if !o.news || !tick && c.nowMs-o.lastGainMs < c.cfg.GainIntervalMs {
+			continue
+		}
+		o.lastGainMs = c.nowMs
+		offered := c.offers(o)
+		for _, n := range c.neighbours {
+			switch {
+			case !offered:
+				o.told[n.seat] = false // a HAVE makes up for it later
+			case !o.told[n.seat]:
+				c.announceTo(n, o)
+			default:
+				c.announceGains(n, o)
+			}
+		}
+		clear(o.fresh)
+		o.news = false
+		c.news--
+	}
+}
+
+func (c *Core) announceGains(n *neighbour, o *object) {
+	held := o.heldBy(n)
+	for i := o.fresh.next(0); i >= 0; i = o.fresh.next(i + 1) {
+		if !held.has(i) {
+			c.do(Action{Kind: SendGain, Neighbour: n.id, Object: o.id, Piece: i})
+		}
+	}
+}
+
+func (c *Core) announceTo(n *neighbour, o *object) {
+	if o.lacking < o.pieces && c.offers(o) {
+		o.told[n.seat] = true
+		c.do(Action{Kind: SendHave, Neighbour: n.id, Object: o.id})
+	}
+}
+
+// announceComing tells neighbours that pieces are on their way from the CDN, so that
+// nobody near fetches them too.
+func (c *Core) announceComing(o *object, first, last int32) {
+	if !c.offers(o) {
+		return
+	}
+	for _, n := range c.neighbours {
+		held := o.heldBy(n)
+		for i := first; i <= last; i++ {
+			if !held.has(i) {
+				c.do(Action{Kind: SendComing, Neighbour: n.id, Object: o.id, Piece: i})
+			}
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package sched
+
+// This file measures our uplink by what leaves the send buffers.
+
+// buffered books how much the transport still holds for a neighbour.
+func (c *Core) buffered(n *neighbour, bytes int64) {
+	u := &c.uploads
+	if c.waiting() == 0 {
+		c.restartMeasurement()
+	}
+	drained := n.buffered - max(bytes, 0)
+	if drained > 0 || n.buffered == 0 {
+		n.drainedMs = c.nowMs
+	}
+	if n.buffered == 0 {
+		n.filledMs = c.nowMs
+	}
+	n.buffered -= drained
+	n.slow = n.slow && n.buffered > 0
+	if drained > 0 {
+		n.drained += drained
+		u.drained += drained
+		c.raiseUplink()
+	}
+}
+
+// clogged tells whether a neighbour takes nothing any more: it died, or does not
+// want to read. It must not hold up the others, nor speak for our uplink.
+func (c *Core) clogged(n *neighbour) bool {
+	return n.buffered > 0 && c.nowMs-n.drainedMs >= c.cfg.ProgressMs
+}
+
+// waiting is what the send buffers that move hold in all.
+func (c *Core) waiting() int64 {
+	total := int64(0)
+	for _, n := range c.neighbours {
+		if n.buffered > 0 && !n.slow && !c.clogged(n) {
+			total += n.buffered
+		}
+	}
+	return total
+}
+
+// measureUplink takes a sample whenever the send buffers held uplinkBusyBytes for
+// uplinkSampleMs: only a busy uplink shows its rate. Less than that is on its way
+// for a round trip on any uplink. Where nothing drained there was no uplink.
+func (c *Core) measureUplink() {
+	u := &c.uploads
+	if c.waiting() < uplinkBusyBytes {
+		c.restartMeasurement()
+	} else if elapsed := c.nowMs - u.sinceMs; elapsed >= uplinkSampleMs && u.drained > 0 {
+		c.findSlow()
+		u.sample(elapsed)
+		c.restartMeasurement()
+	}
+}
+
+// findSlow marks neighbours that took less than a quarter of an equal share of what was
+// sent while they had something to take: they read slowly, and the send buffers must
+// not fill with what is for them.
+func (c *Core) findSlow() {
+	busy := int64(0)
+	for _, n := range c.neighbours {
+		if n.buffered > 0 || n.drained > 0 {
+			busy++
+		}
+	}
+	for _, n := range c.neighbours {
+		n.slow = n.buffered > 0 && n.filledMs <= c.uploads.sinceMs && n.drained*busy*4 < c.uploads.drained
+	}
+}
+
+// raiseUplink lets an estimate that has become too low recover: buffers that ran
+// empty early are a lower bound. An uplink believed slow is never asked for enough
+// to be busy long.
+func (c *Core) raiseUplink() {
+	u := &c.uploads
+	elapsed := max(c.nowMs-u.sinceMs, TickMs) // the transport takes the first leaf in no time
+	if c.waiting() == 0 && u.rate > 0 && u.drained*1000/elapsed > u.rate {
+		u.sample(elapsed)
+		c.restartMeasurement()
+	}
+}
+
+func (c *Core) restartMeasurement() {
+	c.uploads.sinceMs, c.uploads.drained = c.nowMs, 0
+	for _, n := range c.neighbours {
+		n.drained = 0
+	}
+}
+
+func (u *uploads) sample(elapsedMs int64) {
+	sample := max(min(u.drained*1000/elapsedMs, maxRate), minRate)
+	if u.rate == 0 {
+		u.rate = sample
+	}
+	u.rate = (u.rate*3 + sample) / 4
+}
