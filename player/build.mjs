@@ -11,6 +11,7 @@ const options = {
   absWorkingDir: here,
   entryPoints: {
     slipstream: "src/slipstream.ts", // the library
+    ed25519: "src/ed25519.ts", // for browsers that cannot check signatures
     player: "src/element.ts", // the element, hls.js included
     watch: "pages/watch.ts",
     stats: "pages/stats.ts",

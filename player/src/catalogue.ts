@@ -133,8 +133,7 @@ export class Catalogue {
       else if (record.sequence > r.verifier.head) this.extend(r, await r.verifier.next(record, Date.now()));
       else await r.verifier.genuine(record);
     } catch (error) {
-      if (!(error instanceof ManifestError)) throw error;
-      if (error.code === "signature") return false;
+      if (error instanceof ManifestError && error.code === "signature") return false;
       r?.feed.pollSoon(); // whatever it is, the playlist explains it
     }
     return true;

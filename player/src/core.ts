@@ -2,6 +2,7 @@
 // or, where there can be none, in the page.
 
 import { ChannelConnection, type Connector } from "./channel";
+import { javascriptFrom } from "./crypto";
 import { Http } from "./fetch";
 import { DeliveryError, type Entry } from "./objects";
 import type { Account, CoreConfig, CoreScope, Failure, FromCore, ToCore } from "./port";
@@ -61,7 +62,8 @@ class Core implements Audience {
   }
 
   private open(config: CoreConfig): void {
-    const { channel, renditions, swarm } = config;
+    const { channel, renditions, swarm, ed25519Url } = config;
+    javascriptFrom(() => import(ed25519Url) as Promise<typeof import("./ed25519")>);
     const http = new Http();
     const scheduler = newScheduler({ swarm: swarm !== undefined, upload: swarm?.upload ?? false });
     this.session = new Session({

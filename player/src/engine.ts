@@ -41,6 +41,8 @@ export interface EngineOptions {
   upload?: boolean;
   /** At most so many neighbours; default 16. */
   maxNeighbours?: number;
+  /** Where ed25519.js lies, which browsers without Ed25519 need; by default beside this file. */
+  ed25519Url?: string;
   /** STUN and TURN servers, if the operator has some. */
   iceServers?: RTCIceServer[];
 }
@@ -242,8 +244,9 @@ export class SlipstreamEngine implements LoaderHost {
     const swarm = this.swarm(list, base);
     const rtc = { iceServers: this.options.iceServers ?? [] };
     const view = () => this.playhead?.view() ?? NO_VIEW;
+    const ed25519Url = this.options.ed25519Url ?? new URL("ed25519.js", import.meta.url).href;
     this.id = channel;
-    this.session = new Remote(this.startCore(), { channel, renditions, swarm }, rtc, view);
+    this.session = new Remote(this.startCore(), { channel, renditions, swarm, ed25519Url }, rtc, view);
   }
 
   private startCore(): CoreLink {

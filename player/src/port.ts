@@ -12,6 +12,8 @@ import type { View } from "./view";
 export interface CoreConfig {
   channel: Bytes;
   renditions: { name: string; url: string }[];
+  /** Address of ed25519.js, for browsers that have no Ed25519 of their own. */
+  ed25519Url: string;
   /** Undefined: no peer-to-peer. */
   swarm?: { trackerUrl: string; tokenUrl: string; maxNeighbours: number; upload: boolean };
 }

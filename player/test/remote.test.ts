@@ -21,7 +21,7 @@ function page(view: Partial<View> = {}) {
   vi.stubGlobal("fetch", cdn.fetch);
   const renditions = [{ name: "360p", url: `${BASE}360p/index.m3u8` }];
   const seen: View = { ...NO_VIEW, rendition: "360p", ...view };
-  const remote = new Remote(new CoreLink(true), { channel: channel.channel, renditions }, {}, () => seen);
+  const remote = new Remote(new CoreLink(true), { channel: channel.channel, renditions, ed25519Url: "" }, {}, () => seen);
   running.push(remote);
   return { remote, channel, cdn };
 }
@@ -92,7 +92,7 @@ test("where connections are forbidden the neighbour is given up, and nothing els
   });
   const link = new CoreLink(false);
   const said = vi.spyOn(link, "say");
-  const remote = new Remote(link, { channel: new Uint8Array(32), renditions: [] }, {}, () => NO_VIEW);
+  const remote = new Remote(link, { channel: new Uint8Array(32), renditions: [], ed25519Url: "" }, {}, () => NO_VIEW);
   running.push(remote);
   link.heard({ type: "connect", line: 3, makesOffer: true });
   expect(said).toHaveBeenLastCalledWith({ type: "ended", line: 3, reason: "this browser forbids connections" });
