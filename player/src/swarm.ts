@@ -4,7 +4,7 @@
 import type { Message, Report } from "./announce";
 import { Neighbours, type NeighboursHost } from "./neighbours";
 import type { Rendition } from "./objects";
-import type { Connector } from "./rtc";
+import type { Connector } from "./channel";
 import { event, Kind, type Action } from "./sched";
 import type { Store } from "./store";
 import { TrackerClient, type TrackerEnvironment } from "./tracker";
@@ -37,6 +37,8 @@ export class Swarm {
   private joined = false;
   /** Counts the visits to the tracker: it introduces viewers anew at each. */
   private visit = 0;
+  /** Stripes that are ours to fetch, by rendition. */
+  readonly duties = new Map<number, number>();
   private everyMs = REPORT_MS;
   private reportedMs = 0;
   private reported = "";
@@ -49,7 +51,7 @@ export class Swarm {
     const signal: NeighboursHost["signal"] = (to, s, visit) => {
       if (visit === this.visit) this.tracker.send({ type: "signal", to, signal: s });
     };
-    this.neighbours = new Neighbours({ ...host, signal }, store, config.connect, config.maxNeighbours);
+    this.neighbours = new Neighbours({ ...host, signal }, store, config.connect, config.maxNeighbours, config.upload);
     this.tracker = new TrackerClient(
       {
         url: config.trackerUrl,
@@ -77,7 +79,7 @@ export class Swarm {
   }
 
   tick(nowMs: number): void {
-    this.neighbours.observeBuffers();
+    this.neighbours.tick(performance.now());
     this.report(nowMs);
   }
 
@@ -98,6 +100,7 @@ export class Swarm {
       case "duty":
         for (const r of this.host.renditions()) {
           const value = m.duties.find((d) => d.rendition === r.name)?.stripes ?? 0;
+          this.duties.set(r.id, value);
           this.host.event(event(Kind.Duty, { rendition: r.id, value }));
         }
         break;

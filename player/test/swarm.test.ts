@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Callbacks } from "../src/rtc";
+import type { Callbacks } from "../src/channel";
 import { Store } from "../src/store";
 import { Swarm, type SwarmHost } from "../src/swarm";
 import { until } from "./fixture";
