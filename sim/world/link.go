@@ -12,7 +12,11 @@ type end struct {
 	peerEnd  int32 // the name that this viewer has there
 	open     bool
 	delayUs  int64
-	buffered int64   // bytes of leaves in our send buffer
+	buffered int64   // bytes of leaves in our send buffer, but for what left of the first
+	told     int64   // as the core knows it
+	lowUs    int64   // when what is in it now will have run low
+	watched  bool    // an eventLow is on its way
+	listed   bool    // in the sendQueue's ends
 	lists    []int32 // objects whose leaf list the other end has got from us
 	early    []early // announcements of objects that we do not know yet
 }

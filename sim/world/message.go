@@ -105,9 +105,7 @@ func (v *viewer) sendLeaf(a *sched.Action) {
 	startUs, departsUs := v.send(event{
 		message: messageLeaf, end: a.Neighbour, object: a.Object, leaf: a.Leaf,
 	}, network.LeafBytes(data))
-	to.buffered += data
-	v.sending = append(v.sending, sending{a.Neighbour, data, startUs, departsUs})
-	v.w.wheel.At(max(network.MsFromUs(departsUs), v.w.nowMs+1), event{kind: eventDeparted, viewer: v.number})
+	v.enqueued(a.Neighbour, data, startUs, departsUs)
 	v.stats.UploadedBytes += data
 }
 
@@ -125,15 +123,6 @@ func (v *viewer) sendList(n, object int32) {
 	v.send(event{message: messageList, end: n, object: object}, network.LeafListBytes(int64(v.w.stream.leaves)))
 }
 
-// departed is when the leaf at the front of the uplink's queue has left.
-func (v *viewer) departed(*event) {
-	s := v.sending[0]
-	v.sending = v.sending[1:]
-	to := &v.ends[s.end]
-	to.buffered -= s.bytes
-	v.tellBuffered(s.end, to.buffered)
-}
-
 // arrives is when the last byte of a message reaches the downlink.
 func (v *viewer) arrives(e *event) {
 	from := &v.ends[e.end]
@@ -143,13 +132,13 @@ func (v *viewer) arrives(e *event) {
 		return
 	}
 	if e.message == messageLeaf {
-		// Always by way of the wheel, behind those that are through in the same
-		// millisecond: the channel is ordered.
 		bytes := network.WireBytes(network.LeafBytes(v.w.stream.leafBytes(e.leaf)), v.w.cfg.Network.PacketOverhead)
 		throughUs := v.down.Receive(e.lastUs-int64(e.tookUs), e.lastUs, bytes)
-		e.kind = eventThrough
-		v.w.wheel.At(network.MsFromUs(throughUs), *e)
-		return
+		if atMs := network.MsFromUs(throughUs); atMs > v.w.nowMs {
+			e.kind = eventThrough
+			v.w.wheel.At(atMs, *e)
+			return
+		}
 	}
 	v.through(e)
 }

@@ -16,7 +16,6 @@ type viewer struct {
 
 	core  *sched.Core
 	inbox []sched.Event
-	awake bool
 
 	up, down network.Link
 	uplink   int64 // bytes/s, also where it is not used
@@ -31,8 +30,7 @@ type viewer struct {
 	ends    []end // neighbours by the number that the core knows them by
 	objects objects
 	fetches []fetch
-	pieces  []byte    // scratch: of a HAVE
-	sending []sending // leaves in the uplink's queue, in order
+	sending sendQueue
 
 	playlist playlist
 	player   player
@@ -41,15 +39,9 @@ type viewer struct {
 	stats Stats
 }
 
-// sending is a leaf in the queue of an uplink.
-type sending struct {
-	end           int32
-	bytes         int64
-	startUs, atUs int64
-}
-
 func (w *world) newViewer(i int32, joinMs int64, seeder bool) *viewer {
-	v := &viewer{w: w, number: i, seeder: seeder, joinMs: joinMs}
+	v := &w.slab[i]
+	*v = viewer{w: w, number: i, seeder: seeder, joinMs: joinMs}
 	who := int64(i)
 	if seeder {
 		v.class = -1
@@ -128,37 +120,18 @@ func (v *viewer) tell(e sched.Event) {
 	v.wake()
 }
 
-func (v *viewer) wake() {
-	if !v.awake {
-		v.awake = true
-		v.w.woken = append(v.w.woken, v.number)
-	}
-}
+func (v *viewer) wake() { v.w.woken[v.number>>6] |= 1 << (v.number & 63) }
 
 // tick tells the core the time, and how full the send buffers are.
 func (v *viewer) tick() {
 	v.w.wheel.At(v.w.nowMs+sched.TickMs, event{kind: eventTick, viewer: v.number})
-	nowUs := v.w.nowMs * 1000
-	if len(v.sending) > 0 {
-		head := &v.sending[0]
-		if span := head.atUs - head.startUs; head.startUs < nowUs && span > 0 {
-			left := head.bytes * (head.atUs - nowUs) / span
-			v.tellBuffered(head.end, v.ends[head.end].buffered-head.bytes+left)
-		}
-	}
+	v.tellBuffers()
 	v.plan()
 	v.tell(sched.Event{Kind: sched.Tick})
 }
 
-func (v *viewer) tellBuffered(end int32, bytes int64) {
-	if v.ends[end].open {
-		v.tell(sched.Event{Kind: sched.Buffered, Neighbour: end, Value: bytes})
-	}
-}
-
 // run gives the inbox to the core and does what the core wants done.
 func (v *viewer) run() {
-	v.awake = false
 	if v.gone {
 		return
 	}

@@ -2,7 +2,7 @@ package world
 
 import (
 	"context"
-	"slices"
+	"math/bits"
 
 	"slipstream/sim/clock"
 	"slipstream/sim/draw"
@@ -45,7 +45,8 @@ type world struct {
 	tracker tracker
 
 	viewers []*viewer // by number; seeders come after the viewers
-	woken   []int32   // viewers with something in the inbox
+	slab    []viewer  // where they lie
+	woken   []uint64  // a bit for each viewer with something in the inbox
 
 	batches batches
 	calls   []func()
@@ -85,14 +86,18 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 
 // millisecond lets everything happen that happens now.
 func (w *world) millisecond() {
-	for e, ok := w.wheel.Next(w.nowMs); ok; e, ok = w.wheel.Next(w.nowMs) {
+	for e, ok := w.wheel.Take(w.nowMs); ok; e, ok = w.wheel.Take(w.nowMs) {
 		w.dispatch(&e)
 	}
-	slices.Sort(w.woken)
-	for _, i := range w.woken {
-		w.viewers[i].run()
+	for i, word := range w.woken {
+		if word == 0 {
+			continue
+		}
+		w.woken[i] = 0
+		for ; word != 0; word &= word - 1 {
+			w.viewers[i<<6|bits.TrailingZeros64(word)].run()
+		}
 	}
-	w.woken = w.woken[:0]
 }
 
 func (w *world) dispatch(e *event) {
@@ -115,8 +120,8 @@ func (w *world) dispatch(e *event) {
 		v.arrives(e)
 	case eventThrough:
 		v.through(e)
-	case eventDeparted:
-		v.departed(e)
+	case eventLow:
+		v.bufferRanLow(e.end)
 	case eventChunk:
 		v.chunkArrives(e)
 	case eventFetched:
@@ -141,6 +146,8 @@ func (w *world) at(atMs int64, f func()) {
 
 // scheduleViewers makes the viewers, and lets each come when it is due.
 func (w *world) scheduleViewers() {
+	w.slab = make([]viewer, w.cfg.Viewers+w.cfg.Seeders.Count)
+	w.woken = make([]uint64, (len(w.slab)+63)/64)
 	poisson := 0.0
 	for i := range w.cfg.Viewers {
 		joinMs := int64(startMs)
