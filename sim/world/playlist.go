@@ -6,17 +6,19 @@ import (
 
 // playlist is how a viewer learns of segments: it polls.
 type playlist struct {
-	loaded  bool // at least once
-	loading bool
-	head    int32
-	sentMs  int64 // when the last request was sent
-	turn    int32 // makes timers of the past void
-	prompt  bool  // a neighbour has what we do not know: load as soon as allowed
+	loaded   bool // at least once
+	loading  bool
+	head     int32
+	sentMs   int64 // when the last request was sent
+	turn     int32 // makes timers of the past void
+	failures int   // in a row
+	prompt   bool  // a neighbour has what we do not know: load as soon as allowed
 }
 
 const (
 	earlyMs     = 100 // one with news is loaded again this much sooner than a segment later
 	unchangedMs = 400 // one without news is loaded again after this long
+	maxBackoffs = 3   // doublings of that while requests fail
 	promptMs    = 300 // neighbours' news make us load no more often than this
 )
 
@@ -29,9 +31,15 @@ func (v *viewer) loadPlaylist() {
 	w := v.w
 	p.turn++
 	p.loading, p.prompt, p.sentMs = true, false, w.nowMs
-	v.stats.HTTPRequests++
+	v.stats.PlaylistRequests++
 	w.cdn.Requests++
 	v.up.Send(w.nowMs*1000, httpRequestBytes)
+	if v.cdnFails() {
+		p.failures++
+		w.after(w.errorMs(), v.playlistFailed)
+		return
+	}
+	w.edgeNow()
 	atEdgeMs := w.nowMs + w.cdn.OneWayMs + w.cdn.ServerMs
 	head := w.playlist(atEdgeMs)
 	bytes := w.stream.playlistBytes()
@@ -42,13 +50,21 @@ func (v *viewer) loadPlaylist() {
 	w.at(throughMs, func() { v.playlistLoaded(head) })
 }
 
+// playlistFailed plans another request, later each time.
+func (v *viewer) playlistFailed() {
+	if !v.gone {
+		v.playlist.loading = false
+		v.planPlaylist(v.w.nowMs + unchangedMs<<min(v.playlist.failures-1, maxBackoffs))
+	}
+}
+
 // playlistLoaded reads a playlist whose newest segment is head.
 func (v *viewer) playlistLoaded(head int32) {
 	p := &v.playlist
 	if v.gone {
 		return
 	}
-	p.loading = false
+	p.loading, p.failures = false, 0
 	first, changed := !p.loaded, head > p.head || !p.loaded
 	p.loaded = true
 	p.head = max(p.head, head)
@@ -70,7 +86,7 @@ func (v *viewer) schedulePlaylist(first, changed bool) {
 	nextMs := v.w.nowMs + unchangedMs
 	switch {
 	case first:
-		nextMs = v.w.nowMs + 1 + v.w.draw.Below(v.w.stream.segmentMs, int64(v.number), drawPhase, 0)
+		nextMs = v.w.nowMs + 1 + v.w.draw.Below(v.w.stream.segmentMs, v.number, drawPhase, 0)
 	case changed:
 		nextMs = v.w.nowMs + v.w.stream.segmentMs - min(earlyMs, v.w.stream.segmentMs/4)
 	}

@@ -29,10 +29,21 @@ const (
 	drawExit
 	drawRejoin
 	drawOrigin
+	drawCrashRate
+	drawDownlink
+	drawHostile
+	drawHostileKind
+	drawPlace
+	drawNAT
+	drawLoss
+	drawCDNError
+	drawNoUpload
 )
 
-// world is one run.
+// world is one run of one cluster.
 type world struct {
+	cluster, clusters int
+
 	cfg   Config
 	draw  draw.Source
 	wheel *clock.Wheel[event]
@@ -42,10 +53,11 @@ type world struct {
 	stream  stream
 	edge    edge
 	cdn     network.CDN
+	loss    network.Loss
 	tracker tracker
 
-	viewers []*viewer // by number; seeders come after the viewers
-	slab    []viewer  // where they lie
+	viewers []*viewer // by index
+	slab    []viewer  // where the next ones are to lie
 	woken   []uint64  // a bit for each viewer with something in the inbox
 
 	batches batches
@@ -55,12 +67,36 @@ type world struct {
 	audit audit
 }
 
-// Run runs an experiment to its end, or until ctx ends.
+// Clusters is into how many the tracker splits the channel. Viewers of one never
+// hear of those of another, so each can be run by itself, on any processor.
+func Clusters(cfg *Config) int {
+	if cfg.ClusterViewers <= 0 {
+		return 1
+	}
+	return max((cfg.Viewers+cfg.ClusterViewers-1)/cfg.ClusterViewers, 1)
+}
+
+// Run runs an experiment to its end, or until ctx ends: all clusters, one after
+// the other.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
+	parts := make([]*Part, Clusters(&cfg))
+	for i := range parts {
+		var err error
+		if parts[i], err = RunCluster(ctx, cfg, i); err != nil {
+			return nil, err
+		}
+	}
+	return Merge(cfg, parts), nil
+}
+
+// RunCluster runs one of them. Merge makes a result of the parts.
+func RunCluster(ctx context.Context, cfg Config, cluster int) (*Part, error) {
 	w := &world{
+		cluster: cluster, clusters: Clusters(&cfg),
 		cfg: cfg, draw: draw.New(cfg.Seed), wheel: clock.New[event](startMs - 1), nowMs: startMs - 1,
 		endMs: startMs + cfg.DurationMs,
 		cdn:   network.CDN{OneWayMs: cfg.CDN.OneWayMs, ServerMs: cfg.CDN.ServerMs, BytesPerSec: cfg.CDN.BytesPerSec},
+		loss:  network.NewLoss(cfg.Network.Loss),
 	}
 	w.stream = newStream(cfg)
 	w.startTracker()
@@ -81,7 +117,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	for _, v := range w.viewers {
 		v.settle()
 	}
-	return w.result(), nil
+	return w.part(), nil
 }
 
 // millisecond lets everything happen that happens now.
@@ -144,39 +180,11 @@ func (w *world) at(atMs int64, f func()) {
 	w.wheel.At(atMs, event{kind: eventCall, batch: ref})
 }
 
-// scheduleViewers makes the viewers, and lets each come when it is due.
-func (w *world) scheduleViewers() {
-	w.slab = make([]viewer, w.cfg.Viewers+w.cfg.Seeders.Count)
-	w.woken = make([]uint64, (len(w.slab)+63)/64)
-	poisson := 0.0
-	for i := range w.cfg.Viewers {
-		joinMs := int64(startMs)
-		switch cfg := &w.cfg; {
-		case cfg.Arrival.PerSecond > 0:
-			poisson += w.draw.Exponential(1000/cfg.Arrival.PerSecond, int64(i), drawJoin, 0)
-			joinMs += int64(min(poisson, float64(2*cfg.DurationMs))) // beyond the end is never
-		case cfg.Arrival.OverMs > 0:
-			joinMs += int64(w.draw.Spread(int64(i), drawJoin) * float64(cfg.Arrival.OverMs))
-		}
-		v := w.newViewer(int32(i), joinMs, false)
-		w.at(joinMs, v.join)
-		if w.cfg.StayMs > 0 {
-			stay := w.draw.Exponential(float64(w.cfg.StayMs), int64(i), drawStay, 0)
-			crash := w.draw.Unit(int64(i), drawCrash, 0) < w.cfg.Crashes
-			w.at(joinMs+max(int64(stay), 1), func() { v.leave(crash) })
-		}
-	}
-	for i := range w.cfg.Seeders.Count {
-		v := w.newViewer(int32(w.cfg.Viewers+i), startMs, true)
-		w.at(startMs, v.join)
-	}
-}
-
 func (w *world) scheduleExits() {
 	for n, exit := range w.cfg.Exits {
 		w.at(startMs+exit.AtMs, func() {
 			for _, v := range w.viewers {
-				if v.present() && !v.seeder && w.draw.Unit(int64(v.number), drawExit, int64(n)) < exit.Share {
+				if v.present() && !v.seeder && w.draw.Unit(v.number, drawExit, int64(n)) < exit.Share {
 					v.leave(exit.Crash)
 				}
 			}
