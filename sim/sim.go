@@ -98,8 +98,10 @@ func readScenario(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		base := strings.TrimSuffix(filepath.Base(path), ".yaml")
-		if text, err := scenarios.Files.ReadFile(base + ".yaml"); err == nil {
-			return text, nil
+		for _, dir := range []string{"", "bars/"} {
+			if text, err := scenarios.Files.ReadFile(dir + base + ".yaml"); err == nil {
+				return text, nil
+			}
 		}
 		return nil, fmt.Errorf("there is no scenario file %s; built in are %s", path, strings.Join(scenarios.Names(), ", "))
 	}

@@ -81,6 +81,7 @@ type Report struct {
 	MediaRequests    int64 `json:"mediaRequests"`
 	VerifiedLeaves   int64 `json:"verifiedLeaves"`
 	RejectedLeaves   int64 `json:"rejectedLeaves"`
+	BadBytes         int64 `json:"badBytes"` // stored though the owner did not sign them
 	RequestedLeaves  int64 `json:"requestedLeaves"`
 	RefusedLeaves    int64 `json:"refusedLeaves"`
 	Connections      int64 `json:"connections"`
@@ -171,6 +172,7 @@ func (r *Report) add(v *world.Viewer) {
 	r.MediaRequests += v.MediaRequests
 	r.HTTPRequests += v.PlaylistRequests + v.ListRequests + v.MediaRequests + v.OtherRequests
 	r.RejectedLeaves += v.RejectedLeaves
+	r.BadBytes += v.BadBytes
 	r.VerifiedLeaves += v.VerifiedLeaves
 	r.RequestedLeaves += v.Requests
 	r.RefusedLeaves += v.Refusals

@@ -265,6 +265,9 @@ func (v *viewer) leafThrough(e *event) {
 	case !h.list:
 		v.w.audit.fail("viewer %d got leaf %d of segment %d from a neighbour before it had the leaf list", v.number, e.leaf, e.object)
 	default:
+		if e.flag {
+			v.stats.BadBytes += data
+		}
 		v.store(h, e.object, e.leaf, e.end)
 	}
 }

@@ -11,21 +11,25 @@ type Stats struct {
 	StallMs   int64
 	Seeks     int64 // the next segment had left the playlist
 
-	HTTPBytes                                                    int64 // media from the CDN
-	P2PBytes                                                     int64 // media from neighbours
-	UploadedBytes                                                int64 // media given to the transport for neighbours
-	DuplicateBytes                                               int64 // media that was held already when it came
-	UnexpectedBytes                                              int64 // media that was not held, but had not been asked for any more
-	ListBytes                                                    int64 // leaf lists, both ways
-	PlaylistBytes                                                int64
-	ControlBytes                                                 int64 // data-channel messages sent that are not leaves, with their packets
-	ControlMessages                                              int64
-	PlaylistRequests, ListRequests, MediaRequests, OtherRequests int64 // to the CDN
-	VerifiedLeaves                                               int64
-	RejectedLeaves                                               int64    // came from a neighbour and were not what the owner signed
-	Requests                                                     int64    // leaves asked of neighbours
-	Refusals                                                     int64    // leaves refused to neighbours
-	Drops                                                        [8]int64 // neighbours dropped, by sched.DropReason
+	HTTPBytes        int64 // media from the CDN
+	P2PBytes         int64 // media from neighbours
+	UploadedBytes    int64 // media given to the transport for neighbours
+	DuplicateBytes   int64 // media that was held already when it came
+	UnexpectedBytes  int64 // media that was not held, but had not been asked for any more
+	ListBytes        int64 // leaf lists, both ways
+	PlaylistBytes    int64
+	ControlBytes     int64 // data-channel messages sent that are not leaves, with their packets
+	ControlMessages  int64
+	PlaylistRequests int64 // to the CDN
+	ListRequests     int64
+	MediaRequests    int64
+	OtherRequests    int64 // tokens
+	VerifiedLeaves   int64
+	BadBytes         int64    // media stored though the owner did not sign it: none, if all is well
+	RejectedLeaves   int64    // came from a neighbour and were not what the owner signed
+	Requests         int64    // leaves asked of neighbours
+	Refusals         int64    // leaves refused to neighbours
+	Drops            [8]int64 // neighbours dropped, by sched.DropReason
 
 	StartupBytes int64 // of HTTPBytes: of segments in the first playlist
 	DutyBytes    int64 // of HTTPBytes: fetched because it was our duty
