@@ -15,7 +15,8 @@
 //	r   bitrate of the stream
 //	D   (hold-back − 1) · T: a segment that was just published is needed no
 //	    earlier than this by a player that started a hold-back behind the end of
-//	    the playlist. Players that started late in a segment have up to T more
+//	    the playlist. Players that started late in a segment have up to T more.
+//	    Of a recording, how far ahead the player loads
 //	t0  two round trips to the CDN and its two waits: no viewer can learn of a
 //	    segment and hold its first leaf sooner
 //	T   segment duration
@@ -188,6 +189,9 @@ func boundOf(result *world.Result) Bound {
 		DMs:  int64(c.Stream.HoldBackSegments-1) * c.Stream.SegmentMs,
 		T0Ms: 2 * (2*c.CDN.OneWayMs + c.CDN.ServerMs),
 		TMs:  c.Stream.SegmentMs,
+	}
+	if c.Stream.RecordedSegments > 0 {
+		b.DMs = c.Stream.AheadMs
 	}
 	if b.N > 0 {
 		time := min(1, float64(b.DMs-b.T0Ms)/float64(b.TMs))

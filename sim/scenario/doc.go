@@ -14,6 +14,10 @@
 //	  holdBackSegments: 3     # a viewer starts so far behind the end of the playlist
 //	  windowSegments: 10      # in the playlist
 //	  publishDelay: 100ms     # from the end of a segment to its being in the playlist
+//	  blockingReload: false   # the edge holds requests until there is news: LL-HLS
+//	  recordedSegments: 0     # length of a recording; 0: live
+//	  ahead: 30s              # of the playhead, what a player of a recording loads
+//	  positionsOver: 0        # viewers of a recording begin anywhere in this much of it
 //	viewers:
 //	  count: 20
 //	  cluster: 1000           # the tracker splits larger channels; 0: never

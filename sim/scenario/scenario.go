@@ -20,7 +20,7 @@ func Default() world.Config {
 	return world.Config{
 		Seed: 1, DurationMs: 60_000, MeasureAfterMs: 10_000, PeerToPeer: true,
 		Stream: world.Stream{
-			BytesPerSec: 1_000_000 / 8, SegmentMs: 2000, HoldBackSegments: 3, WindowSegments: 10, PublishDelayMs: 100,
+			BytesPerSec: 1_000_000 / 8, SegmentMs: 2000, HoldBackSegments: 3, WindowSegments: 10, PublishDelayMs: 100, AheadMs: 30_000,
 		},
 		Viewers: 20, ClusterViewers: 1000, Stay: world.Stay{Spread: 1},
 		Network: world.Network{
@@ -90,6 +90,10 @@ func read(f *fields, cfg *world.Config) (trace string) {
 		f.count("holdBackSegments", &cfg.Stream.HoldBackSegments)
 		f.count("windowSegments", &cfg.Stream.WindowSegments)
 		f.duration("publishDelay", &cfg.Stream.PublishDelayMs)
+		f.flag("blockingReload", &cfg.Stream.BlockingReload)
+		f.count("recordedSegments", &cfg.Stream.RecordedSegments)
+		f.duration("ahead", &cfg.Stream.AheadMs)
+		f.duration("positionsOver", &cfg.Stream.PositionsOverMs)
 	})
 	f.inner("viewers", func(f *fields) { trace = readViewers(f, cfg) })
 	f.inner("hostile", func(f *fields) {
@@ -271,6 +275,9 @@ func check(cfg *world.Config) error {
 		{s.BytesPerSec*s.SegmentMs/1000 < 1 || s.BytesPerSec*s.SegmentMs/1000 > 4096*16384, "a segment (stream.bitrate × stream.segment) must have from 1 byte to 64 MiB"},
 		{s.WindowSegments < 2 || s.WindowSegments > 200, "stream.windowSegments must be from 2 to 200"},
 		{s.HoldBackSegments < 1 || s.HoldBackSegments > s.WindowSegments, "stream.holdBackSegments must be from 1 to stream.windowSegments"},
+		{s.RecordedSegments > 10_000, "stream.recordedSegments must be at most 10000"},
+		{s.RecordedSegments > 0 && s.AheadMs < s.SegmentMs, "stream.ahead must be at least a segment"},
+		{s.RecordedSegments > 0 && s.AheadMs/s.SegmentMs > 200, "stream.ahead must be at most 200 segments"},
 		{s.PublishDelayMs >= 60_000, "stream.publishDelay must be below 1min"},
 		{cfg.Viewers < 1 || cfg.Viewers > 1_000_000, "viewers.count must be from 1 to 1000000"},
 		{cfg.Seeders.Count > 1000, "seeders.count must be at most 1000"},

@@ -42,6 +42,13 @@ type Stream struct {
 	HoldBackSegments int   // a viewer starts so far behind the end of the playlist
 	WindowSegments   int   // in the playlist
 	PublishDelayMs   int64 // from the end of a segment to its being in the playlist
+	// BlockingReload lets the edge hold a request until there is news (RFC 8216bis
+	// 6.2.5.2). With it, what is called a segment here may be a part.
+	BlockingReload bool
+	// RecordedSegments is the length of a recording; 0: the stream is live.
+	RecordedSegments int
+	AheadMs          int64 // how far ahead the player of a recording loads
+	PositionsOverMs  int64 // viewers of a recording begin at places spread over so much of it
 }
 
 // Arrival says when viewers come. At most one of its times and rates is set; if

@@ -41,13 +41,21 @@ func (v *viewer) loadPlaylist() {
 	}
 	w.edgeNow()
 	atEdgeMs := w.nowMs + w.cdn.OneWayMs + w.cdn.ServerMs
-	head := w.playlist(atEdgeMs)
+	var head int32
+	if p.loaded && w.cfg.Stream.BlockingReload {
+		atEdgeMs = max(atEdgeMs, w.stream.publishedMs(p.head+1))
+		head = w.stream.head(atEdgeMs) // who asks for news is not served from the cache
+	} else {
+		head = w.playlist(atEdgeMs)
+	}
 	bytes := w.stream.playlistBytes()
 	w.cdn.Bytes += bytes
 	v.stats.PlaylistBytes += bytes + httpResponseBytes
-	arrivesUs := (atEdgeMs + w.cdn.OneWayMs) * 1000
-	throughMs := network.MsFromUs(v.down.Receive(arrivesUs, arrivesUs, bytes+httpResponseBytes))
-	w.at(throughMs, func() { v.playlistLoaded(head) })
+	w.at(atEdgeMs+w.cdn.OneWayMs, func() {
+		nowUs := w.nowMs * 1000
+		throughMs := network.MsFromUs(v.down.Receive(nowUs, nowUs, bytes+httpResponseBytes))
+		w.at(throughMs, func() { v.playlistLoaded(head) })
+	})
 }
 
 // playlistFailed plans another request, later each time.
@@ -85,6 +93,10 @@ func (v *viewer) schedulePlaylist(first, changed bool) {
 	p := &v.playlist
 	nextMs := v.w.nowMs + unchangedMs
 	switch {
+	case v.w.stream.recorded > 0:
+		return // that was all
+	case v.w.cfg.Stream.BlockingReload:
+		nextMs = v.w.nowMs
 	case first:
 		nextMs = v.w.nowMs + 1 + v.w.draw.Below(v.w.stream.segmentMs, v.number, drawPhase, 0)
 	case changed:
@@ -111,7 +123,7 @@ func (v *viewer) planPlaylist(atMs int64) {
 // does not have.
 func (v *viewer) playlistIsOld() {
 	p := &v.playlist
-	if p.prompt {
+	if p.prompt || v.w.stream.recorded > 0 || v.w.cfg.Stream.BlockingReload {
 		return
 	}
 	p.prompt = true
@@ -121,14 +133,21 @@ func (v *viewer) playlistIsOld() {
 }
 
 // window makes the viewer know the segments up to head, and forget those that
-// left the playlist.
+// left the playlist. Of a recording it knows those around the playhead.
 func (v *viewer) window(head int32, startup bool) {
-	v.seekToLive(head)
+	tail := v.w.stream.tail(head)
+	if v.w.stream.recorded > 0 {
+		p := &v.player
+		head = min(head, p.next+int32(v.w.cfg.Stream.AheadMs/v.w.stream.segmentMs))
+		tail = max(p.next-v.w.stream.window, 0)
+		startup = startup && p.next == p.first
+	} else {
+		v.seekToLive(head)
+	}
 	for object := v.objects.next(); object <= head; object++ {
-		v.addObject(object, v.wantMs(object), startup)
+		v.addObject(object, v.wantMs(object), startup && (v.w.stream.recorded == 0 || object == v.player.next))
 	}
 	v.fetchInOrder()
-	tail := v.w.stream.tail(head)
 	for v.objects.first < tail && len(v.objects.held) > 0 {
 		v.removeObject()
 	}

@@ -141,7 +141,7 @@ func Merge(cfg Config, parts []*Part) *Result {
 		// The last segments are still on their way at the end: their first leaves
 		// come from the CDN, the rest would have come from neighbours.
 		late := startMs + cfg.DurationMs - int64(cfg.Stream.HoldBackSegments)*stream.segmentMs
-		if published >= startMs+cfg.MeasureAfterMs && published <= late {
+		if stream.recorded > 0 || published >= startMs+cfg.MeasureAfterMs && published <= late {
 			r.Measured.add(&stream, &segments[i])
 		}
 	}

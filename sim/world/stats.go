@@ -100,7 +100,7 @@ func (v *viewer) count(object, leaf, from int32) {
 	} else {
 		s.p2p += bytes
 	}
-	if !h.startup {
+	if !h.startup && v.w.stream.recorded == 0 {
 		late := v.w.nowMs - v.w.stream.publishedMs(object)
 		v.w.audit.spread[min(max(late, 0)/spreadStepMs, spreadSteps-1)]++
 	}

@@ -204,7 +204,7 @@ func (v *viewer) dutyTold(shares []announce.Share) {
 	}
 	v.member.duties = 0
 	for _, s := range shares {
-		if s.Rendition == rendition {
+		if s.Rendition == rendition && v.w.stream.recorded == 0 { // a recording is old: nobody has a duty
 			v.member.duties = s.Stripes
 		}
 	}

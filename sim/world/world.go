@@ -38,6 +38,7 @@ const (
 	drawLoss
 	drawCDNError
 	drawNoUpload
+	drawPosition
 )
 
 // world is one run of one cluster.
