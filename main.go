@@ -303,7 +303,9 @@ func (c peerCommand) Run(ctx context.Context, io streams) error {
 func bytesPerSec(megabitsPerSec float64) int64 { return int64(megabitsPerSec * 1e6 / 8) }
 
 type simCommands struct {
-	Run simCommand `cmd:"" help:"Simulate a scenario."`
+	Run   simCommand      `cmd:"" help:"Simulate a scenario."`
+	Bars  simBarsCommand  `cmd:"" help:"Hold the engine to its bars in simulation; exit code 1 if it misses one."`
+	Speed simSpeedCommand `cmd:"" help:"Simulate a scenario and tell how fast that was."`
 }
 
 type simCommand struct {
@@ -314,6 +316,25 @@ type simCommand struct {
 
 func (c simCommand) Run(ctx context.Context, io streams) error {
 	return sim.Run(ctx, sim.Config{ScenarioPath: c.Scenario, Seed: c.Seed, JSON: c.JSON, Out: io.out, Logger: io.log})
+}
+
+type simBarsCommand struct {
+	Only  string `help:"Only these: rooms, hostile, steady, churn or tight." placeholder:"GROUP"`
+	Short bool   `help:"Fewer viewers, shorter."`
+	JSON  bool   `help:"Print one JSON object."`
+}
+
+func (c simBarsCommand) Run(ctx context.Context, io streams) error {
+	return sim.Bars(ctx, sim.BarsConfig{Only: c.Only, Short: c.Short, JSON: c.JSON, Out: io.out, Logger: io.log})
+}
+
+type simSpeedCommand struct {
+	Scenario string `arg:"" default:"thousand" help:"Scenario file (YAML), or the name of a built-in one."`
+	Profile  string `help:"Write a CPU profile to this file." placeholder:"FILE"`
+}
+
+func (c simSpeedCommand) Run(ctx context.Context, io streams) error {
+	return sim.Speed(ctx, sim.SpeedConfig{ScenarioPath: c.Scenario, ProfilePath: c.Profile, Out: io.out})
 }
 
 // readConfig reads a YAML file whose keys are the flags' names, at the top level

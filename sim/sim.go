@@ -39,8 +39,11 @@ type Config struct {
 	Logger       *slog.Logger // tells the wall time; nil: nobody
 }
 
-// maxScenario is more than any experiment needs to say.
-const maxScenario = 1 << 20
+// More than any experiment needs to say, and than a million visits.
+const (
+	maxScenario = 1 << 20
+	maxTrace    = 64 << 20
+)
 
 // Run runs one scenario and writes its report. Its errors are sentences. A run
 // in which something happened that must never happen is an error too, after its
@@ -54,7 +57,7 @@ func Run(ctx context.Context, cfg Config) error {
 		experiment.Seed = *cfg.Seed
 	}
 	begin := time.Now()
-	result, err := world.Run(ctx, experiment)
+	result, err := Simulate(ctx, experiment)
 	if err != nil {
 		return fmt.Errorf("the simulation of %s was interrupted: %w", cfg.ScenarioPath, err)
 	}
@@ -80,7 +83,8 @@ func Load(path string) (world.Config, error) {
 	if err != nil {
 		return world.Config{}, err
 	}
-	cfg, err := scenario.Parse(text)
+	beside := filepath.Dir(path)
+	cfg, err := scenario.Parse(text, func(name string) ([]byte, error) { return readFile(filepath.Join(beside, name), maxTrace) })
 	if err != nil {
 		return world.Config{}, fmt.Errorf("%s cannot be run: %w", path, err)
 	}
@@ -94,21 +98,36 @@ func readScenario(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		base := strings.TrimSuffix(filepath.Base(path), ".yaml")
-		if text, err := scenarios.Files.ReadFile(base + ".yaml"); err == nil {
-			return text, nil
+		for _, dir := range []string{"", "bars/"} {
+			if text, err := scenarios.Files.ReadFile(dir + base + ".yaml"); err == nil {
+				return text, nil
+			}
 		}
 		return nil, fmt.Errorf("there is no scenario file %s; built in are %s", path, strings.Join(scenarios.Names(), ", "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the scenario cannot be opened: %w", err)
 	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxScenario+1))
+	file.Close()
+	text, err := readFile(path, maxScenario)
 	if err != nil {
-		return nil, fmt.Errorf("the scenario %s cannot be read: %w", path, err)
+		return nil, fmt.Errorf("the scenario cannot be read: %w", err)
 	}
-	if len(text) > maxScenario {
-		return nil, fmt.Errorf("the scenario %s is longer than 1 MiB", path)
+	return text, nil
+}
+
+func readFile(path string, most int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(text)) > most {
+		return nil, fmt.Errorf("%s is longer than %d MiB", path, most>>20)
 	}
 	return text, nil
 }

@@ -127,12 +127,16 @@ func TestSameSeedSameResult(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.ClusterViewers = 40 // four clusters
 	want := simulate(t, cfg).Hash()
 	for _, procs := range []int{1, 4} {
 		before := runtime.GOMAXPROCS(procs)
-		got := simulate(t, cfg).Hash()
+		result, err := Simulate(context.Background(), cfg)
 		runtime.GOMAXPROCS(before)
-		if got != want {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := result.Hash(); got != want {
 			t.Errorf("with %d processors the result is %s, before it was %s", procs, got, want)
 		}
 	}

@@ -92,12 +92,21 @@ func (w *Wheel[E]) Next(untilMs int64) (event E, ok bool) {
 	if !ok || atMs > untilMs {
 		return event, false
 	}
+	return w.Take(atMs)
+}
+
+// Take takes an event that happens at atMs, a time that NextMs told, and moves
+// time to it. It is Next for those who empty a millisecond at a time.
+func (w *Wheel[E]) Take(atMs int64) (event E, ok bool) {
 	for atMs>>spanBits > w.nowMs>>spanBits {
 		w.enterNextSpan()
 	}
-	w.nowMs = atMs
+	w.nowMs = max(w.nowMs, atMs)
 	slot := atMs & (slots - 1)
 	l := &w.fine[slot]
+	if l.head == none {
+		return event, false
+	}
 	event = w.take(l).event
 	if l.head == none {
 		w.filled[slot>>6] &^= 1 << (slot & 63)

@@ -15,7 +15,8 @@
 //	r   bitrate of the stream
 //	D   (hold-back − 1) · T: a segment that was just published is needed no
 //	    earlier than this by a player that started a hold-back behind the end of
-//	    the playlist. Players that started late in a segment have up to T more
+//	    the playlist. Players that started late in a segment have up to T more.
+//	    Of a recording, how far ahead the player loads
 //	t0  two round trips to the CDN and its two waits: no viewer can learn of a
 //	    segment and hold its first leaf sooner
 //	T   segment duration
@@ -36,6 +37,7 @@ type Report struct {
 	Seed     uint64 `json:"seed"`
 	Viewers  int    `json:"viewers"` // that came
 	Seeders  int    `json:"seeders"`
+	Hostile  int    `json:"hostile"`  // viewers that count in none of the others' numbers
 	Segments int64  `json:"segments"` // measured
 
 	// Of the measured segments.
@@ -59,6 +61,10 @@ type Report struct {
 	StartupMsP99   int64   `json:"startupMsP99"`
 	LatencyMsP50   int64   `json:"latencyMsP50"`
 	LatencyMsMax   int64   `json:"latencyMsMax"`
+	Rebuffering    float64 `json:"rebuffering"` // share of all viewers' time
+	SpreadMsP50    int64   `json:"spreadMsP50"` // from a leaf's publication until a viewer holds it
+	SpreadMsP95    int64   `json:"spreadMsP95"`
+	SpreadMsP99    int64   `json:"spreadMsP99"`
 
 	HTTPBytes       int64 `json:"httpBytes"`
 	P2PBytes        int64 `json:"p2pBytes"`
@@ -70,12 +76,17 @@ type Report struct {
 	UplinkBytes     int64 `json:"uplinkBytes"`  // everything that went through uplinks, with its packets
 	PlaylistBytes   int64 `json:"playlistBytes"`
 	HTTPRequests    int64 `json:"httpRequests"`
-	VerifiedLeaves  int64 `json:"verifiedLeaves"`
-	RejectedLeaves  int64 `json:"rejectedLeaves"`
-	RequestedLeaves int64 `json:"requestedLeaves"`
-	RefusedLeaves   int64 `json:"refusedLeaves"`
-	Connections     int64 `json:"connections"`
-	Dropped         int64 `json:"dropped"` // neighbours given up for stalling
+	// Of them; the rest is for tokens.
+	PlaylistRequests int64 `json:"playlistRequests"`
+	ListRequests     int64 `json:"listRequests"`
+	MediaRequests    int64 `json:"mediaRequests"`
+	VerifiedLeaves   int64 `json:"verifiedLeaves"`
+	RejectedLeaves   int64 `json:"rejectedLeaves"`
+	BadBytes         int64 `json:"badBytes"` // stored though the owner did not sign them
+	RequestedLeaves  int64 `json:"requestedLeaves"`
+	RefusedLeaves    int64 `json:"refusedLeaves"`
+	Connections      int64 `json:"connections"`
+	Dropped          int64 `json:"dropped"` // neighbours given up for stalling
 
 	Failures []string `json:"failures,omitempty"` // what must never happen and did
 	Hash     string   `json:"hash"`
@@ -111,10 +122,15 @@ func New(result *world.Result) *Report {
 	r.OffloadWhole = ratio(result.Whole.P2PBytes, result.Whole.ViewerBytes)
 	r.StartupShare = ratio(result.Whole.StartupBytes, result.Whole.ViewerBytes)
 	var startups, latencies []int64
-	capacity := int64(0)
+	capacity, present := int64(0), int64(0)
 	for i := range result.Viewers {
 		v := &result.Viewers[i]
+		if v.Hostile {
+			r.Hostile++
+			continue
+		}
 		r.add(v)
+		present += v.PresentMs
 		capacity += v.UplinkBytesPerSec * v.PresentMs / 1000
 		switch {
 		case v.Seeder:
@@ -129,6 +145,8 @@ func New(result *world.Result) *Report {
 			latencies = append(latencies, v.LatencyMs)
 		}
 	}
+	r.Rebuffering = ratio(r.StallMs, present)
+	r.SpreadMsP50, r.SpreadMsP95, r.SpreadMsP99 = result.SpreadMs(0.5), result.SpreadMs(0.95), result.SpreadMs(0.99)
 	r.UplinkUse = ratio(r.UplinkBytes, capacity)
 	r.StartupMsP50, r.StartupMsP99 = percentile(startups, 50), percentile(startups, 99)
 	r.LatencyMsP50, r.LatencyMsMax = percentile(latencies, 50), percentile(latencies, 100)
@@ -150,7 +168,12 @@ func (r *Report) add(v *world.Viewer) {
 	r.ListBytes += v.ListBytes
 	r.ControlBytes += v.ControlBytes
 	r.UplinkBytes += v.UplinkBytes
-	r.HTTPRequests += v.HTTPRequests
+	r.PlaylistRequests += v.PlaylistRequests
+	r.ListRequests += v.ListRequests
+	r.MediaRequests += v.MediaRequests
+	r.HTTPRequests += v.PlaylistRequests + v.ListRequests + v.MediaRequests + v.OtherRequests
+	r.RejectedLeaves += v.RejectedLeaves
+	r.BadBytes += v.BadBytes
 	r.VerifiedLeaves += v.VerifiedLeaves
 	r.RequestedLeaves += v.Requests
 	r.RefusedLeaves += v.Refusals
@@ -166,6 +189,9 @@ func boundOf(result *world.Result) Bound {
 		DMs:  int64(c.Stream.HoldBackSegments-1) * c.Stream.SegmentMs,
 		T0Ms: 2 * (2*c.CDN.OneWayMs + c.CDN.ServerMs),
 		TMs:  c.Stream.SegmentMs,
+	}
+	if c.Stream.RecordedSegments > 0 {
+		b.DMs = c.Stream.AheadMs
 	}
 	if b.N > 0 {
 		time := min(1, float64(b.DMs-b.T0Ms)/float64(b.TMs))

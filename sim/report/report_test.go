@@ -26,7 +26,7 @@ func example() *world.Result {
 		Whole: world.Measured{ViewerBytes: 60_000_000, P2PBytes: 42_000_000, StartupBytes: 6_000_000},
 	}
 	for i := range 10 {
-		v := world.Viewer{Number: i, UplinkBytesPerSec: 100_000}
+		v := world.Viewer{Number: int64(i), UplinkBytesPerSec: 100_000}
 		v.StartupMs, v.LatencyMs = int64(100*(i+1)), int64(6000+i)
 		v.HTTPBytes, v.P2PBytes, v.Stalls, v.StallMs = 1000, 3000, int64(i/8), int64(i/8*50)
 		v.UplinkBytes, v.PresentMs = 30_000, 1000

@@ -35,9 +35,14 @@ func (r *Report) WriteText(out io.Writer) error {
 	p.line("whole run    %s offload; %s was fetched from the CDN to start playing; uplinks were used to %s", percent(r.OffloadWhole), percent(r.StartupShare), percent(r.UplinkUse))
 	p.line("stalls       %d, %s in all, %d viewers; %d seeks; %d never started", r.Stalls, ms(r.StallMs), r.StalledViewers, r.Seeks, r.NeverStarted)
 	p.line("startup      %s median, %s p99", ms(r.StartupMsP50), ms(r.StartupMsP99))
+	if r.Hostile > 0 {
+		p.line("hostile      %d viewers besides; %d bad leaves rejected", r.Hostile, r.RejectedLeaves)
+	}
+	p.line("spread       %s until half of all deliveries of a leaf, %s until 95 %%, %s until 99 %%", ms(r.SpreadMsP50), ms(r.SpreadMsP95), ms(r.SpreadMsP99))
 	p.line("latency      %s median, %s most", ms(r.LatencyMsP50), ms(r.LatencyMsMax))
 	p.line("media        %s from the CDN, %s from neighbours; %s twice, %s unasked", size(r.HTTPBytes), size(r.P2PBytes), size(r.DuplicateBytes), size(r.UnexpectedBytes))
-	p.line("overhead     %s messages, %s leaf lists, %s playlists; %d HTTP requests", size(r.ControlBytes), size(r.ListBytes), size(r.PlaylistBytes), r.HTTPRequests)
+	p.line("overhead     %s messages, %s leaf lists, %s playlists", size(r.ControlBytes), size(r.ListBytes), size(r.PlaylistBytes))
+	p.line("requests     %d to the CDN: %d playlists, %d leaf lists, %d ranges of media", r.HTTPRequests, r.PlaylistRequests, r.ListRequests, r.MediaRequests)
 	p.line("leaves       %d verified, %d rejected; %d asked of neighbours, %d refused", r.VerifiedLeaves, r.RejectedLeaves, r.RequestedLeaves, r.RefusedLeaves)
 	p.line("connections  %d, %d given up", r.Connections, r.Dropped)
 	for _, f := range r.Failures {

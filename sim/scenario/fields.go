@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -104,6 +105,43 @@ func (f *fields) rate(name string, into *int64) {
 
 func (f *fields) duration(name string, into *int64) {
 	f.whole(name, "a time such as 30ms, 2s or 1min, at most 24h", durationUnits, 24*3_600_000, into)
+}
+
+// durations reads a list of times.
+func (f *fields) durations(name string, into *[]int64) {
+	node, ok := f.take(name)
+	if !ok {
+		return
+	}
+	list, ok := node.(*ast.SequenceNode)
+	if !ok {
+		f.fault.at(node, "%s%s must be a list of times", f.path, name)
+		return
+	}
+	for _, entry := range list.Values {
+		v, ok := parse(entry.GetToken().Value, durationUnits)
+		if !ok || v > 10_000 {
+			f.fault.at(entry, "%s%s: %q is not a time of at most 10s", f.path, name, entry.GetToken().Value)
+			return
+		}
+		*into = append(*into, int64(math.Round(v)))
+	}
+}
+
+// oneOf reads one of several names.
+func oneOf[T any](f *fields, name string, values map[string]T, into *T) {
+	if text, node, ok := f.scalar(name); ok {
+		v, ok := values[text]
+		if !ok {
+			f.fault.at(node, "%s%s: %q is none of %s", f.path, name, text, names(values))
+			return
+		}
+		*into = v
+	}
+}
+
+func names[T any](values map[string]T) string {
+	return strings.Join(slices.Sorted(maps.Keys(values)), ", ")
 }
 
 func (f *fields) size(name string, into *int64) {

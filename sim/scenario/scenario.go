@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -19,9 +20,9 @@ func Default() world.Config {
 	return world.Config{
 		Seed: 1, DurationMs: 60_000, MeasureAfterMs: 10_000, PeerToPeer: true,
 		Stream: world.Stream{
-			BytesPerSec: 1_000_000 / 8, SegmentMs: 2000, HoldBackSegments: 3, WindowSegments: 10, PublishDelayMs: 100,
+			BytesPerSec: 1_000_000 / 8, SegmentMs: 2000, HoldBackSegments: 3, WindowSegments: 10, PublishDelayMs: 100, AheadMs: 30_000,
 		},
-		Viewers: 20,
+		Viewers: 20, ClusterViewers: 1000, Stay: world.Stay{Spread: 1},
 		Network: world.Network{
 			OneWayMs: 30, ConnectRoundTrips: 5, PacketOverhead: network.DefaultPacketOverhead, CrashNoticeMs: 15_000,
 		},
@@ -40,7 +41,9 @@ func defaultLine() world.Class {
 
 // Parse reads a scenario. Its error is a sentence that names the line and the
 // setting.
-func Parse(text []byte) (world.Config, error) {
+//
+// Files that it names are read by open; nil if there are none.
+func Parse(text []byte, open func(name string) ([]byte, error)) (world.Config, error) {
 	cfg := Default()
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
@@ -56,10 +59,15 @@ func Parse(text []byte) (world.Config, error) {
 	}
 	fault := &fault{}
 	f := section(root, "", fault)
-	read(f, &cfg)
+	trace := read(f, &cfg)
 	f.end()
 	if fault.err != nil {
 		return cfg, fault.err
+	}
+	if trace != "" {
+		if err := readTrace(trace, open, &cfg); err != nil {
+			return cfg, err
+		}
 	}
 	if len(cfg.Classes) == 0 {
 		cfg.Classes = []world.Class{defaultLine()}
@@ -67,7 +75,8 @@ func Parse(text []byte) (world.Config, error) {
 	return cfg, check(&cfg)
 }
 
-func read(f *fields, cfg *world.Config) {
+// read returns the name of the trace file that the scenario wants.
+func read(f *fields, cfg *world.Config) (trace string) {
 	f.text("name", &cfg.Name)
 	seed := int64(cfg.Seed)
 	f.integer("seed", &seed)
@@ -81,8 +90,18 @@ func read(f *fields, cfg *world.Config) {
 		f.count("holdBackSegments", &cfg.Stream.HoldBackSegments)
 		f.count("windowSegments", &cfg.Stream.WindowSegments)
 		f.duration("publishDelay", &cfg.Stream.PublishDelayMs)
+		f.flag("blockingReload", &cfg.Stream.BlockingReload)
+		f.count("recordedSegments", &cfg.Stream.RecordedSegments)
+		f.duration("ahead", &cfg.Stream.AheadMs)
+		f.duration("positionsOver", &cfg.Stream.PositionsOverMs)
 	})
-	f.inner("viewers", func(f *fields) { readViewers(f, cfg) })
+	f.inner("viewers", func(f *fields) { trace = readViewers(f, cfg) })
+	f.inner("hostile", func(f *fields) {
+		cfg.Hostile.Kind = world.Mixed
+		f.share("share", &cfg.Hostile.Share)
+		oneOf(f, "kind", world.HostileKinds, &cfg.Hostile.Kind)
+	})
+	f.each("places", func(f *fields) { readPlace(f, cfg) })
 	f.inner("seeders", func(f *fields) {
 		f.count("count", &cfg.Seeders.Count)
 		f.rate("uplink", &cfg.Seeders.UplinkBytesPerSec)
@@ -92,6 +111,13 @@ func read(f *fields, cfg *world.Config) {
 		f.number("oneWaySpread", &cfg.Network.OneWaySpread)
 		f.integer("connectRoundTrips", &cfg.Network.ConnectRoundTrips)
 		f.share("connectFailures", &cfg.Network.ConnectFailures)
+		f.share("loss", &cfg.Network.Loss)
+		f.each("nat", func(f *fields) {
+			n := world.NAT{Share: 1}
+			oneOf(f, "kind", natKinds, &n.Kind)
+			f.share("share", &n.Share)
+			cfg.NATs = append(cfg.NATs, n)
+		})
 		f.size("packetOverhead", &cfg.Network.PacketOverhead)
 		f.duration("crashNotice", &cfg.Network.CrashNoticeMs)
 	})
@@ -100,25 +126,69 @@ func read(f *fields, cfg *world.Config) {
 		f.duration("server", &cfg.CDN.ServerMs)
 		f.rate("responseRate", &cfg.CDN.BytesPerSec)
 		f.duration("playlistAge", &cfg.CDN.PlaylistAgeMs)
+		f.share("errors", &cfg.CDN.Errors)
+		f.each("outages", func(f *fields) { readOutage(f, &cfg.CDN.Outages) })
+		f.each("slow", func(f *fields) {
+			s := world.Slow{ServerMs: cfg.CDN.ServerMs, BytesPerSec: cfg.CDN.BytesPerSec}
+			f.duration("from", &s.FromMs)
+			f.duration("to", &s.ToMs)
+			f.duration("server", &s.ServerMs)
+			f.rate("responseRate", &s.BytesPerSec)
+			cfg.CDN.Slow = append(cfg.CDN.Slow, s)
+		})
 	})
 	f.inner("tracker", func(f *fields) {
 		f.duration("oneWay", &cfg.Tracker.OneWayMs)
-		f.each("outages", func(f *fields) {
-			o := world.Outage{}
-			f.duration("from", &o.FromMs)
-			f.duration("to", &o.ToMs)
-			cfg.Tracker.Outages = append(cfg.Tracker.Outages, o)
-		})
+		f.each("outages", func(f *fields) { readOutage(f, &cfg.Tracker.Outages) })
 	})
 	f.inner("scheduler", func(f *fields) { readScheduler(f, &cfg.Scheduler) })
+	return trace
 }
 
-func readViewers(f *fields, cfg *world.Config) {
+func readOutage(f *fields, into *[]world.Outage) {
+	o := world.Outage{}
+	f.duration("from", &o.FromMs)
+	f.duration("to", &o.ToMs)
+	*into = append(*into, o)
+}
+
+func readPlace(f *fields, cfg *world.Config) {
+	p := world.Place{}
+	f.text("name", &p.Name)
+	f.share("share", &p.Share)
+	f.durations("oneWay", &p.OneWayMs)
+	cfg.Places = append(cfg.Places, p)
+}
+
+var natKinds = map[string]world.NATKind{
+	"endpoint-independent": world.EndpointIndependent, "address-dependent": world.AddressDependent,
+	"address-and-port-dependent": world.AddressAndPortDependent, "symmetric": world.Symmetric, "blocked": world.Blocked,
+}
+
+func readViewers(f *fields, cfg *world.Config) (trace string) {
 	f.count("count", &cfg.Viewers)
+	f.count("cluster", &cfg.ClusterViewers)
 	f.duration("arriveOver", &cfg.Arrival.OverMs)
 	f.number("arrivePerSecond", &cfg.Arrival.PerSecond)
+	f.duration("arriveRamp", &cfg.Arrival.RampMs)
+	f.duration("arriveFlash", &cfg.Arrival.FlashMs)
+	f.text("trace", &trace)
 	f.duration("stay", &cfg.StayMs)
+	f.duration("stayMedian", &cfg.Stay.MedianMs)
+	f.number("staySpread", &cfg.Stay.Spread)
+	f.duration("stayFixed", &cfg.Stay.FixedMs)
 	f.share("crashes", &cfg.Crashes)
+	f.share("crashesPerMinute", &cfg.CrashRate)
+	f.flag("replace", &cfg.Replace)
+	f.share("noUpload", &cfg.NoUpload)
+	mix := ""
+	f.text("mix", &mix)
+	if mix != "" {
+		if cfg.Classes = mixes[mix]; cfg.Classes == nil {
+			f.fault.at(f.nodes["mix"], "%smix: there is no mix %q; there are %s", f.path, mix, names(mixes))
+		}
+		cfg.Classes = slices.Clone(cfg.Classes)
+	}
 	f.each("lines", func(f *fields) {
 		c := defaultLine()
 		uploads := true
@@ -126,6 +196,7 @@ func readViewers(f *fields, cfg *world.Config) {
 		f.rate("uplink", &c.UplinkBytesPerSec)
 		f.number("uplinkSpread", &c.UplinkSpread)
 		f.rate("downlink", &c.DownlinkBytesPerSec)
+		f.number("downlinkSpread", &c.DownlinkSpread)
 		f.flag("uploads", &uploads)
 		c.NoUpload = !uploads
 		cfg.Classes = append(cfg.Classes, c)
@@ -137,6 +208,7 @@ func readViewers(f *fields, cfg *world.Config) {
 		f.flag("crash", &e.Crash)
 		cfg.Exits = append(cfg.Exits, e)
 	})
+	return trace
 }
 
 // readScheduler offers every number of sched.Config under its own name, unit
@@ -169,9 +241,30 @@ func check(cfg *world.Config) error {
 			return fmt.Errorf("a downlink of %s cannot carry a stream of %s: raise viewers.lines downlink", mbps(c.DownlinkBytesPerSec), mbps(s.BytesPerSec))
 		}
 	}
-	for _, o := range cfg.Tracker.Outages {
+	for _, o := range slices.Concat(cfg.Tracker.Outages, cfg.CDN.Outages) {
 		if o.FromMs >= o.ToMs {
-			return fmt.Errorf("a tracker outage must end (to) after it begins (from)")
+			return fmt.Errorf("an outage must end (to) after it begins (from)")
+		}
+	}
+	places, nats := 0.0, 0.0
+	for _, p := range cfg.Places {
+		places += p.Share
+		if len(p.OneWayMs) != len(cfg.Places) {
+			return fmt.Errorf("place %q has %d entries in oneWay; it needs one for each of the %d places", p.Name, len(p.OneWayMs), len(cfg.Places))
+		}
+	}
+	for _, n := range cfg.NATs {
+		nats += n.Share
+	}
+	arrivals, stays := 0, 0
+	for _, set := range []bool{cfg.Arrival.OverMs > 0, cfg.Arrival.PerSecond > 0, cfg.Arrival.RampMs > 0, cfg.Arrival.FlashMs > 0, len(cfg.Arrival.Visits) > 0} {
+		if set {
+			arrivals++
+		}
+	}
+	for _, set := range []bool{cfg.StayMs > 0, cfg.Stay.MedianMs > 0, cfg.Stay.FixedMs > 0, len(cfg.Arrival.Visits) > 0} {
+		if set {
+			stays++
 		}
 	}
 	for _, c := range []struct {
@@ -182,16 +275,25 @@ func check(cfg *world.Config) error {
 		{s.BytesPerSec*s.SegmentMs/1000 < 1 || s.BytesPerSec*s.SegmentMs/1000 > 4096*16384, "a segment (stream.bitrate × stream.segment) must have from 1 byte to 64 MiB"},
 		{s.WindowSegments < 2 || s.WindowSegments > 200, "stream.windowSegments must be from 2 to 200"},
 		{s.HoldBackSegments < 1 || s.HoldBackSegments > s.WindowSegments, "stream.holdBackSegments must be from 1 to stream.windowSegments"},
+		{s.RecordedSegments > 10_000, "stream.recordedSegments must be at most 10000"},
+		{s.RecordedSegments > 0 && s.AheadMs < s.SegmentMs, "stream.ahead must be at least a segment"},
+		{s.RecordedSegments > 0 && s.AheadMs/s.SegmentMs > 200, "stream.ahead must be at most 200 segments"},
 		{s.PublishDelayMs >= 60_000, "stream.publishDelay must be below 1min"},
-		{cfg.Viewers < 1 || cfg.Viewers > 100_000, "viewers.count must be from 1 to 100000"},
+		{cfg.Viewers < 1 || cfg.Viewers > 1_000_000, "viewers.count must be from 1 to 1000000"},
 		{cfg.Seeders.Count > 1000, "seeders.count must be at most 1000"},
 		{cfg.DurationMs < 1000, "duration must be at least 1s"},
 		{cfg.MeasureAfterMs+int64(s.HoldBackSegments+1)*s.SegmentMs > cfg.DurationMs, "nothing is left to measure: duration must exceed measureAfter by at least holdBackSegments + 1 segments"},
-		{cfg.Arrival.OverMs > 0 && cfg.Arrival.PerSecond > 0, "viewers come either over a time (arriveOver) or at a rate (arrivePerSecond), not both"},
+		{arrivals > 1, "viewers come in one way: arriveOver, arrivePerSecond, arriveRamp, arriveFlash or trace"},
+		{stays > 1, "viewers stay in one way: stay, stayMedian, stayFixed or trace"},
+		{len(cfg.Places) > 0 && math.Abs(places-1) > 0.001, fmt.Sprintf("the shares of places add up to %.1f%%, not to 100%%", 100*places)},
+		{len(cfg.NATs) > 0 && math.Abs(nats-1) > 0.001, fmt.Sprintf("the shares of network.nat add up to %.1f%%, not to 100%%", 100*nats)},
+		{cfg.Network.Loss > 0.5, "network.loss above 50% is no network"},
+		{cfg.ClusterViewers > 0 && cfg.ClusterViewers < 2, "viewers.cluster must be at least 2, or 0 for one cluster"},
+		{cfg.Hostile.Share > 0.95, "hostile.share must leave at least 5% honest"},
 		{math.Abs(shares-1) > 0.001, fmt.Sprintf("the shares of viewers.lines add up to %.1f%%, not to 100%%", 100*shares)},
 		{cfg.Network.OneWayMs > 10_000 || cfg.CDN.OneWayMs > 10_000 || cfg.Tracker.OneWayMs > 10_000, "a oneWay above 10s is no network"},
 		{cfg.Network.ConnectRoundTrips > 100, "network.connectRoundTrips must be at most 100"},
-		{cfg.Network.OneWaySpread > 3 || anySpread(cfg.Classes), "a spread above 3 makes most lines dead and a few infinite"},
+		{cfg.Network.OneWaySpread > 3 || cfg.Stay.Spread > 3 || anySpread(cfg.Classes), "a spread above 3 makes most lines dead and a few infinite"},
 		{cfg.Scheduler.MaxFetches < 1, "scheduler.maxFetches must be at least 1"},
 	} {
 		if c.wrong {
@@ -203,7 +305,7 @@ func check(cfg *world.Config) error {
 
 func anySpread(classes []world.Class) bool {
 	for _, c := range classes {
-		if c.UplinkSpread > 3 {
+		if c.UplinkSpread > 3 || c.DownlinkSpread > 3 {
 			return true
 		}
 	}

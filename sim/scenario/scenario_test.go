@@ -14,7 +14,7 @@ func TestAnEmptyFileIsTheDefault(t *testing.T) {
 	want := Default()
 	want.Classes = []world.Class{defaultLine()}
 	for _, text := range []string{"", "# nothing\n", "stream:\nviewers:\n"} {
-		got, err := Parse([]byte(text))
+		got, err := Parse([]byte(text), nil)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %v\ngot  %+v\nwant %+v", text, err, got, want)
 		}
@@ -34,16 +34,24 @@ func TestTheDocumentedDefaultsAreTheDefaults(t *testing.T) {
 			yaml.WriteString(setting + "\n")
 		}
 	}
-	// The two lists that are empty by default show one entry each.
-	text := strings.Replace(yaml.String(), "    - from: 0\n      to: 0\n", "    - { from: 0, to: 1s }\n", 1)
-	got, err := Parse([]byte(text))
+	// The lists that are empty by default show one entry each.
+	text := strings.ReplaceAll(yaml.String(), "    - from: 0\n      to: 0\n", "    - from: 0\n      to: 1s\n")
+	got, err := Parse([]byte(text), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Exits) != 1 || got.Exits[0] != (world.Exit{Share: 1}) || len(got.Tracker.Outages) != 1 {
-		t.Errorf("the entries are %+v and %+v", got.Exits, got.Tracker.Outages)
+	second := []world.Outage{{ToMs: 1000}}
+	for _, c := range []struct{ got, want any }{
+		{got.Exits, []world.Exit{{Share: 1}}}, {got.Tracker.Outages, second}, {got.CDN.Outages, second},
+		{got.CDN.Slow, []world.Slow{{ToMs: 1000, ServerMs: 5}}}, {got.NATs, []world.NAT{{Share: 1}}},
+		{got.Places, []world.Place{{Name: "everywhere", Share: 1, OneWayMs: []int64{30}}}},
+	} {
+		if !reflect.DeepEqual(c.got, c.want) {
+			t.Errorf("the documented entry is %+v, want %+v", c.got, c.want)
+		}
 	}
-	got.Exits, got.Tracker.Outages = nil, nil
+	got.Exits, got.Tracker.Outages, got.CDN.Outages, got.CDN.Slow, got.NATs, got.Places = nil, nil, nil, nil, nil, nil
+	got.Hostile.Kind = Default().Hostile.Kind // of nobody
 	want := Default()
 	want.Classes = []world.Class{defaultLine()}
 	if !reflect.DeepEqual(got, want) {
@@ -74,7 +82,7 @@ viewers:
 network: { oneWay: 12ms, packetOverhead: 0B, connectFailures: "3%" }
 tracker: { outages: [{ from: 1s, to: 2s }] }
 scheduler: { marginMs: 250, maxFetches: 2 }
-`))
+`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +136,16 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"a: [", "this is not YAML"},
 		{"seed: 1\nseed: 2", "this is not YAML"},
 		{"viewers: { lines: [{ share: 50% }] }", "add up to 50.0%, not to 100%"},
-		{"viewers: { arriveOver: 1s, arrivePerSecond: 3 }", "not both"},
+		{"viewers: { arriveOver: 1s, arrivePerSecond: 3 }", "viewers come in one way"},
+		{"viewers: { stay: 1s, stayFixed: 3s }", "viewers stay in one way"},
+		{"viewers: { mix: mars }", `line 1: viewers.mix: there is no mix "mars"; there are germany-2021,`},
+		{"hostile: { kind: rude }", `"rude" is none of drip, flood,`},
+		{"network: { nat: [{ kind: symmetric, share: 30% }] }", "network.nat add up to 30.0%"},
+		{"network: { loss: 60% }", "above 50%"},
+		{"places: [{ name: a, share: 100%, oneWay: [1ms, 2ms] }]", `place "a" has 2 entries in oneWay; it needs one for each of the 1 places`},
+		{"places: [{ name: a, share: 50%, oneWay: [1ms] }]", "places add up to 50.0%"},
+		{"cdn: { outages: [{ from: 3s, to: 2s }] }", "must end (to) after"},
+		{"viewers: { trace: visits.csv }", "there is no file visits.csv here"},
 		{"viewers: { count: 0 }", "viewers.count must be from 1"},
 		{"duration: 12s", "nothing is left to measure"},
 		{"stream: { holdBackSegments: 11 }", "holdBackSegments must be from 1"},
@@ -136,9 +153,41 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"tracker: { outages: [{ from: 3s, to: 2s }] }", "must end (to) after"},
 		{"scheduler: { maxFetches: 0 }", "maxFetches"},
 	} {
-		_, err := Parse([]byte(c.text))
+		_, err := Parse([]byte(c.text), nil)
 		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: the error is %v, it should say %q", c.text, err, c.says)
+		}
+	}
+}
+
+func TestATraceIsRead(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		visits []world.Visit
+		says   string
+	}{
+		{"# join, stay\n0.0, 312.5\n1.25, 40, crash\n\n3,\n4", []world.Visit{{JoinMs: 0, StayMs: 312_500}, {JoinMs: 1250, StayMs: 40_000, Crash: true}, {JoinMs: 3000}, {JoinMs: 4000}}, ""},
+		{"# nothing", nil, "holds no visits"},
+		{"1,2,3", nil, "line 1 of v.csv is not"},
+		{"1\n2,x", nil, "line 2 of v.csv is not"},
+		{"-1", nil, "line 1"},
+		{"NaN", nil, "line 1"},
+	} {
+		cfg, err := Parse([]byte("viewers: { trace: v.csv }"), func(string) ([]byte, error) { return []byte(c.text), nil })
+		switch {
+		case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%q: the error is %v, it should say %q", c.text, err, c.says)
+		case c.says == "" && (err != nil || !reflect.DeepEqual(cfg.Arrival.Visits, c.visits) || cfg.Viewers != len(c.visits)):
+			t.Errorf("%q: %v, %d viewers, %+v", c.text, err, cfg.Viewers, cfg.Arrival.Visits)
+		}
+	}
+}
+
+func TestMixesAddUp(t *testing.T) {
+	for name := range mixes {
+		cfg, err := Parse([]byte("viewers: { mix: "+name+" }"), nil)
+		if err != nil || len(cfg.Classes) < 3 {
+			t.Errorf("%s: %v, %d lines", name, err, len(cfg.Classes))
 		}
 	}
 }
@@ -149,7 +198,7 @@ func TestBuiltInScenariosAreValid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Parse(text); err != nil {
+		if _, err := Parse(text, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if !strings.HasPrefix(string(text), "# ") {
@@ -164,7 +213,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, err := Parse(text); err != nil && err.Error() == "" {
+		if _, err := Parse(text, nil); err != nil && err.Error() == "" {
 			t.Error("an error that says nothing")
 		}
 	})

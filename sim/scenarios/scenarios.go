@@ -7,17 +7,20 @@ import (
 	"strings"
 )
 
-// Files are the scenarios, NAME.yaml each.
+// Files are the scenarios, NAME.yaml each; those in bars are what the simulator is
+// held to (`slipstream sim bars`).
 //
-//go:embed *.yaml
+//go:embed *.yaml bars/*.yaml
 var Files embed.FS
 
-// Names lists the scenarios in alphabetical order.
+// Names lists the scenarios outside of bars in alphabetical order.
 func Names() []string {
 	entries, _ := Files.ReadDir(".") // an embedded directory can always be read
-	names := make([]string, len(entries))
-	for i, e := range entries {
-		names[i] = strings.TrimSuffix(e.Name(), ".yaml")
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".yaml"); ok {
+			names = append(names, name)
+		}
 	}
 	return names
 }

@@ -20,13 +20,13 @@ type event struct {
 type eventKind uint8
 
 const (
-	eventCall     eventKind = iota // calls[batch] is called
-	eventTick                      // the shell's timer
-	eventArrives                   // a message reaches the viewer's downlink
-	eventThrough                   // and is through it
-	eventDeparted                  // a leaf has left the viewer's uplink
-	eventChunk                     // bytes of a CDN response reach the downlink
-	eventFetched                   // and are through it
+	eventCall    eventKind = iota // calls[batch] is called
+	eventTick                     // the shell's timer
+	eventArrives                  // a message reaches the viewer's downlink
+	eventThrough                  // and is through it
+	eventLow                      // a send buffer of the viewer has run low
+	eventChunk                    // bytes of a CDN response reach the downlink
+	eventFetched                  // and are through it
 )
 
 type messageKind uint8

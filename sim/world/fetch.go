@@ -24,6 +24,18 @@ func (v *viewer) startFetch(a *sched.Action) {
 		v.tell(sched.Event{Kind: sched.FetchFailed, Object: a.Object, Leaf: a.Leaf, Last: a.Last})
 		return
 	}
+	v.stats.MediaRequests++
+	if v.cdnFails() {
+		failed := sched.Event{Kind: sched.FetchFailed, Object: a.Object, Leaf: a.Leaf, Last: a.Last, Value: serviceUnavailable}
+		v.up.Send(v.w.nowMs*1000, httpRequestBytes)
+		v.w.cdn.Requests++
+		v.w.after(v.w.errorMs(), func() {
+			if !v.gone {
+				v.tell(failed)
+			}
+		})
+		return
+	}
 	slot := 0
 	for slot < len(v.fetches) && v.fetches[slot].active {
 		slot++
@@ -34,9 +46,8 @@ func (v *viewer) startFetch(a *sched.Action) {
 	f := &v.fetches[slot]
 	*f = fetch{
 		active: true, object: a.Object, first: a.Leaf, last: a.Last, next: a.Leaf,
-		sentMs: v.w.nowMs, response: v.w.cdn.Open(v.w.nowMs),
+		sentMs: v.w.nowMs, response: v.w.edgeNow().Open(v.w.nowMs),
 	}
-	v.stats.HTTPRequests++
 	v.up.Send(v.w.nowMs*1000, httpRequestBytes)
 	switch {
 	case h.list:
@@ -46,7 +57,7 @@ func (v *viewer) startFetch(a *sched.Action) {
 		// The list is asked for at the same time, and comes first.
 		f.next--
 		v.w.cdn.Requests++
-		v.stats.HTTPRequests++
+		v.stats.ListRequests++
 		v.up.Send(v.w.nowMs*1000, httpRequestBytes)
 	}
 	v.nextChunk(int32(slot))
@@ -64,7 +75,7 @@ func (v *viewer) nextChunk(slot int32) {
 	f := &v.fetches[slot]
 	firstUs, lastUs := v.w.cdn.Next(&f.response, v.w.nowMs, v.chunkBytes(f))
 	v.w.wheel.At(max(network.MsFromUs(lastUs), v.w.nowMs+1), event{
-		kind: eventChunk, viewer: v.number, end: slot, lastUs: lastUs, tookUs: int32(lastUs - firstUs),
+		kind: eventChunk, viewer: v.index, end: slot, lastUs: lastUs, tookUs: int32(lastUs - firstUs),
 	})
 }
 

@@ -8,13 +8,16 @@ import (
 
 // end is one end of a connection, as its viewer sees it.
 type end struct {
-	peer     int32 // the viewer at the other end
-	peerEnd  int32 // the name that this viewer has there
-	open     bool
-	delayUs  int64
-	buffered int64   // bytes of leaves in our send buffer
-	lists    []int32 // objects whose leaf list the other end has got from us
-	early    []early // announcements of objects that we do not know yet
+	peer    int32 // the viewer at the other end
+	peerEnd int32 // the name that this viewer has there
+	open    bool
+	delayUs int64
+	buffer  buffer
+	path    network.Path
+	// drippedUs is when the last leaf of an attacker arrives that drips.
+	drippedUs int64
+	lists     []int32 // objects whose leaf list the other end has got from us
+	early     []early // announcements of objects that we do not know yet
 }
 
 // early is an announcement that came before the record of its object.
@@ -33,10 +36,10 @@ func (w *world) connect(a, b *viewer) {
 	if a.connectedTo(b) {
 		return
 	}
-	pair := int64(min(a.number, b.number))<<24 | int64(max(a.number, b.number))
-	delayUs := a.accessUs + b.accessUs
+	delayUs := w.delayUs(a, b)
 	signalling := 4 * w.cfg.Tracker.OneWayMs
-	if w.draw.Unit(pair, drawConnect, 0) < w.cfg.Network.ConnectFailures {
+	unlucky := w.draw.Unit(min(a.number, b.number), drawConnect, max(a.number, b.number)) < w.cfg.Network.ConnectFailures
+	if unlucky || !connectable(a.nat, b.nat) {
 		w.after(unreachableMs, func() { w.unreachable(a, b) })
 		return
 	}
@@ -54,7 +57,7 @@ func (w *world) unreachable(a, b *viewer) {
 
 func (v *viewer) connectedTo(other *viewer) bool {
 	for i := range v.ends {
-		if v.ends[i].peer == other.number && v.ends[i].open {
+		if v.ends[i].peer == other.index && v.ends[i].open {
 			return true
 		}
 	}
@@ -66,8 +69,8 @@ func (w *world) open(a, b *viewer, delayUs int64) {
 		return
 	}
 	endA, endB := int32(len(a.ends)), int32(len(b.ends))
-	a.ends = append(a.ends, end{peer: b.number, peerEnd: endB, open: true, delayUs: delayUs})
-	b.ends = append(b.ends, end{peer: a.number, peerEnd: endA, open: true, delayUs: delayUs})
+	a.ends = append(a.ends, end{peer: b.index, peerEnd: endB, open: true, delayUs: delayUs})
+	b.ends = append(b.ends, end{peer: a.index, peerEnd: endA, open: true, delayUs: delayUs})
 	w.audit.connections++
 	for _, side := range []struct {
 		v *viewer
@@ -116,7 +119,7 @@ func (v *viewer) dropEnd(a *sched.Action) {
 		return
 	}
 	v.stats.Drops[a.Reason]++
-	if a.Reason != sched.Stalled { // all are honest here
+	if other := v.w.viewers[e.peer]; a.Reason != sched.Stalled && v.hostile == honest && other.hostile == honest {
 		v.w.audit.fail("viewer %d drops its honest neighbour %d for reason %d", v.number, e.peer, a.Reason)
 	}
 	v.closeEnd(a.Neighbour, false, 0)

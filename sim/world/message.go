@@ -22,6 +22,14 @@ func (v *viewer) send(e event, bytes int64) (startUs, departsUs int64) {
 	}
 	e.kind, e.viewer, e.end = eventArrives, from.peer, from.peerEnd
 	e.lastUs, e.tookUs = departsUs+from.delayUs, int32(departsUs-startUs)
+	if v.w.loss.P > 0 {
+		v.messages++
+		departsUs, e.lastUs = from.path.Send(v.w.loss, departsUs, from.delayUs, wire,
+			v.w.draw.Unit(v.number, drawLoss, 2*v.messages), v.w.draw.Unit(v.number, drawLoss, 2*v.messages+1))
+	}
+	if v.hostile == Drip && e.message == messageLeaf {
+		e.lastUs = v.drip(from, e.lastUs)
+	}
 	v.w.wheel.At(max(network.MsFromUs(e.lastUs), v.w.nowMs+1), e)
 	return startUs, departsUs
 }
@@ -39,9 +47,14 @@ func (v *viewer) sendHave(a *sched.Action) {
 		v.w.audit.unknown(v, a.Object, "announces")
 		return
 	}
-	v.pieces = h.pieceBits(v.w.stream.leaves, v.pieces)
-	ref := v.w.batches.newBits(v.pieces)
-	v.send(event{message: messageHave, end: a.Neighbour, object: a.Object, batch: ref}, network.HaveBytes(int64(sched.Pieces(v.w.stream.leaves))))
+	ref := v.w.batches.newBits(h.bits)
+	if v.hostile == Lie {
+		all := v.w.batches.bitfield(ref)
+		for leaf := range v.w.stream.leaves {
+			all[leaf>>3] |= 0x80 >> (leaf & 7)
+		}
+	}
+	v.send(event{message: messageHave, end: a.Neighbour, object: a.Object, batch: ref}, network.HaveBytes(int64(v.w.stream.leaves)))
 }
 
 var batchKinds = [...]messageKind{
@@ -102,12 +115,13 @@ func (v *viewer) sendLeaf(a *sched.Action) {
 		return
 	}
 	data := v.w.stream.leafBytes(a.Leaf)
-	startUs, departsUs := v.send(event{
-		message: messageLeaf, end: a.Neighbour, object: a.Object, leaf: a.Leaf,
-	}, network.LeafBytes(data))
-	to.buffered += data
-	v.sending = append(v.sending, sending{a.Neighbour, data, startUs, departsUs})
-	v.w.wheel.At(max(network.MsFromUs(departsUs), v.w.nowMs+1), event{kind: eventDeparted, viewer: v.number})
+	e := event{message: messageLeaf, end: a.Neighbour, object: a.Object, leaf: a.Leaf}
+	size := network.LeafBytes(data)
+	if v.hostile != honest {
+		size = v.spoil(&e, size)
+	}
+	startUs, departsUs := v.send(e, size)
+	v.enqueued(a.Neighbour, data, startUs, departsUs)
 	v.stats.UploadedBytes += data
 }
 
@@ -125,15 +139,6 @@ func (v *viewer) sendList(n, object int32) {
 	v.send(event{message: messageList, end: n, object: object}, network.LeafListBytes(int64(v.w.stream.leaves)))
 }
 
-// departed is when the leaf at the front of the uplink's queue has left.
-func (v *viewer) departed(*event) {
-	s := v.sending[0]
-	v.sending = v.sending[1:]
-	to := &v.ends[s.end]
-	to.buffered -= s.bytes
-	v.tellBuffered(s.end, to.buffered)
-}
-
 // arrives is when the last byte of a message reaches the downlink.
 func (v *viewer) arrives(e *event) {
 	from := &v.ends[e.end]
@@ -143,13 +148,13 @@ func (v *viewer) arrives(e *event) {
 		return
 	}
 	if e.message == messageLeaf {
-		// Always by way of the wheel, behind those that are through in the same
-		// millisecond: the channel is ordered.
 		bytes := network.WireBytes(network.LeafBytes(v.w.stream.leafBytes(e.leaf)), v.w.cfg.Network.PacketOverhead)
 		throughUs := v.down.Receive(e.lastUs-int64(e.tookUs), e.lastUs, bytes)
-		e.kind = eventThrough
-		v.w.wheel.At(network.MsFromUs(throughUs), *e)
-		return
+		if atMs := network.MsFromUs(throughUs); atMs > v.w.nowMs {
+			e.kind = eventThrough
+			v.w.wheel.At(atMs, *e)
+			return
+		}
 	}
 	v.through(e)
 }
@@ -208,19 +213,11 @@ func (v *viewer) tellOf(e *event, kind sched.EventKind, piece int32, value int64
 // requested takes a REQUEST: the list goes out at once, the pieces are for the
 // core to decide. What has left our playlist is refused.
 func (v *viewer) requested(e *event) {
+	if v.deaf(e) {
+		return
+	}
 	if v.objects.at(e.object) == nil {
-		n := int64(1)
-		refusal := event{message: messageRefuse, end: e.end, object: e.object, leaf: e.leaf >> 4, reason: uint8(sched.NotHeld)}
-		if e.batch != 0 {
-			asked := *v.w.batches.list(e.batch)
-			refusal.batch, n = v.w.batches.newList(), int64(len(asked))
-			for _, named := range asked {
-				list := v.w.batches.list(refusal.batch)
-				*list = append(*list, named>>4)
-			}
-		}
-		v.stats.Refusals += n
-		v.send(refusal, network.IndicesBytes(n)+1)
+		v.refuse(e, sched.NotHeld)
 		return
 	}
 	if e.flag {
@@ -229,8 +226,22 @@ func (v *viewer) requested(e *event) {
 	v.tellEach(e, sched.Request, 0)
 }
 
-// leafThrough checks and stores a leaf from a neighbour. All are honest here, so
-// a leaf is good; what is not wanted any more is thrown away.
+// refuse answers a REQUEST for all that it names.
+func (v *viewer) refuse(e *event, reason sched.RefuseReason) {
+	n := int64(1)
+	refusal := event{message: messageRefuse, end: e.end, object: e.object, leaf: e.leaf, reason: uint8(reason)}
+	if e.batch != 0 {
+		leaves := *v.w.batches.list(e.batch)
+		refusal.batch, n = v.w.batches.newList(), int64(len(leaves))
+		copied := v.w.batches.list(refusal.batch)
+		*copied = append(*copied, leaves...)
+	}
+	v.stats.Refusals += n
+	v.send(refusal, network.IndicesBytes(n)+1)
+}
+
+// leafThrough checks and stores a leaf from a neighbour: a bad one is an attacker's,
+// and what is not wanted any more is thrown away.
 func (v *viewer) leafThrough(e *event) {
 	h := v.objects.at(e.object)
 	data := v.w.stream.leafBytes(e.leaf)
@@ -246,9 +257,17 @@ func (v *viewer) leafThrough(e *event) {
 		v.tell(sched.Event{Kind: sched.Unsolicited, Neighbour: e.end, Object: e.object, Leaf: e.leaf})
 	case h.has(e.leaf): // came twice in this very millisecond
 		v.stats.DuplicateBytes += data
+	case e.flag:
+		v.stats.RejectedLeaves++
+		v.tell(sched.Event{Kind: sched.Rejected, Neighbour: e.end, Object: e.object, Leaf: e.leaf})
+	case !h.list && (v.hostile != honest || v.w.viewers[v.ends[e.end].peer].hostile != honest):
+		v.stats.UnexpectedBytes += data // cannot be checked
 	case !h.list:
 		v.w.audit.fail("viewer %d got leaf %d of segment %d from a neighbour before it had the leaf list", v.number, e.leaf, e.object)
 	default:
+		if e.flag {
+			v.stats.BadBytes += data
+		}
 		v.store(h, e.object, e.leaf, e.end)
 	}
 }

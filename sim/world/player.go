@@ -23,6 +23,10 @@ type player struct {
 // hold-back behind its end (RFC 8216bis 4.4.3.8), as soon as that segment is there.
 func (v *viewer) segmentsReady(head int32) {
 	first := max(head-int32(v.w.cfg.Stream.HoldBackSegments)+1, v.w.stream.tail(head))
+	if v.w.stream.recorded > 0 {
+		at := v.w.draw.Spread(v.number, drawPosition) * float64(v.w.cfg.Stream.PositionsOverMs)
+		first = min(int32(int64(at)/v.w.stream.segmentMs), head)
+	}
 	v.objects.first = first
 	v.player = player{
 		ready: true, waiting: true, first: first, next: first,
@@ -96,12 +100,19 @@ func (v *viewer) play() {
 	p.turn++
 	turn := p.turn
 	v.w.at(v.neededMs(p.next), func() { v.reach(turn) })
+	if v.w.stream.recorded > 0 {
+		v.window(v.w.stream.recorded-1, false)
+	}
 }
 
 // reach is when the playhead comes to the start of a segment.
 func (v *viewer) reach(turn int32) {
 	p := &v.player
 	if v.gone || turn != p.turn {
+		return
+	}
+	if v.w.stream.recorded > 0 && p.next == v.w.stream.recorded {
+		v.end(false)
 		return
 	}
 	if h := v.objects.at(p.next); h != nil && h.missing == 0 {
@@ -171,7 +182,7 @@ func (v *viewer) settle() {
 		p.clockMs += v.w.nowMs - p.waitingMs
 		p.waiting = false
 	}
-	if p.started {
+	if p.started && v.w.stream.recorded == 0 {
 		v.stats.LatencyMs = p.clockMs - v.w.stream.mediaMs(0)
 	}
 }

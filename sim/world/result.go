@@ -1,10 +1,12 @@
 package world
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // Result is what a run showed.
@@ -16,14 +18,31 @@ type Result struct {
 
 	Connections   int64
 	PlaylistBytes int64
+	Spread        []int64  // of all leaves, see SpreadMs
 	Failures      []string // what must never happen and did
+}
+
+// SpreadMs is the time from a leaf's publication within which that share of the
+// deliveries to viewers was made. Segments in a viewer's first playlist do not count.
+func (r *Result) SpreadMs(share float64) int64 {
+	total, sum := int64(0), int64(0)
+	for _, n := range r.Spread {
+		total += n
+	}
+	for step, n := range r.Spread {
+		if sum += n; sum > 0 && float64(sum) >= share*float64(total) {
+			return int64(step+1) * spreadStepMs
+		}
+	}
+	return 0
 }
 
 // Viewer is one of them.
 type Viewer struct {
 	Stats
-	Number            int
+	Number            int64 // seeders' are above all others
 	Seeder            bool
+	Hostile           bool
 	Class             int // −1: a seeder
 	UplinkBytesPerSec int64
 	JoinMs            int64 // after the start of the run; −1: did not come before its end
@@ -67,37 +86,85 @@ func (a *audit) unknown(v *viewer, object int32, what string) {
 	}
 }
 
-func (w *world) result() *Result {
-	r := &Result{Config: w.cfg, Connections: w.audit.connections}
+// Part is what one cluster showed.
+type Part struct {
+	viewers     []Viewer
+	segments    []segmentStats
+	spread      spread
+	connections int64
+	failures    []string
+}
+
+func (w *world) part() *Part {
+	p := &Part{segments: w.audit.segments, spread: w.audit.spread, connections: w.audit.connections}
 	for _, v := range w.viewers {
 		joinMs := v.joinMs - startMs
 		if !v.here {
 			joinMs = -1
 		}
-		r.Viewers = append(r.Viewers, Viewer{
-			Stats: v.stats, Number: int(v.number), Seeder: v.seeder, Class: v.class,
+		p.viewers = append(p.viewers, Viewer{
+			Stats: v.stats, Number: v.number, Seeder: v.seeder, Hostile: v.hostile != honest, Class: v.class,
 			UplinkBytesPerSec: v.uplink, JoinMs: joinMs,
 		})
-		r.PlaylistBytes += v.stats.PlaylistBytes
 		w.checkBooks(v)
 	}
-	r.Failures = w.audit.failures
-	for i := range w.audit.segments {
-		published := w.stream.publishedMs(int32(i))
-		r.Whole.add(w, &w.audit.segments[i])
-		// The last segments are still on their way at the end: their first leaves
-		// come from the CDN, the rest would have come from neighbours.
-		late := w.endMs - int64(w.cfg.Stream.HoldBackSegments)*w.stream.segmentMs
-		if published >= startMs+w.cfg.MeasureAfterMs && published <= late {
-			r.Measured.add(w, &w.audit.segments[i])
+	p.failures = w.audit.failures
+	return p
+}
+
+// Merge makes a result of the clusters' parts, in their order.
+func Merge(cfg Config, parts []*Part) *Result {
+	r := &Result{Config: cfg, Spread: make([]int64, spreadSteps)}
+	var segments []segmentStats
+	for _, p := range parts {
+		r.Viewers = append(r.Viewers, p.viewers...)
+		r.Connections += p.connections
+		r.Failures = append(r.Failures, p.failures...)
+		for step, n := range p.spread {
+			r.Spread[step] += n
+		}
+		for i := range p.segments {
+			if i == len(segments) {
+				segments = append(segments, segmentStats{cdn: make([]int32, len(p.segments[i].cdn))})
+			}
+			segments[i].add(&p.segments[i])
 		}
 	}
-	r.Whole.close(w)
-	r.Measured.close(w)
+	slices.SortFunc(r.Viewers, func(a, b Viewer) int { return cmp.Compare(a.Number, b.Number) })
+	for i := range r.Viewers {
+		r.PlaylistBytes += r.Viewers[i].PlaylistBytes
+	}
+	stream := newStream(cfg)
+	for i := range segments {
+		published := stream.publishedMs(int32(i))
+		r.Whole.add(&stream, &segments[i])
+		// The last segments are still on their way at the end: their first leaves
+		// come from the CDN, the rest would have come from neighbours.
+		late := startMs + cfg.DurationMs - int64(cfg.Stream.HoldBackSegments)*stream.segmentMs
+		if stream.recorded > 0 || published >= startMs+cfg.MeasureAfterMs && published <= late {
+			r.Measured.add(&stream, &segments[i])
+		}
+	}
+	r.Whole.close(r.Viewers)
+	r.Measured.close(r.Viewers)
 	return r
 }
 
-func (m *Measured) add(w *world, s *segmentStats) {
+// add joins what happened to a segment in another cluster.
+func (s *segmentStats) add(t *segmentStats) {
+	s.viewers += t.viewers
+	s.uplink += t.uplink
+	s.http += t.http
+	s.p2p += t.p2p
+	for leaf, n := range t.cdn {
+		s.cdn[leaf] += n
+	}
+	for cause, n := range t.cause {
+		s.cause[cause] += n
+	}
+}
+
+func (m *Measured) add(stream *stream, s *segmentStats) {
 	if s.viewers == 0 {
 		return
 	}
@@ -108,23 +175,23 @@ func (m *Measured) add(w *world, s *segmentStats) {
 	m.StartupBytes += s.cause[causeStartup]
 	m.DutyBytes += s.cause[causeDuty]
 	m.RescueBytes += s.cause[causeRescue]
-	m.StreamBytes += w.stream.size
+	m.StreamBytes += stream.size
 	for leaf, n := range s.cdn {
-		m.CDNBytes += int64(n) * w.stream.leafBytes(int32(leaf))
+		m.CDNBytes += int64(n) * stream.leafBytes(int32(leaf))
 	}
 	m.ViewersMean += float64(s.viewers)
 	m.UplinkMean += float64(s.uplink)
 }
 
-func (m *Measured) close(w *world) {
+func (m *Measured) close(viewers []Viewer) {
 	if m.Segments == 0 {
 		return
 	}
 	m.UplinkMean /= m.ViewersMean
 	m.ViewersMean /= float64(m.Segments)
-	for _, v := range w.viewers {
-		if v.seeder {
-			m.UplinkMean += float64(v.uplink) / m.ViewersMean
+	for i := range viewers {
+		if v := &viewers[i]; v.Seeder {
+			m.UplinkMean += float64(v.UplinkBytesPerSec) / m.ViewersMean
 		}
 	}
 }

@@ -11,20 +11,25 @@ type Stats struct {
 	StallMs   int64
 	Seeks     int64 // the next segment had left the playlist
 
-	HTTPBytes       int64 // media from the CDN
-	P2PBytes        int64 // media from neighbours
-	UploadedBytes   int64 // media given to the transport for neighbours
-	DuplicateBytes  int64 // media that was held already when it came
-	UnexpectedBytes int64 // media that was not held, but had not been asked for any more
-	ListBytes       int64 // leaf lists, both ways
-	PlaylistBytes   int64
-	ControlBytes    int64 // data-channel messages sent that are not leaves, with their packets
-	ControlMessages int64
-	HTTPRequests    int64
-	VerifiedLeaves  int64
-	Requests        int64    // pieces asked of neighbours
-	Refusals        int64    // pieces refused to neighbours
-	Drops           [8]int64 // neighbours dropped, by sched.DropReason
+	HTTPBytes        int64 // media from the CDN
+	P2PBytes         int64 // media from neighbours
+	UploadedBytes    int64 // media given to the transport for neighbours
+	DuplicateBytes   int64 // media that was held already when it came
+	UnexpectedBytes  int64 // media that was not held, but had not been asked for any more
+	ListBytes        int64 // leaf lists, both ways
+	PlaylistBytes    int64
+	ControlBytes     int64 // data-channel messages sent that are not leaves, with their packets
+	ControlMessages  int64
+	PlaylistRequests int64 // to the CDN
+	ListRequests     int64
+	MediaRequests    int64
+	OtherRequests    int64 // tokens
+	VerifiedLeaves   int64
+	BadBytes         int64    // media stored though the owner did not sign it: none, if all is well
+	RejectedLeaves   int64    // came from a neighbour and were not what the owner signed
+	Requests         int64    // leaves asked of neighbours
+	Refusals         int64    // leaves refused to neighbours
+	Drops            [8]int64 // neighbours dropped, by sched.DropReason
 
 	StartupBytes int64 // of HTTPBytes: of segments in the first playlist
 	DutyBytes    int64 // of HTTPBytes: fetched because it was our duty
@@ -49,11 +54,21 @@ const (
 	causeRescue
 )
 
+// spread counts leaves by the time from their publication to a viewer's holding
+// them, in steps.
+type spread [spreadSteps]int64
+
+const (
+	spreadStepMs = 10
+	spreadSteps  = 2000
+)
+
 // audit checks what must hold in every run, and keeps the books by segment.
 type audit struct {
 	failures    []string
 	connections int64
 	segments    []segmentStats
+	spread      spread
 }
 
 const maxFailures = 20
@@ -77,13 +92,17 @@ func (v *viewer) count(object, leaf, from int32) {
 	} else {
 		v.stats.P2PBytes += bytes
 	}
-	if v.seeder {
+	if !v.counts() {
 		return
 	}
 	if from == sched.CDN {
 		s.http += bytes
 	} else {
 		s.p2p += bytes
+	}
+	if !h.startup && v.w.stream.recorded == 0 {
+		late := v.w.nowMs - v.w.stream.publishedMs(object)
+		v.w.audit.spread[min(max(late, 0)/spreadStepMs, spreadSteps-1)]++
 	}
 	if h.missing == v.w.stream.leaves-1 {
 		s.viewers++
@@ -105,7 +124,7 @@ func (v *viewer) countCause(s *segmentStats, h *held, leaf, object int32, bytes 
 	default:
 		v.stats.RescueBytes += bytes
 	}
-	if !v.seeder {
+	if v.counts() {
 		s.cause[cause] += bytes
 	}
 }

@@ -45,6 +45,7 @@ func (v *viewer) addObject(object int32, wantMs int64, startup bool) {
 		Kind: sched.ObjectAdd, Object: object, Leaves: s.leaves, Size: s.size,
 		Sequence: s.sequence(object), Value: wantMs,
 	})
+	v.lies(object)
 	for n := range v.ends {
 		e := &v.ends[n]
 		for i := range e.early {

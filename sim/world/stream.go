@@ -3,7 +3,9 @@ package world
 // stream is the live channel: segments of equal length and size, one after the
 // other on the epoch grid. Segments are counted from 0, the oldest in the
 // playlist when the first viewer comes; object ids are these counts.
+// A recording is all there from the start, and does not move.
 type stream struct {
+	recorded  int32 // segments; 0: live
 	segmentMs int64
 	delayMs   int64
 	window    int32
@@ -20,6 +22,9 @@ func newStream(cfg Config) stream {
 		size: cfg.Stream.BytesPerSec * cfg.Stream.SegmentMs / 1000,
 	}
 	s.leaves = int32((s.size + leafSize - 1) / leafSize)
+	if s.recorded = int32(cfg.Stream.RecordedSegments); s.recorded > 0 {
+		return s
+	}
 	s.first = (startMs-s.delayMs)/s.segmentMs - int64(s.window)
 	return s
 }
@@ -31,13 +36,28 @@ func (s *stream) sequence(segment int32) int64 { return s.first + int64(segment)
 func (s *stream) mediaMs(segment int32) int64 { return s.sequence(segment) * s.segmentMs }
 
 // publishedMs is when the segment is in the playlist and on the CDN.
-func (s *stream) publishedMs(segment int32) int64 { return s.mediaMs(segment+1) + s.delayMs }
+func (s *stream) publishedMs(segment int32) int64 {
+	if s.recorded > 0 {
+		return 0
+	}
+	return s.mediaMs(segment+1) + s.delayMs
+}
 
 // head is the newest segment published at nowMs.
-func (s *stream) head(nowMs int64) int32 { return int32((nowMs-s.delayMs)/s.segmentMs - 1 - s.first) }
+func (s *stream) head(nowMs int64) int32 {
+	if s.recorded > 0 {
+		return s.recorded - 1
+	}
+	return int32((nowMs-s.delayMs)/s.segmentMs - 1 - s.first)
+}
 
 // tail is the oldest segment in the playlist whose newest is head.
-func (s *stream) tail(head int32) int32 { return max(head-s.window+1, 0) }
+func (s *stream) tail(head int32) int32 {
+	if s.recorded > 0 {
+		return 0
+	}
+	return max(head-s.window+1, 0)
+}
 
 // leafBytes is the size of one leaf: all are full but the last.
 func (s *stream) leafBytes(leaf int32) int64 { return min(leafSize, s.size-int64(leaf)*leafSize) }
@@ -51,7 +71,7 @@ const (
 )
 
 func (s *stream) playlistBytes() int64 {
-	return playlistHeaderBytes + int64(s.window)*playlistSegmentBytes
+	return playlistHeaderBytes + int64(max(s.window, s.recorded))*playlistSegmentBytes
 }
 
 // edge is the CDN's cached playlist, one for all viewers.

@@ -49,7 +49,7 @@ func (w *world) startTracker() {
 
 func (w *world) newTracker() {
 	w.tracker.life++
-	w.tracker.core = swarm.New(swarm.Config{Seed: uint32(w.draw.Bits(-1, drawID, int64(w.tracker.life)))})
+	w.tracker.core = swarm.New(swarm.Config{Seed: uint32(w.draw.Bits(-1-int64(w.cluster), drawID, int64(w.tracker.life)))})
 	w.tracker.byID = map[uint64]*viewer{}
 }
 
@@ -102,7 +102,7 @@ func (v *viewer) connectTracker() {
 		return
 	}
 	a.attempts++
-	id := w.draw.Bits(int64(v.number), drawID, a.attempts) | 1
+	id := w.draw.Bits(v.number, drawID, a.attempts) | 1
 	life := w.tracker.life
 	// TCP and TLS take two round trips before the join is sent.
 	w.after(5*w.cfg.Tracker.OneWayMs, func() {
@@ -132,7 +132,7 @@ func (v *viewer) retryTracker() {
 		return
 	}
 	v.member.attempts++
-	wait := retryMinMs + v.w.draw.Below(retryMaxMs-retryMinMs, int64(v.number), drawRejoin, v.member.attempts)
+	wait := retryMinMs + v.w.draw.Below(retryMaxMs-retryMinMs, v.number, drawRejoin, v.member.attempts)
 	v.w.after(wait, v.connectTracker)
 }
 
@@ -204,7 +204,7 @@ func (v *viewer) dutyTold(shares []announce.Share) {
 	}
 	v.member.duties = 0
 	for _, s := range shares {
-		if s.Rendition == rendition {
+		if s.Rendition == rendition && v.w.stream.recorded == 0 { // a recording is old: nobody has a duty
 			v.member.duties = s.Stripes
 		}
 	}

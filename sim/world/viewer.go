@@ -2,6 +2,7 @@ package world
 
 import (
 	"slipstream/peer/sched"
+	"slipstream/sim/draw"
 	"slipstream/sim/network"
 )
 
@@ -9,18 +10,21 @@ import (
 // viewer, with a player on top. A seeder is one without a player.
 type viewer struct {
 	w        *world
-	number   int32
+	index    int32 // in w.viewers
+	number   int64 // names it in draws and results
 	seeder   bool
 	noUpload bool
+	hostile  HostileKind
 	class    int
+	place    int
+	nat      NATKind
 
 	core  *sched.Core
 	inbox []sched.Event
-	awake bool
 
 	up, down network.Link
-	uplink   int64 // bytes/s, also where it is not used
-	accessUs int64 // its half of the way to another viewer
+	uplink   int64   // bytes/s, also where it is not used
+	far      float64 // how far it is from all others, 1 on average
 
 	here    bool // has joined
 	gone    bool // has left; nothing happens to it any more
@@ -31,57 +35,78 @@ type viewer struct {
 	ends    []end // neighbours by the number that the core knows them by
 	objects objects
 	fetches []fetch
-	pieces  []byte    // scratch: of a HAVE
-	sending []sending // leaves in the uplink's queue, in order
+	sending sendQueue
 
 	playlist playlist
 	player   player
 	member   member
 
+	messages int64 // sent over lossy paths, for the draws
+	requests int64 // sent to the CDN, likewise
+
 	stats Stats
 }
 
-// sending is a leaf in the queue of an uplink.
-type sending struct {
-	end           int32
-	bytes         int64
-	startUs, atUs int64
-}
-
-func (w *world) newViewer(i int32, joinMs int64, seeder bool) *viewer {
-	v := &viewer{w: w, number: i, seeder: seeder, joinMs: joinMs}
-	who := int64(i)
+func (w *world) newViewer(number, joinMs int64, seeder bool) *viewer {
+	if len(w.slab) == 0 {
+		w.slab = make([]viewer, 64)
+	}
+	v := &w.slab[0]
+	w.slab = w.slab[1:]
+	*v = viewer{w: w, index: int32(len(w.viewers)), number: number, seeder: seeder, joinMs: joinMs}
+	w.viewers = append(w.viewers, v)
+	if len(w.viewers) > 64*len(w.woken) {
+		w.woken = append(w.woken, 0)
+	}
+	v.far = w.draw.LogNormal(w.cfg.Network.OneWaySpread, number, drawDelay, 0)
 	if seeder {
 		v.class = -1
 		v.uplink = w.cfg.Seeders.UplinkBytesPerSec
 		v.up.BytesPerSec = v.uplink
-	} else {
-		v.class = w.classOf(who)
-		class := &w.cfg.Classes[v.class]
-		v.uplink = int64(float64(class.UplinkBytesPerSec) * w.draw.LogNormal(class.UplinkSpread, who, drawUplink, 0))
-		v.noUpload = class.NoUpload
-		v.up.BytesPerSec = max(v.uplink, controlBytesPerSec)
-		v.down.BytesPerSec = class.DownlinkBytesPerSec
+		return v
 	}
+	v.class = w.classOf(number)
+	class := &w.cfg.Classes[v.class]
+	v.uplink = int64(float64(class.UplinkBytesPerSec) * w.draw.LogNormal(class.UplinkSpread, number, drawUplink, 0))
+	v.noUpload = class.NoUpload || w.among(w.cfg.NoUpload, number, drawNoUpload)
+	v.up.BytesPerSec = max(v.uplink, controlBytesPerSec)
+	v.down.BytesPerSec = int64(float64(class.DownlinkBytesPerSec) * w.draw.LogNormal(class.DownlinkSpread, number, drawDownlink, 0))
 	if v.noUpload {
 		v.uplink = 0
 	}
-	v.accessUs = int64(float64(w.cfg.Network.OneWayMs*500) * w.draw.LogNormal(w.cfg.Network.OneWaySpread, who, drawDelay, 0))
-	w.viewers = append(w.viewers, v)
+	v.place = w.placeOf(number)
+	v.nat = w.natOf(number)
+	v.hostile = w.hostileOf(number)
 	return v
 }
 
 // controlBytesPerSec is what even a line without uplink carries: requests.
 const controlBytesPerSec = 32_000
 
-func (w *world) classOf(who int64) int {
-	at, sum := w.draw.Spread(who, drawClass), 0.0
-	for i, c := range w.cfg.Classes {
-		if sum += c.Share; at < sum {
+// pick is the class that a viewer's draw falls into, where share tells each one's
+// share. Among the first to come the shares are nearly exact, see draw.Spread.
+func (w *world) pick(number int64, purpose draw.Purpose, classes int, share func(int) float64) int {
+	at, sum := 0.0, 0.0
+	if number < generation {
+		at = w.draw.Spread(number, purpose)
+	} else {
+		at = w.draw.Unit(number, purpose, 0)
+	}
+	for i := range classes {
+		if sum += share(i); at < sum {
 			return i
 		}
 	}
-	return len(w.cfg.Classes) - 1
+	return classes - 1
+}
+
+// among tells whether a viewer is one of a share of all.
+func (w *world) among(share float64, number int64, purpose draw.Purpose) bool {
+	return share > 0 && w.pick(number, purpose, 2, func(i int) float64 { return [2]float64{share, 1}[i] }) == 0
+}
+
+func (w *world) classOf(number int64) int {
+	return w.pick(number, drawClass, len(w.cfg.Classes), func(i int) float64 { return w.cfg.Classes[i].Share })
 }
 
 // join opens the page: the playlists are fetched, and beside them the token for
@@ -89,18 +114,18 @@ func (w *world) classOf(who int64) int {
 func (v *viewer) join() {
 	v.here = true
 	cfg := v.w.cfg.Scheduler
-	cfg.Seed = uint32(v.w.draw.Bits(int64(v.number), drawSeed, 0))
+	cfg.Seed = uint32(v.w.draw.Bits(v.number, drawSeed, 0))
 	cfg.NoUpload = v.noUpload
 	v.core = sched.New(cfg)
 	v.inbox = append(v.inbox, sched.Event{Kind: sched.Tick}) // tells the core when it began
 	v.wake()
-	v.w.wheel.At(v.w.nowMs+1+v.w.draw.Below(sched.TickMs, int64(v.number), drawTick, 0),
-		event{kind: eventTick, viewer: v.number})
+	v.w.wheel.At(v.w.nowMs+1+v.w.draw.Below(sched.TickMs, v.number, drawTick, 0),
+		event{kind: eventTick, viewer: v.index})
 	roundTrip := 2 * v.w.cfg.CDN.OneWayMs
-	v.stats.HTTPRequests++               // the multivariant playlist
+	v.stats.PlaylistRequests++           // the multivariant playlist
 	v.w.after(roundTrip, v.loadPlaylist) // names the media playlist
 	if v.w.cfg.PeerToPeer {
-		v.stats.HTTPRequests++ // the token
+		v.stats.OtherRequests++ // the token
 		v.w.after(2*roundTrip, v.connectTracker)
 	}
 }
@@ -118,6 +143,7 @@ func (v *viewer) leave(crash bool) {
 	}
 	v.leaveTracker(crash, notice)
 	v.core, v.inbox, v.objects = nil, nil, objects{}
+	v.sending, v.fetches = sendQueue{}, nil
 }
 
 func (v *viewer) present() bool { return v.here && !v.gone }
@@ -128,37 +154,19 @@ func (v *viewer) tell(e sched.Event) {
 	v.wake()
 }
 
-func (v *viewer) wake() {
-	if !v.awake {
-		v.awake = true
-		v.w.woken = append(v.w.woken, v.number)
-	}
-}
+func (v *viewer) wake() { v.w.woken[v.index>>6] |= 1 << (v.index & 63) }
 
 // tick tells the core the time, and how full the send buffers are.
 func (v *viewer) tick() {
-	v.w.wheel.At(v.w.nowMs+sched.TickMs, event{kind: eventTick, viewer: v.number})
-	nowUs := v.w.nowMs * 1000
-	if len(v.sending) > 0 {
-		head := &v.sending[0]
-		if span := head.atUs - head.startUs; head.startUs < nowUs && span > 0 {
-			left := head.bytes * (head.atUs - nowUs) / span
-			v.tellBuffered(head.end, v.ends[head.end].buffered-head.bytes+left)
-		}
-	}
+	v.w.wheel.At(v.w.nowMs+sched.TickMs, event{kind: eventTick, viewer: v.index})
+	v.tellBuffers()
 	v.plan()
+	v.flood()
 	v.tell(sched.Event{Kind: sched.Tick})
-}
-
-func (v *viewer) tellBuffered(end int32, bytes int64) {
-	if v.ends[end].open {
-		v.tell(sched.Event{Kind: sched.Buffered, Neighbour: end, Value: bytes})
-	}
 }
 
 // run gives the inbox to the core and does what the core wants done.
 func (v *viewer) run() {
-	v.awake = false
 	if v.gone {
 		return
 	}

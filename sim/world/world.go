@@ -2,7 +2,7 @@ package world
 
 import (
 	"context"
-	"slices"
+	"math/bits"
 
 	"slipstream/sim/clock"
 	"slipstream/sim/draw"
@@ -29,10 +29,22 @@ const (
 	drawExit
 	drawRejoin
 	drawOrigin
+	drawCrashRate
+	drawDownlink
+	drawHostile
+	drawHostileKind
+	drawPlace
+	drawNAT
+	drawLoss
+	drawCDNError
+	drawNoUpload
+	drawPosition
 )
 
-// world is one run.
+// world is one run of one cluster.
 type world struct {
+	cluster, clusters int
+
 	cfg   Config
 	draw  draw.Source
 	wheel *clock.Wheel[event]
@@ -42,10 +54,12 @@ type world struct {
 	stream  stream
 	edge    edge
 	cdn     network.CDN
+	loss    network.Loss
 	tracker tracker
 
-	viewers []*viewer // by number; seeders come after the viewers
-	woken   []int32   // viewers with something in the inbox
+	viewers []*viewer // by index
+	slab    []viewer  // where the next ones are to lie
+	woken   []uint64  // a bit for each viewer with something in the inbox
 
 	batches batches
 	calls   []func()
@@ -54,12 +68,36 @@ type world struct {
 	audit audit
 }
 
-// Run runs an experiment to its end, or until ctx ends.
+// Clusters is into how many the tracker splits the channel. Viewers of one never
+// hear of those of another, so each can be run by itself, on any processor.
+func Clusters(cfg *Config) int {
+	if cfg.ClusterViewers <= 0 {
+		return 1
+	}
+	return max((cfg.Viewers+cfg.ClusterViewers-1)/cfg.ClusterViewers, 1)
+}
+
+// Run runs an experiment to its end, or until ctx ends: all clusters, one after
+// the other.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
+	parts := make([]*Part, Clusters(&cfg))
+	for i := range parts {
+		var err error
+		if parts[i], err = RunCluster(ctx, cfg, i); err != nil {
+			return nil, err
+		}
+	}
+	return Merge(cfg, parts), nil
+}
+
+// RunCluster runs one of them. Merge makes a result of the parts.
+func RunCluster(ctx context.Context, cfg Config, cluster int) (*Part, error) {
 	w := &world{
+		cluster: cluster, clusters: Clusters(&cfg),
 		cfg: cfg, draw: draw.New(cfg.Seed), wheel: clock.New[event](startMs - 1), nowMs: startMs - 1,
 		endMs: startMs + cfg.DurationMs,
 		cdn:   network.CDN{OneWayMs: cfg.CDN.OneWayMs, ServerMs: cfg.CDN.ServerMs, BytesPerSec: cfg.CDN.BytesPerSec},
+		loss:  network.NewLoss(cfg.Network.Loss),
 	}
 	w.stream = newStream(cfg)
 	w.startTracker()
@@ -80,19 +118,23 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	for _, v := range w.viewers {
 		v.settle()
 	}
-	return w.result(), nil
+	return w.part(), nil
 }
 
 // millisecond lets everything happen that happens now.
 func (w *world) millisecond() {
-	for e, ok := w.wheel.Next(w.nowMs); ok; e, ok = w.wheel.Next(w.nowMs) {
+	for e, ok := w.wheel.Take(w.nowMs); ok; e, ok = w.wheel.Take(w.nowMs) {
 		w.dispatch(&e)
 	}
-	slices.Sort(w.woken)
-	for _, i := range w.woken {
-		w.viewers[i].run()
+	for i, word := range w.woken {
+		if word == 0 {
+			continue
+		}
+		w.woken[i] = 0
+		for ; word != 0; word &= word - 1 {
+			w.viewers[i<<6|bits.TrailingZeros64(word)].run()
+		}
 	}
-	w.woken = w.woken[:0]
 }
 
 func (w *world) dispatch(e *event) {
@@ -115,8 +157,8 @@ func (w *world) dispatch(e *event) {
 		v.arrives(e)
 	case eventThrough:
 		v.through(e)
-	case eventDeparted:
-		v.departed(e)
+	case eventLow:
+		v.bufferRanLow(e.end)
 	case eventChunk:
 		v.chunkArrives(e)
 	case eventFetched:
@@ -139,37 +181,11 @@ func (w *world) at(atMs int64, f func()) {
 	w.wheel.At(atMs, event{kind: eventCall, batch: ref})
 }
 
-// scheduleViewers makes the viewers, and lets each come when it is due.
-func (w *world) scheduleViewers() {
-	poisson := 0.0
-	for i := range w.cfg.Viewers {
-		joinMs := int64(startMs)
-		switch cfg := &w.cfg; {
-		case cfg.Arrival.PerSecond > 0:
-			poisson += w.draw.Exponential(1000/cfg.Arrival.PerSecond, int64(i), drawJoin, 0)
-			joinMs += int64(min(poisson, float64(2*cfg.DurationMs))) // beyond the end is never
-		case cfg.Arrival.OverMs > 0:
-			joinMs += int64(w.draw.Spread(int64(i), drawJoin) * float64(cfg.Arrival.OverMs))
-		}
-		v := w.newViewer(int32(i), joinMs, false)
-		w.at(joinMs, v.join)
-		if w.cfg.StayMs > 0 {
-			stay := w.draw.Exponential(float64(w.cfg.StayMs), int64(i), drawStay, 0)
-			crash := w.draw.Unit(int64(i), drawCrash, 0) < w.cfg.Crashes
-			w.at(joinMs+max(int64(stay), 1), func() { v.leave(crash) })
-		}
-	}
-	for i := range w.cfg.Seeders.Count {
-		v := w.newViewer(int32(w.cfg.Viewers+i), startMs, true)
-		w.at(startMs, v.join)
-	}
-}
-
 func (w *world) scheduleExits() {
 	for n, exit := range w.cfg.Exits {
 		w.at(startMs+exit.AtMs, func() {
 			for _, v := range w.viewers {
-				if v.present() && !v.seeder && w.draw.Unit(int64(v.number), drawExit, int64(n)) < exit.Share {
+				if v.present() && !v.seeder && w.draw.Unit(v.number, drawExit, int64(n)) < exit.Share {
 					v.leave(exit.Crash)
 				}
 			}
