@@ -100,6 +100,8 @@ func (s *Session) stored(o *object, leaf int, from int32, bytes int) {
 	s.stats.VerifiedLeaves++
 	if from != sched.CDN {
 		s.stats.P2PBytes += int64(bytes)
+	} else {
+		s.fetched(o, leaf)
 	}
 	if s.cfg.Verified != nil {
 		s.cfg.Verified(o.key, leaf, from == sched.CDN)
