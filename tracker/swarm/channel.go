@@ -28,6 +28,8 @@ type room struct {
 	useless int     // members that pass nothing on
 	awkward int     // members behind an address-dependent translator
 	fareMs  int64   // when how it fares was looked at last
+	sizes   [3]int  // its members at the last looks, oldest first
+	growing bool    // by more than a sixteenth since the oldest
 }
 
 // place is a part of the network: the key of a subnet, an ISP or a region.
@@ -56,7 +58,7 @@ func (s *Swarm) openRoom(c *channel) *room {
 	}
 	r := &room{
 		channel: c, index: index, rng: random{mix32(s.cfg.Seed) ^ hash32(c.name) + uint32(index)*0x9e3779b9},
-		places: map[place]*set{}, fareMs: s.nowMs,
+		places: map[place]*set{}, fareMs: s.nowMs, growing: true,
 	}
 	c.rooms = slices.Insert(c.rooms, index, r)
 	return r
@@ -138,11 +140,13 @@ func (s *Swarm) resize(r *room) {
 }
 
 // split moves half of a room into a new one: those of a region, an ISP, a subnet stay together, and so do most pairs
-// of near neighbours.
+// of near neighbours. Apart from that chance decides, so that the old and the seeders' neighbours are in both.
 func (s *Swarm) split(r *room) {
 	all := slices.Clone(r.members.items)
+	lot := func(v *viewer) uint32 { return rankOf(r.channel.name, "", v.id, r.index) }
 	slices.SortFunc(all, func(a, b *viewer) int {
-		return cmp.Or(cmp.Compare(a.region, b.region), cmp.Compare(a.isp, b.isp), cmp.Compare(a.subnet, b.subnet), cmp.Compare(a.id, b.id))
+		return cmp.Or(cmp.Compare(a.region, b.region), cmp.Compare(a.isp, b.isp), cmp.Compare(a.subnet, b.subnet),
+			cmp.Compare(lot(a), lot(b)), cmp.Compare(a.id, b.id))
 	})
 	to := s.openRoom(r.channel)
 	for _, v := range all[len(all)/2:] {

@@ -34,8 +34,7 @@ func byScore(a, b chance) int {
 	return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.of.id, b.of.id), cmp.Compare(a.n, b.n))
 }
 
-// seederChances is how many stripes a seeder can hold of each rendition in a large room, and how many viewers it counts
-// for in a small one.
+// seederChances is how many stripes a seeder can hold of each rendition in a large room.
 const seederChances = 4
 
 func (v *viewer) chances() int {
@@ -68,12 +67,16 @@ func uplinkClass(class int, bps int64) int {
 	return now
 }
 
-// weight grows with the uplink.
+// weight grows with the uplink, and is four times as much for a seeder.
 func (v *viewer) weight() uint64 {
-	if v.class == 0 {
-		return 1 << unknownCounts
+	w := uint64(1) << unknownCounts
+	if v.class > 0 {
+		w = 1 << v.class
 	}
-	return 1 << v.class
+	if v.seeder {
+		w *= 4
+	}
+	return w
 }
 
 func (r *room) deal(rendition string) *deal {

@@ -10,12 +10,29 @@ import (
 // looks like many there may be one.
 const subnetShare = 2
 
+// perRoom is how many viewers of each room a seeder accepts, even if it is full of others.
+const perRoom = 4
+
 // limit is how many neighbours v accepts.
 func (s *Swarm) limit(v *viewer) int {
 	if v.seeder {
-		return s.cfg.SeederDegree
+		return s.cfg.SeederDegree + perRoom*max(0, len(v.channel.rooms)-1)
 	}
 	return s.cfg.MaxDegree
+}
+
+// accepts tells whether v has room for w.
+func (s *Swarm) accepts(v, w *viewer) bool {
+	if !v.seeder || len(v.edges) < s.cfg.SeederDegree {
+		return len(v.edges) < s.limit(v)
+	}
+	n := 0
+	for _, e := range v.edges {
+		if e.to.room == w.room {
+			n++
+		}
+	}
+	return n < perRoom && len(v.edges) < s.limit(v)
 }
 
 // crowd is how many others v could know.
@@ -33,7 +50,8 @@ func (v *viewer) crowd() int {
 // small tells whether everybody shall know everybody.
 func (s *Swarm) small(v *viewer) bool { return v.crowd() <= s.cfg.Degree }
 
-// wanted is how many neighbours v is filled up to.
+// wanted is how many neighbours v is filled up to. A growing room keeps a quarter of its slots free for those who come
+// later, one that has its size a twelfth; see the package comment.
 func (s *Swarm) wanted(v *viewer) int {
 	switch {
 	case s.small(v):
@@ -42,11 +60,19 @@ func (s *Swarm) wanted(v *viewer) int {
 		return s.cfg.SeederDegree
 	case s.doubtful(v):
 		return s.cfg.Degree / 2
-	case 4*v.room.degrees >= 3*s.cfg.MaxDegree*v.room.members.len():
-		// A quarter of the slots stays free for those who come later; see the package comment.
-		return s.cfg.Degree / 2
 	}
-	return s.cfg.Degree
+	r := v.room
+	taken, slots := r.degrees, s.cfg.MaxDegree*r.members.len()
+	want := s.cfg.Degree
+	full := 4*taken >= 3*slots
+	if !r.growing {
+		want = max(want, s.cfg.MaxDegree-1)
+		full = 12*taken >= 11*slots
+	}
+	if full {
+		want = s.cfg.Degree / 2
+	}
+	return want
 }
 
 // topUp introduces v to others until it has as many neighbours as wanted. If nobody is to be had, it is not tried
@@ -189,7 +215,7 @@ func (s *Swarm) drawIn(r *room, v *viewer, from []*viewer, tries int, sameRendit
 
 // suits tells whether v and w may be introduced.
 func (s *Swarm) suits(v, w *viewer) bool {
-	return v != w && !w.suspended && !w.gone && len(w.edges) < s.limit(w) && len(v.edges) < s.limit(v) &&
+	return v != w && !w.suspended && !w.gone && s.accepts(w, v) && s.accepts(v, w) &&
 		!v.knows(w) && !s.apart(v, w) && !s.apart(w, v) && s.useful(v, w) && s.spread(v, w)
 }
 

@@ -48,8 +48,8 @@ func TestALargeRoomIsARandomGraph(t *testing.T) {
 			if lowest < 4 {
 				t.Errorf("somebody has only %d neighbours", lowest)
 			}
-			if mean := sum / 400; mean < 8 || mean > 10 {
-				t.Errorf("the mean degree is %d, want 8 to 10", mean)
+			if mean := sum / 400; mean < 9 || mean > 11 {
+				t.Errorf("the mean degree is %d, want 9 to 11", mean)
 			}
 			for _, v := range []*viewer{m.swarm.viewers[1], m.swarm.viewers[200], m.swarm.viewers[400]} {
 				if d := diameterFrom(v, 400); d > 7 {
@@ -194,5 +194,125 @@ func BenchmarkSteadyReport(b *testing.B) {
 	}
 	for b.Loop() {
 		s.Handle(10_000, Report{Viewer: 77, Ready: true, Neighbours: 12, Renditions: plays})
+	}
+}
+
+func TestFewNeighboursAreOfOneSubnet(t *testing.T) {
+	for name, c := range map[string]struct {
+		n, least int
+		subnet   func(id uint64) uint64
+		most     int
+	}{
+		"a third are in one":     {120, 4, func(id uint64) uint64 { return id }, subnetShare},
+		"all are in one":         {40, 4, func(uint64) uint64 { return 9 }, 12},
+		"a small room":           {9, 8, func(uint64) uint64 { return 9 }, 8},
+		"nobody knows of anyone": {40, 4, func(uint64) uint64 { return 0 }, 12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(fatal{t}, Config{Seed: 2})
+			key := func(id uint64) uint64 {
+				if name == "a third are in one" && id%3 == 0 {
+					return 5000
+				}
+				return c.subnet(id)
+			}
+			for id := uint64(1); id <= uint64(c.n); id++ {
+				m.handle(int64(id), Join{Room: "room", Viewer: id, Role: announce.Viewer, SubnetKey: key(id), Renditions: []string{"360p"}})
+			}
+			for s := int64(1); s < 120; s++ {
+				m.handle(s*1000, Tick{})
+			}
+			for id := uint64(1); id <= uint64(c.n); id++ {
+				if c.n > 12 && id <= 12 {
+					continue // when they came, the room was small
+				}
+				of := map[uint64]int{}
+				for _, other := range m.neighboursOf(id) {
+					of[key(other)]++
+				}
+				for subnet, n := range of {
+					if subnet != 0 && n > c.most {
+						t.Errorf("%d has %d neighbours in subnet %d", id, n, subnet)
+					}
+				}
+				if n := len(m.neighboursOf(id)); n < c.least && (c.most > subnetShare || key(id) != 5000) {
+					t.Errorf("%d has only %d neighbours", id, n)
+				}
+			}
+		})
+	}
+}
+
+func TestThoseWhoUploadNothingMeetThoseWhoDo(t *testing.T) {
+	for _, n := range []int{6, 80} {
+		m := newModel(fatal{t}, Config{Seed: 2})
+		idle := func(id uint64) bool { return id%3 == 0 }
+		for id := uint64(1); id <= uint64(n); id++ {
+			m.handle(int64(id), Join{Room: "room", Viewer: id, Role: announce.Viewer, NoUpload: idle(id), Renditions: []string{"360p"}})
+		}
+		for p := range m.edges {
+			if idle(p[0]) && idle(p[1]) {
+				t.Errorf("of %d viewers, %v were introduced, and neither passes anything on", n, p)
+			}
+		}
+		for id := uint64(1); id <= uint64(n); id++ {
+			if got := len(m.neighboursOf(id)); got < 4 {
+				t.Errorf("%d of %d viewers has %d neighbours", id, n, got)
+			}
+		}
+	}
+}
+
+func TestTwoBehindAwkwardTranslatorsAreNotIntroduced(t *testing.T) {
+	m := newModel(fatal{t}, Config{Seed: 2})
+	nat := func(id uint64) announce.NAT {
+		if id%4 == 0 {
+			return announce.AddressDependent
+		}
+		return announce.EndpointIndependent
+	}
+	for id := uint64(1); id <= 60; id++ {
+		m.handle(int64(id), Join{Room: "room", Viewer: id, Role: announce.Viewer, NAT: nat(id), Renditions: []string{"360p"}})
+	}
+	for p := range m.edges {
+		if p[0]%4 == 0 && p[1]%4 == 0 {
+			t.Errorf("%v were introduced and cannot connect", p)
+		}
+	}
+}
+
+func TestAPairThatCannotConnectIsNotTriedAgainWhereThereAreOthers(t *testing.T) {
+	m := crowd(t, Config{Seed: 5}, 60, 10, nil)
+	other := m.neighboursOf(1)[0]
+	m.handle(100_000, Report{Viewer: 1, Neighbours: 7, Renditions: []string{"360p"}, Dropped: []Drop{{other, announce.Unreachable}}})
+	for now := int64(101_000); now < 4_000_000; now += 1000 {
+		m.handle(now, Tick{})
+		if now%50_000 == 0 { // it always needs somebody
+			if edges := m.neighboursOf(1); len(edges) > 0 {
+				m.handle(now, Report{Viewer: 1, Renditions: []string{"360p"}, Dropped: []Drop{{edges[0], announce.Full}}})
+			}
+		}
+		if m.edges[pair(1, other)] {
+			t.Fatalf("after %d s they were introduced again", now/1000-100)
+		}
+	}
+}
+
+func TestNobodySeesAWholeRoomInAMinute(t *testing.T) {
+	m := crowd(t, Config{Seed: 5}, 300, 10, nil)
+	met := map[uint64]bool{}
+	for now := int64(100_000); now < 160_000; now += 500 {
+		r := Report{Viewer: 7, Ready: true, Renditions: []string{"360p"}}
+		for _, id := range m.neighboursOf(7) {
+			met[id] = true
+			r.Dropped = append(r.Dropped, Drop{id, announce.Stalled})
+		}
+		r.Dropped = r.Dropped[:min(len(r.Dropped), announce.MaxDropped)]
+		m.handle(now, r)
+		m.handle(now, Tick{})
+	}
+	// 36 at once and 30 a minute on its own account; others may still ask for it.
+	if n := len(met); n < 30 || n > 90 {
+		t.Errorf("one that drops everybody met %d of 299 in a minute", n)
 	}
 }

@@ -116,19 +116,18 @@ func (d *deal) quotas(among []*viewer) map[uint64]int {
 	if len(among) == 0 {
 		return out
 	}
-	weight := func(v *viewer) uint64 { return v.weight() * uint64(v.chances()) }
 	sum := uint64(0)
 	for _, v := range among {
-		sum += weight(v)
+		sum += v.weight()
 	}
 	left := announce.Stripes
 	for _, v := range among {
-		out[v.id] = int(announce.Stripes * weight(v) / sum)
+		out[v.id] = int(announce.Stripes * v.weight() / sum)
 		left -= out[v.id]
 	}
 	byRest := slices.SortedFunc(slices.Values(among), func(a, b *viewer) int {
 		return cmp.Or(
-			cmp.Compare(announce.Stripes*weight(b)%sum, announce.Stripes*weight(a)%sum),
+			cmp.Compare(announce.Stripes*b.weight()%sum, announce.Stripes*a.weight()%sum),
 			cmp.Compare(bits.OnesCount16(d.masks[b.id]), bits.OnesCount16(d.masks[a.id])),
 			cmp.Compare(a.id, b.id),
 		)

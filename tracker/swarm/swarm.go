@@ -9,7 +9,7 @@ import (
 // Config holds the policy's numbers. Zero values mean the defaults in brackets.
 type Config struct {
 	Seed         uint32 // of all random choices; every room draws its own sequence from it
-	Degree       int    // neighbours that a viewer is filled up to [8]
+	Degree       int    // neighbours that a viewer is filled up to while a room grows [10]
 	MaxDegree    int    // neighbours that a viewer accepts [12]
 	SeederDegree int    // neighbours that a seeder is filled up to and accepts [48]
 	Copies       int    // holders of each stripe, where there are enough viewers [as the room fares]
@@ -53,7 +53,7 @@ func New(cfg Config) *Swarm {
 		}
 		*n = max(*n, least)
 	}
-	orElse(&cfg.Degree, 8, 2)
+	orElse(&cfg.Degree, 10, 2)
 	orElse(&cfg.MaxDegree, 12, cfg.Degree)
 	orElse(&cfg.SeederDegree, 48, cfg.MaxDegree)
 	orElse(&cfg.RoomSize, 1000, 2*(cfg.Degree+1))
