@@ -108,6 +108,8 @@ func (s *Session) stored(o *object, leaf int, from int32, bytes int) {
 	o.rendition.changed = o.rendition.changed || s.store.Complete(o.key)
 	if from != sched.CDN {
 		s.stats.P2PBytes += int64(bytes)
+	} else {
+		s.fetched(o, leaf)
 	}
 	if s.cfg.Verified != nil {
 		s.cfg.Verified(o.key, leaf, from == sched.CDN)
