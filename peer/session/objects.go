@@ -15,8 +15,6 @@ const (
 	deadlineSlackMs = 100
 	// departedMs is how long after an object left us its leaves may still arrive.
 	departedMs = 10_000
-	// stripes is how many shares an object's pieces are dealt in.
-	stripes = 16
 )
 
 // object is a segment whose record is verified.
@@ -108,6 +106,8 @@ func (s *Session) stored(o *object, leaf int, from int32, bytes int) {
 	o.rendition.changed = o.rendition.changed || s.store.Complete(o.key)
 	if from != sched.CDN {
 		s.stats.P2PBytes += int64(bytes)
+	} else {
+		s.fetched(o, leaf)
 	}
 	if s.cfg.Verified != nil {
 		s.cfg.Verified(o.key, leaf, from == sched.CDN)

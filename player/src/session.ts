@@ -104,7 +104,10 @@ export class Session {
     this.store = new Store(config.storeBytes ?? STORE_BYTES, awaited);
     this.cdn = new Cdn(http, this.store, this.clock, {
       inCompany: () => (this.swarm?.neighbours.open ?? 0) > 0,
-      stored: (o, leaf) => this.stored(o, leaf, CDN),
+      stored: (o, leaf) => {
+        this.swarm?.fetched(o, leaf);
+        this.stored(o, leaf, CDN);
+      },
       rejected: () => void this.counted.rejectedLeaves++,
       ended: (o, first, last, bytes, elapsedMs, error) => {
         const [kind, value] = error ? [Kind.FetchFailed, error.status] : [Kind.FetchDone, bytes];
@@ -332,7 +335,7 @@ export class Session {
         const { p2pBytes, uploadedBytes } = this.counted;
         const uplinkBps = scheduler.uplinkBytesPerSec() * 8;
         const httpBytes = http.counters.mediaBytes;
-        return { uplinkBps, httpBytes, p2pBytes, uploadedBytes, stalls, stallMs, latencyMs, rescues: 0 };
+        return { uplinkBps, httpBytes, p2pBytes, uploadedBytes, stalls, stallMs, latencyMs };
       },
     };
     return new Swarm(config, host, this.store);
