@@ -15,8 +15,6 @@ const (
 	deadlineSlackMs = 100
 	// departedMs is how long after an object left us its leaves may still arrive.
 	departedMs = 10_000
-	// stripes is how many shares an object's pieces are dealt in.
-	stripes = 16
 )
 
 // object is a segment whose record is verified.

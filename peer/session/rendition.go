@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"slipstream/origin/manifest"
+	"slipstream/peer/sched"
 	"slipstream/peer/wire"
 )
 
@@ -142,7 +143,7 @@ func (s *Session) poll(nowMs int64) {
 // duties somebody has this one, so even the lowest waits a little.
 func (s *Session) rank(r *rendition) (rank, among int) {
 	next := r.verifier.Head() + 1
-	if r.stripes>>(next&(stripes-1))&1 != 0 {
+	if r.stripes>>(next%sched.Stripes)&1 != 0 {
 		return 0, 1
 	}
 	mine := lot(s.instance, next)

@@ -18,6 +18,7 @@ import (
 
 	"slipstream/origin/manifest"
 	"slipstream/peer/sched"
+	"slipstream/peer/wire"
 	"slipstream/tracker/announce"
 )
 
@@ -275,11 +276,15 @@ func (s *Session) fetched(o *object, leaf int) {
 	if t == nil || !t.joined || s.neighbours.open() == 0 {
 		return
 	}
-	leaves := int32(o.leaves())
-	stripe := sched.Stripe(int32(leaf)/sched.PieceLeaves(leaves), sched.Pieces(leaves), o.record.Sequence)
-	if o.rendition.stripes>>stripe&1 == 0 {
+	if !s.onDuty(o, leaf/wire.PieceLeaves(o.leaves())) {
 		t.rescues++
 	}
+}
+
+// onDuty tells whether the tracker wants us to fetch a piece.
+func (s *Session) onDuty(o *object, piece int) bool {
+	stripe := sched.Stripe(int32(piece), int32(wire.Pieces(o.leaves())), o.record.Sequence)
+	return o.rendition.stripes>>stripe&1 != 0
 }
 
 func (t *trackerClient) dropped(peer announce.PeerID, reason announce.Reason) {

@@ -25,7 +25,7 @@ func HaveBytes(pieces int64) int64 { return 11 + (pieces+7)/8 }
 // REQUEST or REFUSE has one byte more.
 func IndicesBytes(count int64) int64 { return 10 + 2*count }
 
-// LeafListBytes is the size of a LEAVES for an object of that many pieces.
+// LeafListBytes is the size of a LEAVES for an object of that many leaves.
 func LeafListBytes(leaves int64) int64 { return 11 + 32*leaves }
 
 // LeafBytes is the size of a LEAF with that much data.
