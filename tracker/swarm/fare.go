@@ -113,7 +113,7 @@ func (s *Swarm) look(r *room) {
 		return
 	}
 	r.fareMs = s.nowMs
-	r.growing = 16*r.members.len() > 17*r.sizes[0]
+	r.growing = 64*r.members.len() > 65*r.sizes[0]
 	copy(r.sizes[:], r.sizes[1:])
 	r.sizes[len(r.sizes)-1] = r.members.len()
 	for _, v := range r.members.items {
