@@ -29,7 +29,7 @@ type room struct {
 	awkward int     // members behind an address-dependent translator
 	fareMs  int64   // when how it fares was looked at last
 	sizes   [3]int  // its members at the last looks, oldest first
-	growing bool    // by more than a sixteenth since the oldest
+	growing bool    // by more than one in sixty-four since the oldest
 }
 
 // place is a part of the network: the key of a subnet, an ISP or a region.

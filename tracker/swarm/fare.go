@@ -10,9 +10,13 @@ const (
 	fareEveryMs, fareSpanMs = 10_000, 4_000
 	// maxShare bounds what one viewer's rescues count, in parts of 1000 of its media.
 	maxShare = 250
-	// raiseAt and lowerAt are the shares of rescues at which there are more copies, or after calmRounds fewer.
+	// raiseAt and lowerAt are the shares of rescues at which more copies are tried, or after calmRounds fewer.
 	raiseAt, lowerAt = 30, 8
 	calmRounds       = 3
+	// A trial takes trialRounds, and must lower what the CDN sends by leastGain parts of 1000; if not, there is none for
+	// restRounds.
+	trialRounds, restRounds = 2, 6
+	leastGain               = 1
 	// fanOut is how many neighbours the holder of a stripe must be able to pass it on to while it plays.
 	fanOut = 4
 	// leafBytes is the size of a leaf.
@@ -60,6 +64,10 @@ type copies struct {
 	size  int // players when this was last thought about
 	boost int // more or fewer than the size alone would say
 	calm  int // rounds without need
+
+	trial, rest  int   // rounds that are left of either
+	boostBefore  int   // the trial
+	burdenBefore int64 // what the CDN sent then
 }
 
 // copiesFor is what experiments found best for rooms with little uplink to spare (peer/sched/DESIGN.md): the first copies
@@ -91,12 +99,25 @@ func (s *Swarm) copiesOf(d *deal) int {
 	return min(base+d.boost, most)
 }
 
-// adapt reacts to the share of rescues: up by a quarter at once, down by one when all was calm for a while.
-func (c *copies) adapt(rescuePerMille int64) {
+// adapt reacts to the share of rescues: where there are many, half as many copies more are tried, and kept if they save
+// the CDN more than they cost it; where there are hardly any for a while, there is one copy less.
+func (c *copies) adapt(rescuePerMille, players int64) {
+	burden := rescuePerMille + 1000*int64(c.now)/players
+	if c.trial > 0 {
+		if c.trial--; c.trial > 0 {
+			return // what was published before still counts
+		}
+		if burden+leastGain > c.burdenBefore {
+			c.boost, c.rest = c.boostBefore, restRounds
+			return
+		}
+	}
+	c.rest = max(0, c.rest-1)
 	switch {
-	case rescuePerMille >= raiseAt:
-		c.boost += max(1, c.now/4)
-		c.calm = 0
+	case rescuePerMille >= raiseAt && c.rest == 0:
+		c.boostBefore, c.burdenBefore = c.boost, burden
+		c.boost += max(1, c.now/2)
+		c.trial, c.calm = trialRounds, 0
 	case rescuePerMille >= lowerAt:
 		c.calm = 0
 	default:
@@ -113,7 +134,7 @@ func (s *Swarm) look(r *room) {
 		return
 	}
 	r.fareMs = s.nowMs
-	r.growing = 16*r.members.len() > 17*r.sizes[0]
+	r.growing = 64*r.members.len() > 65*r.sizes[0]
 	copy(r.sizes[:], r.sizes[1:])
 	r.sizes[len(r.sizes)-1] = r.members.len()
 	for _, v := range r.members.items {
@@ -130,7 +151,7 @@ func (s *Swarm) look(r *room) {
 		if len(rates) == 0 {
 			continue
 		}
-		d.adapt(trimmedMean(shares))
+		d.adapt(trimmedMean(shares), int64(d.players.len()))
 		s.require(d, median(rates))
 	}
 	s.touch(r)

@@ -48,27 +48,41 @@ func TestRescuesBringCopiesAndCalmTakesThemAway(t *testing.T) {
 	if got := m.copies(); got != 4 {
 		t.Fatalf("300 viewers begin with %d copies, want 4", got)
 	}
-	m.fares(10_000, 60, 300, always(100))
-	high := m.copies()
-	if high < 7 {
-		t.Errorf("after a minute with a tenth rescued there are %d copies, want 7 or more", high)
+	helps := func(int) int64 { return 400 / int64(m.copies()) }
+	m.fares(10_000, 90, 300, helps)
+	if got := m.copies(); got < 9 {
+		t.Errorf("after a minute and a half with a tenth rescued there are %d copies, want 9 or more", got)
 	}
-	m.fares(70_000, 300, 300, always(100))
-	if got := m.copies(); got > 12 {
-		t.Errorf("after six minutes there are %d copies; more than three times as many as usual help nobody", got)
-	}
+	m.fares(100_000, 300, 300, helps)
 	most := m.copies()
-	m.fares(370_000, 60, 300, always(15))
+	if most > 12 {
+		t.Errorf("after six minutes there are %d copies, want at most three times as many as usual", most)
+	}
+	m.fares(400_000, 60, 300, always(15))
 	if got := m.copies(); got != most {
 		t.Errorf("with few rescues the copies went from %d to %d", most, got)
 	}
-	m.fares(430_000, 35, 300, always(0))
+	m.fares(460_000, 35, 300, always(0))
 	if got := m.copies(); got > most || got < most-1 {
 		t.Errorf("after half a minute without rescues there are %d copies, before %d: that was rash", got, most)
 	}
-	m.fares(465_000, 600, 300, always(0))
+	m.fares(495_000, 600, 300, always(0))
 	if got := m.copies(); got != 1 {
 		t.Errorf("after ten calm minutes there are %d copies, want 1", got)
+	}
+}
+
+func TestCopiesThatDoNotHelpAreGivenUp(t *testing.T) {
+	m := audience(t, Config{}, 300, nil)
+	more := 0
+	for round := range int64(60) {
+		m.fares(10_000+round*10_000, 10, 300, always(100))
+		if m.copies() > 4 {
+			more++
+		}
+	}
+	if more == 0 || more > 20 {
+		t.Errorf("more copies than usual changed nothing, and there were more in %d of 60 rounds; want a short trial now and then", more)
 	}
 }
 
