@@ -103,7 +103,7 @@ func (v *viewer) flood() {
 			e := event{message: messageRequest, end: int32(n), object: object, batch: v.w.batches.newList()}
 			list := v.w.batches.list(e.batch)
 			for i := range int32(network.MaxBatch) {
-				*list = append(*list, uint16(i%v.w.stream.leaves))
+				*list = append(*list, uint16(i%sched.Pieces(v.w.stream.leaves)*16+15))
 			}
 			v.send(e, network.IndicesBytes(network.MaxBatch)+1)
 		}

@@ -47,14 +47,15 @@ func (v *viewer) sendHave(a *sched.Action) {
 		v.w.audit.unknown(v, a.Object, "announces")
 		return
 	}
-	ref := v.w.batches.newBits(h.bits)
+	v.pieces = h.pieceBits(v.w.stream.leaves, v.pieces)
+	ref := v.w.batches.newBits(v.pieces)
 	if v.hostile == Lie {
 		all := v.w.batches.bitfield(ref)
-		for leaf := range v.w.stream.leaves {
-			all[leaf>>3] |= 0x80 >> (leaf & 7)
+		for piece := range sched.Pieces(v.w.stream.leaves) {
+			all[piece>>3] |= 0x80 >> (piece & 7)
 		}
 	}
-	v.send(event{message: messageHave, end: a.Neighbour, object: a.Object, batch: ref}, network.HaveBytes(int64(v.w.stream.leaves)))
+	v.send(event{message: messageHave, end: a.Neighbour, object: a.Object, batch: ref}, network.HaveBytes(int64(sched.Pieces(v.w.stream.leaves))))
 }
 
 var batchKinds = [...]messageKind{
@@ -229,12 +230,14 @@ func (v *viewer) requested(e *event) {
 // refuse answers a REQUEST for all that it names.
 func (v *viewer) refuse(e *event, reason sched.RefuseReason) {
 	n := int64(1)
-	refusal := event{message: messageRefuse, end: e.end, object: e.object, leaf: e.leaf, reason: uint8(reason)}
+	refusal := event{message: messageRefuse, end: e.end, object: e.object, leaf: e.leaf >> 4, reason: uint8(reason)}
 	if e.batch != 0 {
-		leaves := *v.w.batches.list(e.batch)
-		refusal.batch, n = v.w.batches.newList(), int64(len(leaves))
-		copied := v.w.batches.list(refusal.batch)
-		*copied = append(*copied, leaves...)
+		refusal.batch = v.w.batches.newList()
+		asked, pieces := *v.w.batches.list(e.batch), v.w.batches.list(refusal.batch)
+		for _, named := range asked {
+			*pieces = append(*pieces, named>>4)
+		}
+		n = int64(len(asked))
 	}
 	v.stats.Refusals += n
 	v.send(refusal, network.IndicesBytes(n)+1)
@@ -262,6 +265,7 @@ func (v *viewer) leafThrough(e *event) {
 		v.tell(sched.Event{Kind: sched.Rejected, Neighbour: e.end, Object: e.object, Leaf: e.leaf})
 	case !h.list && (v.hostile != honest || v.w.viewers[v.ends[e.end].peer].hostile != honest):
 		v.stats.UnexpectedBytes += data // cannot be checked
+		v.tell(sched.Event{Kind: sched.Unsolicited, Neighbour: e.end, Object: e.object, Leaf: e.leaf})
 	case !h.list:
 		v.w.audit.fail("viewer %d got leaf %d of segment %d from a neighbour before it had the leaf list", v.number, e.leaf, e.object)
 	default:

@@ -35,6 +35,7 @@ type viewer struct {
 	ends    []end // neighbours by the number that the core knows them by
 	objects objects
 	fetches []fetch
+	pieces  []byte // scratch: of a HAVE
 	sending sendQueue
 
 	playlist playlist
