@@ -112,6 +112,8 @@ type serving struct {
 	Channel []string      `help:"Channel name." default:"demo" placeholder:"NAME"`
 	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
 	Rung    []string      `help:"Rendition of the ladder; default: 360p and 180p." placeholder:"NAME:WxH:VIDEOKBPS:AUDIOKBPS"`
+
+	FrameRate int `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
 }
 
 // config describes the origin; ready is told when it listens.
@@ -119,7 +121,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	ids := make(map[string]string) // filled before anything is served
 	ladder, err := s.ladder()
 	return origin.Config{
-		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder,
+		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
 		Logger: log, Mounts: pages(ids),
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
