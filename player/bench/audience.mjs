@@ -30,15 +30,16 @@ export async function measure(stage, channel, { system, pages, joinMs, warmMs, m
 		return browsers.get(name);
 	};
 	try {
-		// Browsers are there before the first page: their start is nobody's startup.
-		const seats = await Promise.all(Array.from({ length: pages }, async (_, i) => (await launch(stage.browserOf(i, channel))).newContext({ viewport: { width: 320, height: 200 } })));
-		const [page, options] = systems[system](channel, `${system}-${Date.now()}`);
-		const url = `${channel.pages}/${page}?${new URLSearchParams({ playlist: channel.playlist, ...options })}`;
+		const seats = [];
+		for (let i = 0; i < pages; i++) seats.push(await seat(await launch(stage.browserOf(i, channel)), channel));
+		const [name, options] = systems[system](channel, `${system}-${Date.now()}`);
+		const url = `${channel.pages}/${name}?${new URLSearchParams({ playlist: channel.playlist, ...options })}`;
 		const viewers = [];
 		const joins = joinTimes(Date.now(), pages, joinMs);
-		for (const [i, seat] of seats.entries()) {
+		for (const [i, page] of seats.entries()) {
 			await pause(joins[i] - Date.now());
-			viewers.push(await join(seat, url));
+			await page.goto(url, { waitUntil: "commit" });
+			viewers.push(page);
 		}
 		await pause(joins.at(-1) + warmMs - Date.now());
 		const before = await reading(channel);
@@ -65,13 +66,14 @@ export function joinTimes(nowMs, pages, joinMs) {
 	return Array.from({ length: pages }, (_, i) => firstMs + i * joinMs + Math.floor(SEGMENT_MS * ((i * 0.618034) % 1)));
 }
 
-async function join(seat, url) {
-	const page = await seat.newPage();
+/** A page with nothing on it: that its browser has started and its process exists is nobody's startup time. */
+async function seat(browser, channel) {
+	const page = await (await browser.newContext({ viewport: { width: 320, height: 200 } })).newPage();
+	await page.goto(`${channel.pages}/seat`);
 	page.complaints = [];
 	page.on("pageerror", (error) => page.complaints.push(String(error)));
 	page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
 	await page.addInitScript({ path: sampler });
-	await page.goto(url, { waitUntil: "commit" });
 	return page;
 }
 

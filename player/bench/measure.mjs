@@ -59,8 +59,8 @@ export function figures(run) {
 		stalls: stalls.length, stallSeconds: round(total(stalls) / 1000, 2),
 		stallsBefore: earlier.length, stallSecondsBefore: round(total(earlier) / 1000, 2),
 		skips: skips.length, skippedSeconds: round(total(skips) / 1000, 2),
-		latencyMsP50: quantile(latency, 0.5), latencyMsP95: quantile(latency, 0.95),
-		startupMsP50: median(startup), startupMsP95: median(startup) === null ? null : Math.round(quantile(startup, 0.95)),
+		latencyMsMean: mean(latency), latencyMsP50: quantile(latency, 0.5), latencyMsP95: quantile(latency, 0.95),
+		startupMsMean: mean(startup), startupMsP50: whole(quantile(startup, 0.5)), startupMsP95: whole(quantile(startup, 0.95)),
 		mediaRequestsPerPageSecond: round(perPageSecond(origin.mediaRequests), 3),
 		playlistRequestsPerPageSecond: round(perPageSecond(origin.playlistRequests), 3),
 		browserCpuSeconds: round(run.cpuSeconds, 1), browserCpuShare: round(run.cpuSeconds / seconds / run.pages, 4),
@@ -69,5 +69,6 @@ export function figures(run) {
 }
 
 const total = (list) => list.reduce((sum, entry) => sum + entry.ms, 0);
-const median = (values) => (values.length ? Math.round(quantile(values, 0.5)) : null);
+const mean = (values) => (values.length ? Math.round(values.reduce((a, b) => a + b) / values.length) : null);
+const whole = (value) => (value === null ? null : Math.round(value));
 const round = (value, digits) => Math.round(value * 10 ** digits) / 10 ** digits;

@@ -11,6 +11,7 @@
 	const MIN_STALL_MS = 100;
 	const MIN_SKIP_MS = 300;
 	const MAX_ENTRIES = 10_000;
+	const RESOURCES_MS = 5000;
 
 	const record = { timeOrigin: performance.timeOrigin, startupMs: null, latency: [], stalls: [], skips: [] };
 	let offset; // seconds, of the newest append
@@ -61,7 +62,14 @@
 		}
 	}
 
+	/** What was loaded while the page started, to explain how long that took. */
+	const resources = () => performance.getEntriesByType("resource").filter((r) => r.startTime < RESOURCES_MS)
+		.map((r) => [Math.round(r.startTime), Math.round(r.responseEnd), r.name, r.transferSize]);
+
 	/** What was seen so far, a stall under way included. */
-	window.watched = () => ({ ...record, stalls: standing?.ms >= MIN_STALL_MS ? [...record.stalls, standing] : record.stalls });
+	window.watched = () => ({
+		...record, resources: resources(),
+		stalls: standing?.ms >= MIN_STALL_MS ? [...record.stalls, standing] : record.stalls,
+	});
 	tick();
 })();

@@ -21,9 +21,12 @@ async function pages() {
 	});
 	const files = new Map(built.outputFiles.map((f) => [f.path, { type: "text/javascript", body: f.contents }]));
 	for (const system of systems) {
-		const html = `<!doctype html><title>${system}</title><link rel="icon" href="data:,"><body><script type="module" src="/${system}.js"></script>`;
+		// As on our watch page, the player's script need not wait until the page's own has come and names it.
+		const preload = system === "ours" ? `<link rel="modulepreload" href="/player.js">` : "";
+		const html = `<!doctype html><title>${system}</title><link rel="icon" href="data:,">${preload}<body><script type="module" src="/${system}.js"></script>`;
 		files.set(`/${system}`, { type: "text/html", body: html });
 	}
+	files.set("/seat", { type: "text/html", body: `<!doctype html><title>seat</title><link rel="icon" href="data:,">` });
 	files.set("/player.js", { type: "text/javascript", body: await readFile(here("../dist/player.js")) });
 	return files;
 }

@@ -8,8 +8,8 @@ const columns = [
 	["stalls", (r) => `${r.stalls} (${r.stallSeconds} s)`],
 	["before", (r) => `${r.stallsBefore} (${r.stallSecondsBefore} s)`],
 	["skips", (r) => r.skips],
-	["latency p50/p95", (r) => `${seconds(r.latencyMsP50)}/${seconds(r.latencyMsP95)}`],
-	["startup p50/p95", (r) => `${seconds(r.startupMsP50)}/${seconds(r.startupMsP95)}`],
+	["latency mean/p50/p95", (r) => `${seconds(r.latencyMsMean)}/${seconds(r.latencyMsP50)}/${seconds(r.latencyMsP95)}`],
+	["startup mean/p50/p95", (r) => `${seconds(r.startupMsMean)}/${seconds(r.startupMsP50)}/${seconds(r.startupMsP95)}`],
 	["media+list requests/page·s", (r) => `${r.mediaRequestsPerPageSecond}+${r.playlistRequestsPerPageSecond}`],
 	["CPU/page", (r) => percent(r.browserCpuShare)],
 ];
