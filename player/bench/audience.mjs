@@ -14,16 +14,16 @@ const sampler = fileURLToPath(new URL("sampler.js", import.meta.url));
 /** A reading of the origin's counters falls where what was published before has been fetched: so long after a publication. */
 const READING_AGE_MS = [1400, 1900];
 
-/** The systems that can be measured: a page, and its options besides the playlist. */
+/** The systems that can be measured: a page, and its options besides the playlist, given a place and a name for the run. */
 export const systems = {
 	"plain": () => ["plain", {}],
-	"p2pml-5/4": (channel, run) => ["p2pml", { sync: 5, window: 4, tracker: channel.webtorrent, swarm: run }],
-	"p2pml-3/2": (channel, run) => ["p2pml", { sync: 3, window: 2, tracker: channel.webtorrent, swarm: run }],
-	"ours": (channel) => ["ours", { channel: channel.id }],
+	"p2pml-5/4": (place, run) => ["p2pml", { sync: 5, window: 4, tracker: place.webtorrent, swarm: run }],
+	"p2pml-3/2": (place, run) => ["p2pml", { sync: 3, window: 2, tracker: place.webtorrent, swarm: run }],
+	"ours": (place) => ["ours", { channel: place.id }],
 };
 
 /** Measures one system with so many pages; the raw material of measure.mjs. */
-export async function measure(stage, channel, { system, pages, joinMs, warmMs, measureMs }) {
+export async function measure(place, { system, pages, joinMs, warmMs, measureMs }) {
 	const browsers = new Map();
 	const launch = ({ name, executablePath = CHROMIUM, flags }) => {
 		if (!browsers.has(name)) browsers.set(name, chromium.launch({ executablePath, args: [...FLAGS, ...flags] }));
@@ -31,9 +31,9 @@ export async function measure(stage, channel, { system, pages, joinMs, warmMs, m
 	};
 	try {
 		const seats = [];
-		for (let i = 0; i < pages; i++) seats.push(await seat(await launch(stage.browserOf(i, channel)), channel));
-		const [name, options] = systems[system](channel, `${system}-${Date.now()}`);
-		const url = `${channel.pages}/${name}?${new URLSearchParams({ playlist: channel.playlist, ...options })}`;
+		for (let i = 0; i < pages; i++) seats.push(await seat(await launch(place.browserOf(i)), place));
+		const [name, options] = systems[system](place, `${system}-${Date.now()}`);
+		const url = `${place.pages}/${name}?${new URLSearchParams({ playlist: place.playlist, ...options })}`;
 		const viewers = [];
 		const joins = joinTimes(Date.now(), pages, joinMs);
 		for (const [i, page] of seats.entries()) {
@@ -42,16 +42,16 @@ export async function measure(stage, channel, { system, pages, joinMs, warmMs, m
 			viewers.push(page);
 		}
 		await pause(joins.at(-1) + warmMs - Date.now());
-		const before = await reading(channel);
+		const before = await reading(place);
 		const [fromMs, cpuBefore, ownBefore] = [Date.now(), await browserCpuSeconds(), await Promise.all(viewers.map(own))];
 		await pause(measureMs);
-		const after = await reading(channel);
+		const after = await reading(place);
 		const [toMs, cpuAfter, ownAfter] = [Date.now(), await browserCpuSeconds(), await Promise.all(viewers.map(own))];
 		const records = await Promise.all(viewers.map(async (v, i) => ({
 			...(await v.evaluate(() => window.watched())), ownBefore: ownBefore[i], ownAfter: ownAfter[i],
 			errors: [...v.complaints, ...(await v.evaluate(() => window.playerErrors))],
 		})));
-		return { system, pages, window: { fromMs, toMs }, before, after, records, cpuSeconds: cpuAfter - cpuBefore, uplinks: stage.uplinks?.slice(0, pages) };
+		return { system, pages, window: { fromMs, toMs }, before, after, records, cpuSeconds: cpuAfter - cpuBefore, uplinks: place.uplinks };
 	} finally {
 		for (const browser of browsers.values()) await (await browser).close();
 	}
@@ -67,9 +67,9 @@ export function joinTimes(nowMs, pages, joinMs) {
 }
 
 /** A page with nothing on it: that its browser has started and its process exists is nobody's startup time. */
-async function seat(browser, channel) {
+async function seat(browser, place) {
 	const page = await (await browser.newContext({ viewport: { width: 320, height: 200 } })).newPage();
-	await page.goto(`${channel.pages}/seat`);
+	await page.goto(`${place.pages}/seat`);
 	page.complaints = [];
 	page.on("pageerror", (error) => page.complaints.push(String(error)));
 	page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
@@ -80,10 +80,10 @@ async function seat(browser, channel) {
 /** What a player says of itself, for whoever wants to know why. */
 const own = (page) => page.evaluate(() => ({ ...window.ownStats?.() }));
 
-async function reading(channel) {
+async function reading(place) {
 	let stats;
 	await until(async () => {
-		stats = await channel.stats();
+		stats = await place.stats();
 		const { ageMs } = stats.channels[0].renditions[0];
 		return ageMs >= READING_AGE_MS[0] && ageMs <= READING_AGE_MS[1];
 	}, 10_000, () => `the origin publishes nothing: ${JSON.stringify(stats)}`);

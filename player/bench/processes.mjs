@@ -2,6 +2,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+export const binary = here("../../bin/slipstream");
 
 const children = new Set();
 process.on("exit", () => { for (const child of children) child.kill("SIGKILL"); });
@@ -46,6 +50,17 @@ export async function until(condition, timeoutMs, message) {
 		if (Date.now() > end) throw new Error(await message());
 		await pause(50);
 	}
+}
+
+export async function json(url) {
+	const response = await fetch(url);
+	if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+	return response.json();
+}
+
+/** The pages' files and the WebTorrent tracker, on an address. */
+export async function startServices(start, address) {
+	return JSON.parse((await start(process.execPath, [here("services.mjs"), address]).says(/^\{.*\}$/m))[0]);
 }
 
 /** CPU seconds that the browsers among our descendants have used so far (Linux counts in hundredths). */

@@ -1,25 +1,24 @@
 // Figures as people read them.
 const columns = [
-	["system", (r) => r.system],
-	["pages", (r) => r.pages],
-	["copies", (r) => r.copies.toFixed(2)],
-	["offload", (r) => percent(r.offload)],
-	["of bound", (r) => percent(r.shareOfBound)],
-	["stalls", (r) => `${r.stalls} (${r.stallSeconds} s)`],
-	["before", (r) => `${r.stallsBefore} (${r.stallSecondsBefore} s)`],
-	["skips", (r) => r.skips],
-	["latency mean/p50/p95", (r) => `${seconds(r.latencyMsMean)}/${seconds(r.latencyMsP50)}/${seconds(r.latencyMsP95)}`],
-	["startup mean/p50/p95", (r) => `${seconds(r.startupMsMean)}/${seconds(r.startupMsP50)}/${seconds(r.startupMsP95)}`],
-	["media+list requests/page·s", (r) => `${r.mediaRequestsPerPageSecond}+${r.playlistRequestsPerPageSecond}`],
-	["CPU/page", (r) => percent(r.browserCpuShare)],
+	["place", 24, (r) => r.place],
+	["system", 10, (r) => r.system],
+	["pages", 5, (r) => r.pages],
+	["copies", 6, (r) => r.copies.toFixed(2)],
+	["offload", 7, (r) => percent(r.offload)],
+	["of bound", 8, (r) => percent(r.shareOfBound)],
+	["stalls", 12, (r) => `${r.stalls} (${r.stallSeconds} s)`],
+	["earlier", 12, (r) => `${r.stallsBefore} (${r.stallSecondsBefore} s)`],
+	["latency mean/p50/p95", 20, (r) => [r.latencyMsMean, r.latencyMsP50, r.latencyMsP95].map(seconds).join("/")],
+	["startup mean/p50/p95", 20, (r) => [r.startupMsMean, r.startupMsP50, r.startupMsP95].map(seconds).join("/")],
+	["requests/page·s", 15, (r) => `${r.mediaRequestsPerPageSecond.toFixed(2)} + ${r.playlistRequestsPerPageSecond.toFixed(2)}`],
+	["CPU/page", 8, (r) => percent(r.browserCpuShare)],
 ];
 const percent = (x) => `${(100 * x).toFixed(1)} %`;
 const seconds = (ms) => (ms === null ? "–" : (ms / 1000).toFixed(2));
+const line = (cells) => cells.map((cell, i) => String(cell).padEnd(columns[i][1])).join("  ").trimEnd();
 
-/** Rows, with a heading if wanted. */
-export function table(runs, heading = true) {
-	const width = columns.map(([name]) => Math.max(name.length, 12));
-	const line = (cells) => cells.map((cell, i) => String(cell).padEnd(width[i])).join("  ");
-	const rows = runs.map((run) => line(columns.map(([, show]) => show(run))));
-	return (heading ? [line(columns.map(([name]) => name)), ...rows] : rows).join("\n");
-}
+export const heading = () => line(columns.map(([name]) => name));
+export const row = (run) => line(columns.map(([, , show]) => show(run)));
+
+/** What was promised, line by line. */
+export const verdicts = (bars) => bars.map((b) => `${b.pass ? "pass" : "MISS"}  ${b.where}: ${b.what} ${b.measured}, bar ${b.bar}`).join("\n");
