@@ -1,7 +1,7 @@
 // One run: pages of one system join one after the other, are watched, and leave.
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { browserCpuSeconds, pause, until } from "./processes.mjs";
+import { cpuSeconds, pause, until } from "./processes.mjs";
 
 const CHROMIUM = "/usr/bin/chromium";
 const FLAGS = [
@@ -43,15 +43,15 @@ export async function measure(place, { system, pages, joinMs, warmMs, measureMs 
 		}
 		await pause(joins.at(-1) + warmMs - Date.now());
 		const before = await reading(place);
-		const [fromMs, cpuBefore, ownBefore] = [Date.now(), await browserCpuSeconds(), await Promise.all(viewers.map(own))];
+		const [fromMs, cpuBefore, ownBefore] = [Date.now(), await cpuSeconds(), await Promise.all(viewers.map(own))];
 		await pause(measureMs);
 		const after = await reading(place);
-		const [toMs, cpuAfter, ownAfter] = [Date.now(), await browserCpuSeconds(), await Promise.all(viewers.map(own))];
+		const [toMs, cpuAfter, ownAfter] = [Date.now(), await cpuSeconds(), await Promise.all(viewers.map(own))];
 		const records = await Promise.all(viewers.map(async (v, i) => ({
 			...(await v.evaluate(() => window.watched())), ownBefore: ownBefore[i], ownAfter: ownAfter[i],
 			errors: [...v.complaints, ...(await v.evaluate(() => window.playerErrors))],
 		})));
-		return { system, pages, window: { fromMs, toMs }, before, after, records, cpuSeconds: cpuAfter - cpuBefore, uplinks: place.uplinks };
+		return { system, pages, window: { fromMs, toMs }, before, after, records, cpu: { before: cpuBefore, after: cpuAfter }, uplinks: place.uplinks };
 	} finally {
 		for (const browser of browsers.values()) await (await browser).close();
 	}

@@ -36,7 +36,7 @@ export function offloadBound(viewers, bitrate, uplinks) {
 
 /**
  * The figures of one run.
- * @param run {system, pages, window: {fromMs, toMs}, before, after, records, cpuSeconds, uplinks?}
+ * @param run {system, pages, window: {fromMs, toMs}, before, after, records, cpu: {before, after}, uplinks?}
  */
 export function figures(run) {
 	const { fromMs, toMs } = run.window;
@@ -63,8 +63,18 @@ export function figures(run) {
 		startupMsMean: mean(startup), startupMsP50: whole(quantile(startup, 0.5)), startupMsP95: whole(quantile(startup, 0.95)),
 		mediaRequestsPerPageSecond: round(perPageSecond(origin.mediaRequests), 3),
 		playlistRequestsPerPageSecond: round(perPageSecond(origin.playlistRequests), 3),
-		browserCpuSeconds: round(run.cpuSeconds, 1), browserCpuShare: round(run.cpuSeconds / seconds / run.pages, 4),
+		...cost(run.cpu, seconds, run.pages),
 		origin,
+	};
+}
+
+/** What browsers cost; and whether the machine was ours: what others used of it, and what nobody did, of all its cores. */
+function cost({ before, after }, seconds, pages) {
+	const used = (what) => after[what] - before[what];
+	const capacity = used("machine") + used("idle");
+	return {
+		browserCpuSeconds: round(used("browsers"), 1), browserCpuShare: round(used("browsers") / seconds / pages, 4),
+		othersCpuShare: round(Math.max(0, used("machine") - used("ours")) / capacity, 4), idleShare: round(used("idle") / capacity, 4),
 	};
 }
 

@@ -63,19 +63,28 @@ export async function startServices(start, address) {
 	return JSON.parse((await start(process.execPath, [here("services.mjs"), address]).says(/^\{.*\}$/m))[0]);
 }
 
-/** CPU seconds that the browsers among our descendants have used so far (Linux counts in hundredths). */
-export async function browserCpuSeconds() {
+/**
+ * CPU seconds used so far: by browsers among our descendants, by all that we started, and by the whole machine; and its
+ * idle seconds (proc(5); Linux counts in hundredths).
+ */
+export async function cpuSeconds() {
+	const [, ...jiffies] = (await readFile("/proc/stat", "utf8")).split("\n", 1)[0].split(/\s+/).map(Number);
+	const [user, nice, system, idle, iowait, irq, softirq] = jiffies;
 	const processes = new Map();
 	for (const pid of await readdir("/proc")) {
 		if (!/^\d+$/.test(pid)) continue;
 		const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined); // it may just have ended
 		if (!stat) continue;
 		const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
-		const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3 on, see proc(5)
+		const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // from field 3 on
 		processes.set(Number(pid), { name, parent: Number(fields[1]), ticks: [11, 12, 13, 14].reduce((sum, i) => sum + Number(fields[i]), 0) });
 	}
-	const ours = (pid) => pid === process.pid || (processes.has(pid) && ours(processes.get(pid).parent));
-	let ticks = 0;
-	for (const [pid, p] of processes) if (/^chrom/.test(p.name) && ours(pid)) ticks += p.ticks;
-	return ticks / 100;
+	const isOurs = (pid) => pid === process.pid || (processes.has(pid) && isOurs(processes.get(pid).parent));
+	let [browsers, ours] = [0, 0];
+	for (const [pid, p] of processes) {
+		if (!isOurs(pid)) continue;
+		ours += p.ticks;
+		if (/^chrom/.test(p.name)) browsers += p.ticks;
+	}
+	return { browsers: browsers / 100, ours: ours / 100, machine: (user + nice + system + irq + softirq) / 100, idle: (idle + iowait) / 100 };
 }

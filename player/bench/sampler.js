@@ -11,9 +11,11 @@
 	const MIN_STALL_MS = 100;
 	const MIN_SKIP_MS = 300;
 	const MAX_ENTRIES = 10_000;
-	const RESOURCES_MS = 5000;
+	/** How long after navigation everything is kept that explains the startup. */
+	const STARTUP_MS = 5000;
+	const EVENTS = ["loadedmetadata", "loadeddata", "canplay", "playing", "waiting", "seeking", "seeked", "stalled"];
 
-	const record = { timeOrigin: performance.timeOrigin, startupMs: null, latency: [], stalls: [], skips: [] };
+	const record = { timeOrigin: performance.timeOrigin, startupMs: null, latency: [], stalls: [], skips: [], events: [] };
 	let offset; // seconds, of the newest append
 	let standing; // the stall under way
 	let last; // {now, time}
@@ -22,14 +24,23 @@
 	const { appendBuffer } = SourceBuffer.prototype;
 	SourceBuffer.prototype.appendBuffer = function (data) {
 		offset = this.timestampOffset;
+		note(`append ${data.byteLength}`);
 		return appendBuffer.call(this, data);
 	};
 
 	const find = () => document.querySelector("video") ?? document.querySelector("slipstream-player")?.shadowRoot?.querySelector("video");
 	const keep = (list, entry) => list.length < MAX_ENTRIES && list.push(entry);
 
+	function note(what) {
+		const now = performance.now();
+		if (now < STARTUP_MS) keep(record.events, [Math.round(now), what]);
+	}
+
+	let listening = false;
 	function tick() {
 		const video = find();
+		if (video && !listening) for (const type of EVENTS) video.addEventListener(type, () => note(`${type} ${video.currentTime.toFixed(3)}`));
+		listening ||= video !== undefined && video !== null;
 		if (video) observe(video, performance.now());
 		setTimeout(tick, record.startupMs === null ? STARTING_EVERY_MS : PLAYING_EVERY_MS);
 	}
@@ -63,7 +74,7 @@
 	}
 
 	/** What was loaded while the page started, to explain how long that took. */
-	const resources = () => performance.getEntriesByType("resource").filter((r) => r.startTime < RESOURCES_MS)
+	const resources = () => performance.getEntriesByType("resource").filter((r) => r.startTime < STARTUP_MS)
 		.map((r) => [Math.round(r.startTime), Math.round(r.responseEnd), r.name, r.transferSize]);
 
 	/** What was seen so far, a stall under way included. */

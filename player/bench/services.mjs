@@ -3,6 +3,7 @@
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import Tracker from "bittorrent-tracker/server";
 import * as esbuild from "esbuild";
 
@@ -28,6 +29,8 @@ async function pages() {
 	}
 	files.set("/seat", { type: "text/html", body: `<!doctype html><title>seat</title><link rel="icon" href="data:,">` });
 	files.set("/player.js", { type: "text/javascript", body: await readFile(here("../dist/player.js")) });
+	// Scripts travel compressed, as from any web server.
+	for (const file of files.values()) file.body = gzipSync(file.body);
 	return files;
 }
 
@@ -35,7 +38,7 @@ const files = await pages();
 const web = createServer((request, response) => {
 	const file = files.get(new URL(request.url, "http://page").pathname);
 	if (!file) return response.writeHead(404).end();
-	response.writeHead(200, { "content-type": file.type, "cache-control": "no-cache" }).end(file.body);
+	response.writeHead(200, { "content-type": file.type, "content-encoding": "gzip", "cache-control": "no-cache" }).end(file.body);
 });
 const tracker = new Tracker({ udp: false, http: false, ws: true, stats: false });
 tracker.on("warning", () => undefined); // a page that was closed

@@ -12,6 +12,7 @@ const columns = [
 	["startup mean/p50/p95", 20, (r) => [r.startupMsMean, r.startupMsP50, r.startupMsP95].map(seconds).join("/")],
 	["requests/page·s", 15, (r) => `${r.mediaRequestsPerPageSecond.toFixed(2)} + ${r.playlistRequestsPerPageSecond.toFixed(2)}`],
 	["CPU/page", 8, (r) => percent(r.browserCpuShare)],
+	["idle, others", 14, (r) => `${percent(r.idleShare)}, ${percent(r.othersCpuShare)}`],
 ];
 const percent = (x) => `${(100 * x).toFixed(1)} %`;
 const seconds = (ms) => (ms === null ? "–" : (ms / 1000).toFixed(2));
