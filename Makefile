@@ -9,10 +9,10 @@ BIN := bin/slipstream
 PLAYER_SOURCES := $(shell find player/src player/pages player/build.mjs player/package.json -type f 2>/dev/null)
 GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
-.PHONY: help run build test test-go test-player race lint fuzz e2e player sim bench bench-sim bench-sim-bars clean setup-ffmpeg setup-chromium
+.PHONY: help run build test test-go test-player race lint fuzz e2e player sim bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short clean setup-ffmpeg setup-chromium
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 run: setup-ffmpeg build ## start a live channel on :8080 (SOURCE=test|none|FILE)
 	@exec $(BIN) up --source '$(SOURCE)' --data '$(DATA)'
@@ -70,6 +70,15 @@ bench-sim: build ## how fast the simulator is, as JSON
 
 bench-sim-bars: build ## hold the engine to its bars in simulation, as JSON; hours of CPU
 	@$(BIN) sim bars --json
+bench-browsers: setup-ffmpeg setup-chromium build ## 8 and 16 real browsers: hls.js, p2p-media-loader, ours (20 min)
+	cd player && node bench/browsers.mjs --json=../bin/bench-browsers.json
+
+bench-browsers-links: setup-ffmpeg setup-chromium build ## the same behind emulated access links (45 min, root)
+	cd player && node bench/browsers.mjs --systems=plain,p2pml-5/4,ours --pages=8 --uplinks=1.5,3,10 --json=../bin/bench-browsers-links.json
+
+bench-short: setup-ffmpeg setup-chromium build ## that the browser benchmarks work (3 min, root)
+	cd player && node bench/browsers.mjs --pages=3 --join=1 --warm=3 --measure=10 --json=../bin/bench-browsers.json
+	cd player && node bench/browsers.mjs --systems=plain,ours --pages=4 --uplinks=3 --loss=1 --join=1 --warm=3 --measure=10 --json=../bin/bench-browsers-links.json
 
 setup-ffmpeg:
 	@command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || { apt-get update && apt-get install -y --no-install-recommends ffmpeg fonts-dejavu-core; }
