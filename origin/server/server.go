@@ -28,7 +28,7 @@ type Config struct {
 	// Register adds the metrics of what is mounted to those of the server; nil: there are none.
 	Register func(prometheus.Registerer) error
 	Logger   *slog.Logger
-	Now        func() int64 // ms since the Unix epoch
+	Now      func() int64 // ms since the Unix epoch
 }
 
 // Channel is one channel to serve.

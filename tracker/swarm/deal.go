@@ -35,7 +35,7 @@ func byScore(a, b chance) int {
 }
 
 // seederChances is how many stripes a seeder can hold of each rendition in a large room.
-const seederChances = 4
+const seederChances = 8
 
 func (v *viewer) chances() int {
 	if v.seeder {
