@@ -9,7 +9,8 @@ BIN := bin/slipstream
 PLAYER_SOURCES := $(shell find player/src player/pages player/build.mjs player/package.json -type f 2>/dev/null)
 GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
-.PHONY: help run build test test-go test-player race lint fuzz e2e player sim bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short clean setup-ffmpeg setup-chromium
+.PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium
+.PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -68,8 +69,12 @@ bench: ## Go benchmarks of the hot paths
 bench-sim: build ## how fast the simulator is, as JSON
 	@$(BIN) sim speed thousand
 
+sim-validate: build ## hold the engine to what theory says
+	$(BIN) sim validate
+
 bench-sim-bars: build ## hold the engine to its bars in simulation, as JSON; hours of CPU
 	@$(BIN) sim bars --json
+
 bench-browsers: setup-ffmpeg setup-chromium build ## 8 and 16 real browsers: hls.js, p2p-media-loader, ours (20 min)
 	cd player && node bench/browsers.mjs --json=../bin/bench-browsers.json
 

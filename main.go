@@ -333,10 +333,11 @@ func (c peerCommand) Run(ctx context.Context, io streams) error {
 func bytesPerSec(megabitsPerSec float64) int64 { return int64(megabitsPerSec * 1e6 / 8) }
 
 type simCommands struct {
-	Run     simCommand      `cmd:"" help:"Simulate a scenario."`
-	Emulate emulateCommand  `cmd:"" help:"Run a scenario with real viewers behind emulated links (Linux, root)."`
-	Bars    simBarsCommand  `cmd:"" help:"Hold the engine to its bars in simulation; exit code 1 if it misses one."`
-	Speed   simSpeedCommand `cmd:"" help:"Simulate a scenario and tell how fast that was."`
+	Run      simCommand         `cmd:"" help:"Simulate a scenario."`
+	Emulate  emulateCommand     `cmd:"" help:"Run a scenario with real viewers behind emulated links (Linux, root)."`
+	Validate simValidateCommand `cmd:"" help:"Hold the engine to what theory says; exit code 1 if it breaks a law."`
+	Bars     simBarsCommand     `cmd:"" help:"Hold the engine to its bars in simulation; exit code 1 if it misses one."`
+	Speed    simSpeedCommand    `cmd:"" help:"Simulate a scenario and tell how fast that was."`
 }
 
 type simCommand struct {
@@ -357,6 +358,15 @@ type simBarsCommand struct {
 
 func (c simBarsCommand) Run(ctx context.Context, io streams) error {
 	return sim.Bars(ctx, sim.BarsConfig{Only: c.Only, Short: c.Short, JSON: c.JSON, Out: io.out, Logger: io.log})
+}
+
+type simValidateCommand struct {
+	Short bool `help:"Smaller rooms only."`
+	JSON  bool `help:"Print one JSON object."`
+}
+
+func (c simValidateCommand) Run(ctx context.Context, io streams) error {
+	return sim.Validate(ctx, sim.ValidateConfig{Short: c.Short, JSON: c.JSON, Out: io.out, Logger: io.log})
 }
 
 type simSpeedCommand struct {
