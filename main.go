@@ -194,6 +194,7 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 		}
 	})
 	cfg.Tracker = "/tracker"
+	cfg.Register = meeting.Register
 	cfg.Mounts["/tracker"] = meeting.WebSocket()
 	cfg.Mounts["/tracker/stats.json"] = meeting.Stats()
 	group.Go(func() error { return origin.Run(ctx, cfg) })

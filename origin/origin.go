@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"slipstream/origin/durable"
@@ -36,7 +37,9 @@ type Config struct {
 	Tracker string
 	// Mounts are further handlers on the HTTP address, by http.ServeMux pattern. See server.Config.
 	Mounts map[string]http.Handler
-	Logger *slog.Logger // nil: nothing is logged
+	// Register adds the metrics of what is mounted to the origin's.
+	Register func(prometheus.Registerer) error
+	Logger   *slog.Logger // nil: nothing is logged
 	// Ready is called once, when both addresses are bound and before anything is served.
 	Ready func(Ready)
 }
@@ -174,7 +177,7 @@ func newServer(cfg Config, channels map[string]*channel, secret []byte) (http.Ha
 	for _, rung := range cfg.Ladder {
 		floors[rung.Name] = int64(rung.VideoKbps+rung.AudioKbps) * 1100 // bits/s, a tenth for fMP4 and peaks within the second
 	}
-	config := server.Config{TokenSecret: secret, Mounts: cfg.Mounts, Logger: cfg.Logger, Now: nowMs}
+	config := server.Config{TokenSecret: secret, Mounts: cfg.Mounts, Register: cfg.Register, Logger: cfg.Logger, Now: nowMs}
 	for _, name := range cfg.Channels {
 		ch := channels[name]
 		config.Channels = append(config.Channels, server.Channel{

@@ -36,7 +36,7 @@ func (v *Verifier) Next(rec Record, nowMs int64) (Verified, error) {
 		Number: rec.Sequence, DurationMs: rec.DurationMs, MapURI: newest.Segment.MapURI, InitRecord: &next.Init, Record: &next.Record,
 	}
 	list := []Verified{next}
-	if err := v.fresh(list, nowMs); err != nil {
+	if err := v.fresh(list, false, nowMs); err != nil {
 		return Verified{}, err
 	}
 	if err := permitted(next, byKey(v.current), nowMs); err != nil {

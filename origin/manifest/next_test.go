@@ -45,12 +45,22 @@ func news() []scenario {
 		poll{text: before, nowMs: seen - 6000, want: numbers(number-4, number-2)},
 		alone(list[3], "", ""), alone(list[4], "", ""),
 		poll{text: before, nowMs: seen, want: numbers(number-4, number-2)}, alone(list[5], "", ""))
+	tell("a recording of last year", s,
+		poll{text: s.playlist(list) + "#EXT-X-ENDLIST\n", nowMs: seen + 365*86_400_000, want: numbers(number-4, number+1)})
+	tell("a recording older than what was seen", s,
+		poll{text: s.playlist(list), nowMs: seen, want: numbers(number-4, number+1)},
+		poll{text: s.playlist(list[:2]) + "#EXT-X-ENDLIST\n", nowMs: seen, code: Replay, says: "it ends with"})
 	tell("a record before any playlist", s, alone(list[5], DelegationKey, "no delegation"))
 	tell("a record out of turn", s,
 		poll{text: before, nowMs: seen - 6000, want: numbers(number-4, number-2)},
 		alone(list[5], NotNext, fmt.Sprintf("it does not come after segment %d", number-2)), alone(list[3], "", ""))
 	tell("a record that is known", s,
 		poll{text: before, nowMs: seen - 6000, want: numbers(number-4, number-2)}, alone(list[2], NotNext, "the newest"))
+	late := newStage()
+	past := late.window(number, 3)
+	late.delegation = late.appoint(late.signing, func(d *Delegation) { d.NotAfterMs = nowMs - 70_000 })
+	tell("a recording signed after the delegation had run out", late,
+		poll{text: late.playlist(past) + "#EXT-X-ENDLIST\n", nowMs: seen, code: DelegationExpired, says: "it has expired"})
 	one("the next record", func(*stage, *Record) {}, "", "")
 	one("one ms between two segments", func(_ *stage, r *Record) { r.StartMs++ }, "", "")
 	one("two ms between two segments", func(_ *stage, r *Record) { r.StartMs += 2 }, NotNext, "begins 2 ms after")

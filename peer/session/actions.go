@@ -1,8 +1,6 @@
 package session
 
 import (
-	"slices"
-
 	"slipstream/peer/sched"
 	"slipstream/peer/wire"
 	"slipstream/tracker/announce"
@@ -24,7 +22,7 @@ func (s *Session) run(actions []sched.Action) {
 
 func batches(kind sched.ActionKind) bool {
 	switch kind {
-	case sched.SendGain, sched.SendRequest, sched.SendCancel, sched.SendRefuse:
+	case sched.SendGain, sched.SendComing, sched.SendRequest, sched.SendCancel, sched.SendRefuse:
 		return true
 	}
 	return false
@@ -63,40 +61,24 @@ func (s *Session) act(a sched.Action, batch []sched.Action) {
 	}
 	switch a.Kind {
 	case sched.SendHave:
-		if _, known := s.store.Record(o.key); !known {
-			return // just evicted: the scheduler is about to hear of it
-		}
-		held := wire.NewBitfield(wire.Pieces(o.leaves()))
-		for piece := range wire.Pieces(o.leaves()) {
-			if s.holds(o, piece) {
-				held.Set(piece)
-			}
-		}
-		n.announced[o.id] = o.key
-		n.send(wire.Have{Key: o.key, Leaves: uint16(o.leaves()), Bitfield: held})
+		s.sendHave(n, o)
 	case sched.SendGain:
-		if pieces := slices.DeleteFunc(piecesOfLeaves(o, batch), func(p uint16) bool { return !s.holds(o, int(p)) }); len(pieces) > 0 {
-			n.send(wire.Gain{Key: o.key, Pieces: pieces})
-		}
+		n.send(wire.Gain{Key: o.key, Pieces: piecesIn(batch)})
+	case sched.SendComing:
+		n.send(wire.Coming{Key: o.key, Pieces: piecesIn(batch)})
 	case sched.SendRequest:
-		request := wire.Request{Key: o.key}
-		each := wire.PieceLeaves(o.leaves())
-		for _, a := range batch {
-			piece, bit := int(a.Leaf)/each, uint8(1)<<(int(a.Leaf)%each)
-			if last := len(request.Wanted) - 1; last >= 0 && request.Wanted[last].Piece() == piece {
-				request.Wanted[last] |= wire.Want(piece, bit)
-			} else {
-				request.Wanted = append(request.Wanted, wire.Want(piece, bit))
-			}
+		request := wire.Request{Key: o.key, Wanted: make([]wire.Wanted, len(batch))}
+		for i, a := range batch {
+			request.Wanted[i] = wire.Want(int(a.Piece), uint8(a.Mask))
 		}
 		if !s.store.Listed(o.key) {
 			request.Flags = wire.FlagNeedList
 		}
 		n.send(request)
 	case sched.SendCancel:
-		n.send(wire.Cancel{Key: o.key, Pieces: piecesOfLeaves(o, batch)})
+		n.send(wire.Cancel{Key: o.key, Pieces: piecesIn(batch)})
 	case sched.SendRefuse:
-		n.send(wire.Refuse{Key: o.key, Reason: wire.Reason(a.Reason), Pieces: piecesOfLeaves(o, batch)})
+		n.send(wire.Refuse{Key: o.key, Reason: wire.Reason(a.Reason), Pieces: piecesIn(batch)})
 	case sched.SendLeaf:
 		s.sendLeaf(n, o, int(a.Leaf))
 	}
@@ -114,13 +96,31 @@ func (s *Session) sendLeaf(n *neighbour, o *object, leaf int) {
 	}
 }
 
-func piecesOfLeaves(o *object, batch []sched.Action) []uint16 {
-	var pieces []uint16
-	for _, a := range batch {
-		pieces = append(pieces, uint16(int(a.Leaf)/wire.PieceLeaves(o.leaves())))
+// sendHave tells a neighbour which pieces are whole, unless it would hear for the second time that there are none.
+func (s *Session) sendHave(n *neighbour, o *object) {
+	if _, known := s.store.Record(o.key); !known {
+		return // just evicted: the scheduler is about to hear of it
 	}
-	slices.Sort(pieces)
-	return slices.Compact(pieces)
+	pieces := wire.Pieces(o.leaves())
+	held := wire.NewBitfield(pieces)
+	for piece := range pieces {
+		if s.holds(o, piece) {
+			held.Set(piece)
+		}
+	}
+	if _, told := n.announced[o.id]; told && held.Count() == 0 {
+		return
+	}
+	n.announced[o.id] = o.key
+	n.send(wire.Have{Key: o.key, Leaves: uint16(o.leaves()), Bitfield: held})
+}
+
+func piecesIn(batch []sched.Action) []uint16 {
+	pieces := make([]uint16, len(batch))
+	for i, a := range batch {
+		pieces[i] = uint16(a.Piece)
+	}
+	return pieces
 }
 
 // holds reports whether all leaves of a piece are in the store.

@@ -28,7 +28,7 @@ func (s *Session) received(n *neighbour, b []byte) {
 	} else if bye, ok := m.(wire.Bye); ok {
 		n.conn.Close()
 		s.closed(n, bye.Reason)
-	} else if _, isLeaf := m.(wire.Leaf); !isLeaf && !n.chatter.Allow() {
+	} else if _, isLeaf := m.(wire.Leaf); !isLeaf && !n.chatter.AllowN(s.clock(), 1) {
 		s.drop(n, announce.Intruder, "talks more than anybody needs to")
 	} else {
 		s.converse(n, m)
@@ -48,16 +48,18 @@ func (s *Session) greeted(n *neighbour, m wire.Hello) {
 	}
 	n.open, n.instance = true, m.Instance
 	s.event(sched.Event{Kind: sched.NeighbourAdd, Neighbour: n.id})
+	s.introduceHeads(n)
 }
 
 func (s *Session) converse(n *neighbour, m wire.Message) {
 	switch m := m.(type) {
 	case wire.Have:
 		if o := s.objectByKey(m.Key); o != nil {
+			s.heardOf(n, o)
 			s.haveEvent(n, o, m)
 		} else {
 			n.unknown.have(m)
-			s.refresh()
+			s.ask(n, m.Key, s.nowMs())
 		}
 	case wire.Gain:
 		if o := s.objectByKey(m.Key); o != nil {
@@ -65,8 +67,13 @@ func (s *Session) converse(n *neighbour, m wire.Message) {
 		} else {
 			n.unknown.gain(m)
 		}
+	case wire.Coming:
+		if o := s.objectByKey(m.Key); o != nil {
+			s.pieceEvents(sched.Coming, n, o, m.Pieces, 0)
+		}
 	case wire.Lost:
 		n.unknown.forget(m.Key)
+		n.asking.lost(m.Key)
 		if o := s.objectByKey(m.Key); o != nil {
 			s.event(sched.Event{Kind: sched.Lost, Neighbour: n.id, Object: o.id})
 		}
@@ -76,6 +83,10 @@ func (s *Session) converse(n *neighbour, m wire.Message) {
 		s.receivedRequest(n, m)
 	case wire.Leaf:
 		s.receivedLeaf(n, m)
+	case wire.Ask:
+		s.receivedAsk(n, m)
+	case wire.Record:
+		s.receivedRecord(n, m)
 	case wire.Cancel:
 		if o := s.objectByKey(m.Key); o != nil {
 			s.pieceEvents(sched.Cancel, n, o, m.Pieces, 0)
@@ -99,23 +110,12 @@ func (s *Session) haveEvent(n *neighbour, o *object, m wire.Have) {
 		s.drop(n, announce.Liar, "announced an object with a wrong number of leaves")
 		return
 	}
-	held := wire.NewBitfield(o.leaves())
-	for piece := range wire.Pieces(o.leaves()) {
-		if first, count := wire.PieceSpan(piece, o.leaves()); m.Bitfield.Has(piece) {
-			for leaf := first; leaf < first+count; leaf++ {
-				held.Set(leaf)
-			}
-		}
-	}
-	s.event(sched.Event{Kind: sched.Have, Neighbour: n.id, Object: o.id, Bits: held})
+	s.event(sched.Event{Kind: sched.Have, Neighbour: n.id, Object: o.id, Bits: m.Bitfield})
 }
 
 func (s *Session) pieceEvents(kind sched.EventKind, n *neighbour, o *object, pieces []uint16, value int64) {
 	for _, piece := range pieces {
-		first, count := wire.PieceSpan(int(piece), o.leaves())
-		for leaf := first; leaf < first+count; leaf++ {
-			s.event(sched.Event{Kind: kind, Neighbour: n.id, Object: o.id, Leaf: int32(leaf), Value: value})
-		}
+		s.event(sched.Event{Kind: kind, Neighbour: n.id, Object: o.id, Piece: int32(piece), Value: value})
 	}
 }
 
@@ -161,12 +161,7 @@ func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
 		}
 	}
 	for _, w := range m.Wanted {
-		first, count := wire.PieceSpan(w.Piece(), o.leaves())
-		for i := range count {
-			if w.Mask()>>i&1 != 0 {
-				s.event(sched.Event{Kind: sched.Request, Neighbour: n.id, Object: o.id, Leaf: int32(first + i)})
-			}
-		}
+		s.event(sched.Event{Kind: sched.Request, Neighbour: n.id, Object: o.id, Piece: int32(w.Piece()), Mask: int32(w.Mask())})
 	}
 }
 

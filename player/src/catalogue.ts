@@ -39,7 +39,7 @@ export interface CatalogueHost {
   /** A window has changed, and all that is new was added. */
   changed(rendition: string): void;
   /** Whether it is ours to look for a segment first. */
-  duty(rendition: number, sequence: number): boolean;
+  duty(rendition: string, sequence: number): boolean;
   /** Whether there are neighbours that could tell of segments. */
   company(): boolean;
   /** A draw for each segment, 0 to 1. */
@@ -80,7 +80,7 @@ export class Catalogue {
       const feed = new Feed(clock, {
         load: () => http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true }),
         accept: (text) => this.accept(r, text),
-        duty: (sequence) => host.duty(id, sequence),
+        duty: (sequence) => host.duty(name, sequence),
         company: () => host.company(),
         chance: (sequence) => host.chance(sequence),
       });

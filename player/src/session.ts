@@ -18,7 +18,7 @@ import { Cdn } from "./cdn";
 import type { Http, Requests, Text } from "./fetch";
 import { Inits } from "./inits";
 import { DeliveryError, type Carried, type Delivery, type Entry } from "./objects";
-import { CDN, Do, event, Kind, mix32, STRIPES, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
+import { CDN, Do, event, Kind, mix32, stripe, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
 import { Store } from "./store";
 import { Swarm, type SwarmConfig } from "./swarm";
 import { Clock, NetworkMeter } from "./timing";
@@ -108,7 +108,10 @@ export class Session {
     this.store = new Store(config.storeBytes ?? STORE_BYTES, awaited);
     this.cdn = new Cdn(http, this.store, this.clock, {
       inCompany: () => (this.swarm?.neighbours.open ?? 0) > 0,
-      stored: (o, leaf) => this.stored(o, leaf, CDN),
+      stored: (o, leaf) => {
+        this.swarm?.fetched(o, leaf);
+        this.stored(o, leaf, CDN);
+      },
       rejected: () => void this.counted.rejectedLeaves++,
       ended: (o, first, last, bytes, elapsedMs, error) => {
         const [kind, value] = error ? [Kind.FetchFailed, error.status] : [Kind.FetchDone, bytes];
@@ -126,7 +129,7 @@ export class Session {
         config.listed?.(rendition);
         this.step();
       },
-      duty: (rendition, sequence) => ((this.swarm?.duties.get(rendition) ?? 0) & (1 << (sequence % STRIPES))) !== 0,
+      duty: (rendition, sequence) => this.swarm?.onDuty(rendition, stripe(0, 1, sequence)) ?? false,
       company: () => (this.swarm?.neighbours.open ?? 0) > 0,
       chance: (sequence) => mix32((this.seed ^ sequence) >>> 0) / 2 ** 32,
     });
@@ -342,7 +345,7 @@ export class Session {
         const { p2pBytes, uploadedBytes } = this.counted;
         const uplinkBps = scheduler.uplinkBytesPerSec() * 8;
         const httpBytes = http.counters.mediaBytes;
-        return { uplinkBps, httpBytes, p2pBytes, uploadedBytes, stalls, stallMs, latencyMs, rescues: 0 };
+        return { uplinkBps, httpBytes, p2pBytes, uploadedBytes, stalls, stallMs, latencyMs };
       },
     };
     return new Swarm(config, host, this.store);

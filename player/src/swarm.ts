@@ -1,13 +1,14 @@
 // The session's part in the swarm: the tracker, what it says, what it is told,
 // and the neighbours that it introduces.
 
-import type { Message, Report } from "./announce";
+import type { Message, Report, Share } from "./announce";
 import { Neighbours, type NeighboursHost } from "./neighbours";
-import type { Rendition } from "./objects";
 import type { Connector } from "./channel";
-import { event, Kind, type Action } from "./sched";
+import type { Carried, Rendition } from "./objects";
+import { event, Kind, stripe, type Action } from "./sched";
 import type { Store } from "./store";
 import { TrackerClient, type TrackerEnvironment } from "./tracker";
+import { pieceCount, pieceLeaves } from "./wire";
 
 const REPORT_MS = 5000;
 
@@ -22,7 +23,10 @@ export interface SwarmConfig {
 }
 
 /** What the tracker is told about the viewer. */
-export type Account = Omit<Report, "type" | "ready" | "neighbours" | "renditions" | "dropped">;
+export type Account = Omit<
+  Report,
+  "type" | "ready" | "noUpload" | "neighbours" | "renditions" | "rescues" | "dropped"
+>;
 
 export interface SwarmHost extends Omit<NeighboursHost, "signal"> {
   renditions(): readonly Rendition[];
@@ -37,11 +41,12 @@ export class Swarm {
   private joined = false;
   /** Counts the visits to the tracker: it introduces viewers anew at each. */
   private visit = 0;
-  /** Stripes that are ours to fetch, by rendition. */
-  readonly duties = new Map<number, number>();
   private everyMs = REPORT_MS;
   private reportedMs = 0;
   private reported = "";
+  private duties: readonly Share[] = [];
+  private rescues = 0;
+  private uplinkBps = 0;
 
   constructor(
     private readonly config: SwarmConfig,
@@ -58,6 +63,7 @@ export class Swarm {
         tokenUrl: config.tokenUrl,
         role: "viewer",
         renditions: () => host.playing(),
+        line: () => ({ noUpload: !config.upload, uplinkBps: this.uplinkBps }),
         heard: (message) => this.heard(message),
         away: () => (this.joined = false), // the neighbours stay
       },
@@ -78,6 +84,19 @@ export class Swarm {
     this.neighbours.run(actions);
   }
 
+  /** Books a leaf from the CDN: a rescue, if it was no duty and a neighbour could have brought it. */
+  fetched(o: Carried, leaf: number): void {
+    if (!this.joined || this.neighbours.open === 0) return;
+    const piece = Math.trunc(leaf / pieceLeaves(o.leaves));
+    if (!this.onDuty(o.rendition.name, stripe(piece, pieceCount(o.leaves), o.record.sequence))) this.rescues++;
+  }
+
+  /** Whether a stripe is ours to fetch. */
+  onDuty(rendition: string, stripe: number): boolean {
+    const stripes = this.duties.find((d) => d.rendition === rendition)?.stripes ?? 0;
+    return ((stripes >> stripe) & 1) !== 0;
+  }
+
   tick(nowMs: number): void {
     this.neighbours.tick(performance.now());
     this.report(nowMs);
@@ -90,6 +109,7 @@ export class Swarm {
         this.visit++;
         this.everyMs = m.reportMs;
         this.reportedMs = 0;
+        this.assigned([]); // the duties of another visit are dealt anew
         break;
       case "neighbour":
         this.neighbours.meet(m.id, m.offer, this.visit);
@@ -98,13 +118,17 @@ export class Swarm {
         if ("from" in m) this.neighbours.signalled(m.from, m.signal, this.visit);
         break;
       case "duty":
-        for (const r of this.host.renditions()) {
-          const value = m.duties.find((d) => d.rendition === r.name)?.stripes ?? 0;
-          this.duties.set(r.id, value);
-          this.host.event(event(Kind.Duty, { rendition: r.id, value }));
-        }
+        this.assigned(m.duties);
         break;
       // gone: the connection may go on; if it does not, it will tell.
+    }
+  }
+
+  private assigned(duties: readonly Share[]): void {
+    this.duties = duties;
+    for (const r of this.host.renditions()) {
+      const value = duties.find((d) => d.rendition === r.name)?.stripes ?? 0;
+      this.host.event(event(Kind.Duty, { rendition: r.id, value }));
     }
   }
 
@@ -112,12 +136,16 @@ export class Swarm {
   private report(nowMs: number): void {
     if (!this.joined) return;
     const neighbours = this.neighbours.open;
-    const ready = neighbours > 0 && this.config.upload;
+    const ready = neighbours > 0;
     const renditions = this.host.playing();
     const urgent = `${ready} ${renditions.join()}`;
     if (nowMs - this.reportedMs < this.everyMs && urgent === this.reported && !this.neighbours.hasDrops) return;
     const dropped = this.neighbours.takeDrops();
-    if (!this.tracker.send({ type: "report", ready, neighbours, renditions, ...this.host.account(), dropped })) return;
+    const { rescues } = this;
+    const noUpload = !this.config.upload;
+    const account = this.host.account();
+    this.uplinkBps = account.uplinkBps;
+    if (!this.tracker.send({ type: "report", ready, noUpload, neighbours, renditions, ...account, rescues, dropped })) return;
     this.reportedMs = nowMs;
     this.reported = urgent;
   }

@@ -373,3 +373,69 @@ describe("a session in a swarm", () => {
     await until("b notices", () => b.session.stats().peers === 0);
   });
 });
+
+describe("the live edge", () => {
+  /** Two neighbours that know the channel's first segments; the second one's CDN never shows another. */
+  async function neighbours() {
+    const channel = liveChannel(4);
+    const room = new Room();
+    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    const frozen = channel.playlist().replaceAll(".m4s", ".m4s?token=b");
+    b.cdn.mangle = (path, body) => (path.endsWith("index.m3u8") ? (new TextEncoder().encode(frozen) as Bytes) : body);
+    await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
+    await Promise.all([a.session.playlist("360p"), b.session.playlist("360p")]);
+    return { channel, room, a, b };
+  }
+
+  /** What the second one reads until it lists a segment, or soon has not. */
+  async function reads(v: Viewer, uri: string): Promise<string> {
+    for (let i = 0; i < 2; i++) {
+      const { text } = await v.session.playlist("360p");
+      if (text.includes(uri)) return text;
+    }
+    return "";
+  }
+
+  test("travels from neighbour to neighbour, and leads to the viewer's own addresses", async () => {
+    const { channel, a, b } = await neighbours();
+    const next = channel.publish(SIZE);
+    const reading = reads(b, next.uri);
+    await reads(a, next.uri);
+    const text = await reading;
+    const lines = text.trim().split("\n");
+    expect(lines.at(-1)).toBe(`${BASE}360p/${next.uri}?token=b`);
+    expect(lines.at(-3)).toBe(`#EXT-X-PROGRAM-DATE-TIME:${new Date(next.record.startMs).toISOString()}`);
+    expect(text).toContain(`#EXT-X-MEDIA-SEQUENCE:${channel.segments[1].record.sequence}\n`); // the window has moved
+    expect(text).not.toContain(channel.segments[0].uri);
+    expect(bytes(await deliver(b.session, `${next.uri}?token=b`))).toEqual(next.data);
+    expect(b.session.window("360p").at(-1)?.number).toBe(next.record.sequence);
+  });
+
+  test("does not move by a forged record, which costs its sender the connection", async () => {
+    const { channel, room, a, b } = await neighbours();
+    room.onWire = (_, m) => (m.type === "RECORD" ? { ...m, data: m.data.map((v, i) => (i === 200 ? v ^ 1 : v)) } : m);
+    const next = channel.publish(SIZE);
+    const reading = reads(b, next.uri);
+    await reads(a, next.uri);
+    await until("the forger is dropped", () => b.session.stats().peers === 0);
+    expect(await reading).toBe("");
+    expect(b.session.stats().rejectedLeaves).toBe(1);
+    const told = () => room.reports.flatMap((r) => (r.type === "report" ? r.dropped : []));
+    await until("the tracker is told", () => told().some((d) => d.reason === "bad-leaf"));
+  });
+
+  test("where addresses follow no pattern the playlist is polled", async () => {
+    const { channel, a, b } = await neighbours();
+    let odd = false;
+    b.cdn.mangle = (path, body) => {
+      if (!path.endsWith("index.m3u8")) return body;
+      odd = true;
+      return new TextEncoder().encode(channel.playlist().replace(/(\d)\.m4s/g, "$1.m4s?$1")) as Bytes;
+    };
+    await until("it has seen them", () => odd && b.session.stats().requests.playlist > 1);
+    const next = channel.publish(SIZE);
+    const reading = reads(b, next.uri);
+    await reads(a, next.uri);
+    expect(await reading).toContain(next.uri);
+  });
+});

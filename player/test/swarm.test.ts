@@ -40,7 +40,7 @@ test("signals for those who were introduced at an earlier visit to the tracker a
       },
     },
   };
-  const swarm = new Swarm(config, { playing: () => [], event: () => undefined } as unknown as SwarmHost, new Store(1000));
+  const swarm = new Swarm(config, { playing: () => [], renditions: () => [], event: () => undefined } as unknown as SwarmHost, new Store(1000));
   const visit = async (peer: string) => {
     const count = sockets.length + 1;
     await until("a visit", () => sockets.length === count && sockets[count - 1].onmessage !== undefined);

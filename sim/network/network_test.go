@@ -70,7 +70,7 @@ func TestMessageSizesAreThoseOfTheEncoder(t *testing.T) {
 		want    int64
 	}{
 		{wire.Hello{Version: wire.Version}, HelloBytes},
-		{wire.Have{Leaves: 62, Bitfield: wire.NewBitfield(wire.Pieces(62))}, HaveBytes(62)},
+		{wire.Have{Leaves: 62, Bitfield: wire.NewBitfield(wire.Pieces(62))}, HaveBytes(21)},
 		{wire.Gain{Pieces: indices}, IndicesBytes(5)},
 		{wire.Cancel{Pieces: indices}, IndicesBytes(5)},
 		{wire.Request{Wanted: make([]wire.Wanted, 5)}, IndicesBytes(5) + 1},
