@@ -32,6 +32,7 @@ class World {
       rejected: () => undefined,
       uploaded: () => undefined,
       learn: async () => this.genuine,
+      lists: () => false,
       heard: () => undefined,
       heads: () => [],
       signal: (_to, _signal, visit) => this.signals.push(visit),

@@ -6,6 +6,7 @@ import { LEAF_SIZE } from "../src/manifest";
 import type { Callbacks, Connection, Connector } from "../src/channel";
 import { Kind, newScheduler, type Event as Heard } from "../src/sched";
 import { Session } from "../src/session";
+import { deadlineMs as viewDeadlineMs, NO_VIEW, type View } from "../src/view";
 import { decode, encode, keyOf, type Message as WireMessage } from "../src/wire";
 import { BASE, respond, SEGMENT_MS, TestCdn, TestChannel, until } from "./fixture";
 
@@ -46,7 +47,7 @@ interface Viewer {
 }
 
 /** A viewer of a channel. With needInMs everything is wanted, and needed so long from now; without, what is asked for. */
-function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: number): Viewer {
+function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: number, view?: View): Viewer {
   const cdn = new TestCdn(channel);
   const deadlineMs = needInMs ? Date.now() + needInMs : 0;
   const http = new Http(cdn.fetch);
@@ -57,14 +58,15 @@ function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: n
     events.push(...heard);
     return handle(now, heard);
   };
-  const session = new Session({
+  const session: Session = new Session({
     channel: channel.channel,
     renditions: [{ name: "360p", url: PLAYLIST }],
     http,
     scheduler,
     storeBytes,
     audience: {
-      deadlineMs: () => deadlineMs,
+      deadlineMs: (now, entry) =>
+        view ? viewDeadlineMs(view, session.window("360p")[0]?.startMs, now, entry, true) : deadlineMs,
       renditions: () => ["360p"],
       experience: () => ({ stalls: 0, stallMs: 0, latencyMs: 0 }),
     },
@@ -437,5 +439,49 @@ describe("the live edge", () => {
     const reading = reads(b, next.uri);
     await reads(a, next.uri);
     expect(await reading).toContain(next.uri);
+  });
+});
+
+describe("a recording", () => {
+  const SEGMENTS = 40;
+
+  /** What was broadcast an hour ago. */
+  function recording(): TestChannel {
+    const channel = new TestChannel(Math.floor((Date.now() - 3_600_000) / SEGMENT_MS) * SEGMENT_MS);
+    for (let i = 0; i < SEGMENTS; i++) channel.publish(LEAF_SIZE + i);
+    return channel;
+  }
+
+  function watch(channel: TestChannel, room: Room, needInMs: number, view?: View): Viewer {
+    const v = viewer(channel, room, needInMs, undefined, view);
+    const text = `${channel.playlist(SEGMENTS)}#EXT-X-ENDLIST\n`;
+    v.cdn.mangle = (path, body) => (path.endsWith("index.m3u8") ? (new TextEncoder().encode(text) as Bytes) : body);
+    return v;
+  }
+
+  test("is played from its start; what is far ahead comes from a neighbour, and nothing is fetched beyond", async () => {
+    const channel = recording();
+    const room = new Room();
+    const a = watch(channel, room, 3000); // has all of it after a while
+    await a.session.playlist("360p");
+    await until("a has it all", () => a.session.stats().verifiedLeaves === SEGMENTS + SEGMENTS - 1, 30_000);
+    const now = Date.now();
+    const view = { ...NO_VIEW, rendition: "360p", idle: false, atMs: now, sinceMs: now };
+    const b = watch(channel, room, 0, view);
+    await until("they are neighbours", () => b.session.stats().peers === 1);
+    const { text } = await b.session.playlist("360p");
+    expect(text).toContain("#EXT-X-ENDLIST");
+    await until("b has 40 s ahead", () => b.session.stats().verifiedLeaves >= 2 * 18, 30_000);
+    const fetched = b.cdn.served.filter((s) => s.url.endsWith(".m4s")).map((s) => Number(/(\d+)\.m4s/.exec(s.url)![1]));
+    expect(Math.max(...fetched, channel.firstNumber)).toBeLessThan(channel.firstNumber + 5);
+    expect(b.session.stats().verifiedLeaves).toBeLessThanOrEqual(2 * 22);
+
+    // The viewer seeks to the last minute.
+    const target = channel.segments[SEGMENTS - 5];
+    Object.assign(view, { positionMs: target.record.startMs, atMs: Date.now(), sinceMs: Date.now() });
+    expect(bytes(await deliver(b.session, target.uri))).toEqual(target.data);
+    const last = channel.segments[SEGMENTS - 1];
+    expect(bytes(await deliver(b.session, last.uri))).toEqual(last.data);
+    expect(b.cdn.count(`360p/${last.uri}`)).toBe(0);
   });
 });
