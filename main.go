@@ -284,7 +284,8 @@ type peerCommand struct {
 	URL       string        `arg:"" help:"The channel's multivariant playlist."`
 	N         int           `help:"Viewers." short:"n" default:"1"`
 	ID        string        `help:"Channel id; default: the one that the playlist claims." placeholder:"ID"`
-	Rendition string        `help:"Rendition to play; default: the best." placeholder:"NAME"`
+	Rendition string        `help:"Rendition to play, or auto to choose by throughput; default: the best." placeholder:"NAME"`
+	Start     time.Duration `help:"Where to begin a recording, for example 10m." placeholder:"TIME"`
 	Duration  time.Duration `help:"How long to watch; 0: until interrupted." placeholder:"TIME"`
 	Warmup    time.Duration `help:"Count only what happens after this time." placeholder:"TIME"`
 	Ramp      time.Duration `help:"Time between one viewer's joining and the next's." default:"50ms" placeholder:"TIME"`
@@ -295,7 +296,7 @@ type peerCommand struct {
 
 func (c peerCommand) Run(ctx context.Context, io streams) error {
 	return peer.Run(ctx, peer.Config{
-		URL: c.URL, Channel: c.ID, Rendition: c.Rendition, Viewers: c.N, Ramp: c.Ramp, Duration: c.Duration,
+		URL: c.URL, Channel: c.ID, Rendition: c.Rendition, Start: c.Start, Viewers: c.N, Ramp: c.Ramp, Duration: c.Duration,
 		Warmup: c.Warmup, JSON: c.JSON, HTTPOnly: c.HTTPOnly, UploadBytesPerSec: bytesPerSec(c.Upload),
 		Out: io.out, Log: io.log,
 	})

@@ -30,9 +30,10 @@ const MaxViewers = 1000
 
 // Config says how many viewers join which channel.
 type Config struct {
-	URL       string // of the multivariant playlist
-	Channel   string // channel id; "": trust the playlist
-	Rendition string // "": the one of the highest bandwidth
+	URL       string        // of the multivariant playlist
+	Channel   string        // channel id; "": trust the playlist
+	Rendition string        // "": the one of the highest bandwidth; "auto": by throughput
+	Start     time.Duration // where to begin a recording
 	Viewers   int
 	Ramp      time.Duration // between one viewer's joining and the next's
 	Duration  time.Duration // 0: until interrupted
@@ -95,10 +96,10 @@ func newAudience(cfg Config) (*audience, error) {
 	transport.MaxIdleConnsPerHost = 4 * cfg.Viewers
 	client := &http.Client{Transport: transport}
 	for range cfg.Viewers {
-		m := &member{viewer: &viewer{}}
+		m := &member{viewer: &viewer{startAtMs: cfg.Start.Milliseconds()}}
 		m.session = session.New(session.Config{
 			Playlist: cfg.URL, Channel: channel,
-			Renditions: pick(cfg.Rendition), Audience: m.viewer,
+			Renditions: m.pick(cfg.Rendition), Audience: m.viewer,
 			Client: client, Engine: a.engine, UploadBytesPerSec: cfg.UploadBytesPerSec,
 			Seed: rand.Uint32(), Log: cfg.Log, Verified: a.copies.verified,
 		})
@@ -107,9 +108,16 @@ func newAudience(cfg Config) (*audience, error) {
 	return a, nil
 }
 
-// pick follows one rendition: the named one, else that of the highest bandwidth.
-func pick(name string) func([]manifest.Variant) []manifest.Variant {
+// auto is the name of no rendition: the viewer chooses.
+const auto = "auto"
+
+// pick follows one rendition: the named one, else that of the highest bandwidth; or all, to choose among them.
+func (m *member) pick(name string) func([]manifest.Variant) []manifest.Variant {
 	return func(offered []manifest.Variant) []manifest.Variant {
+		if name == auto && len(offered) > 0 {
+			m.viewer.adapt(offered)
+			return offered
+		}
 		best := -1
 		for i, v := range offered {
 			if v.Rendition == name || name == "" && (best < 0 || v.Bandwidth > offered[best].Bandwidth) {

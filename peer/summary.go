@@ -23,6 +23,7 @@ type Summary struct {
 	StallMs       int64 `json:"stallMs"`
 	LatencyMsP50  int64 `json:"latencyMsP50"` // of the viewers' means, behind the wall clock
 	LatencyMsMax  int64 `json:"latencyMsMax"`
+	Switches      int64 `json:"switches"`  // of rendition
 	HTTPBytes     int64 `json:"httpBytes"` // media from the CDN
 	P2PBytes      int64 `json:"p2pBytes"`  // media from neighbours
 	UploadedBytes int64 `json:"uploadedBytes"`
@@ -57,6 +58,7 @@ func (a *audience) summary(read reading) Summary {
 		}
 		read(m, func() {
 			sum.add(m.counted(), m.before)
+			sum.Switches += m.viewer.switches
 			if p := m.viewer.play; p != nil && p.State() != playback.Starting {
 				sum.Playing++
 				startups = append(startups, p.StartupMs())

@@ -3,6 +3,7 @@ package peer
 import (
 	"testing"
 
+	"slipstream/origin/manifest"
 	"slipstream/peer/playback"
 	"slipstream/peer/session"
 )
@@ -87,5 +88,75 @@ func TestWhatComesAfterAGapIsDueAsSoonAsItIsThere(t *testing.T) {
 		if due := v.DeadlineMs(now, back[5]); due != now+2000 {
 			t.Fatalf("at %d the second segment after the gap is due at %d", now, due)
 		}
+	}
+}
+
+// arrive makes a segment of a rendition that took so long.
+func arrive(rendition string, number, tookMs, bytes int64) session.Segment {
+	return session.Segment{
+		Rendition: rendition, Number: number, StartMs: number * 2000, DurationMs: 2000, Complete: true,
+		Bytes: bytes, FirstMs: 1, DoneMs: 1 + tookMs,
+	}
+}
+
+func TestAViewerClimbsWithTheThroughputAndFallsWithIt(t *testing.T) {
+	v := &viewer{}
+	v.adapt([]manifest.Variant{{Rendition: "720p", Bandwidth: 2_000_000}, {Rendition: "360p", Bandwidth: 800_000}})
+	if !v.Plays("360p") || v.Plays("720p") {
+		t.Fatal("it does not begin with the lowest rendition")
+	}
+	v.play = playback.New(0, 0)
+	var low []session.Segment
+	low = append(low, arrive("360p", 0, 100, 200_000)) // 16 Mb/s
+	low = append(low, session.Segment{Rendition: "360p", Number: 1, StartMs: 2000, DurationMs: 2000}) // it is being fetched
+	v.Advance(0, "360p", low)
+	if v.switches != 1 || !v.Plays("720p") || !v.Plays("360p") {
+		t.Fatalf("with plenty of throughput it switched %d times", v.switches)
+	}
+	from := v.turns[1].from
+	next := session.Segment{Number: from, StartMs: from * 2000, DurationMs: 2000}
+	for rendition, want := range map[string]bool{"360p": false, "720p": true} {
+		next.Rendition = rendition
+		if got := v.DeadlineMs(0, next) > 0; got != want {
+			t.Errorf("segment %d of %s is wanted: %t", from, rendition, got)
+		}
+	}
+	low[1] = arrive("360p", 1, 100, 200_000)
+	v.Advance(1, "360p", low)
+	if v.Plays("360p") {
+		t.Error("after its last segment of the lower rendition it still plays that")
+	}
+	var high []session.Segment
+	for n := int64(2); n < 8; n++ {
+		high = append(high, arrive("720p", n, 4000, 500_000)) // 1 Mb/s
+		v.Advance(n, "720p", high)
+	}
+	if name := v.renditionOf(v.next); name != "360p" {
+		t.Errorf("with half of the throughput that it needs it plays %s", name)
+	}
+	if v.bufferedMs != 16_000 {
+		t.Errorf("it holds media up to %d ms without a hole, want 16000", v.bufferedMs)
+	}
+}
+
+func TestARecordingBeginsWhereItIsWantedAndEnds(t *testing.T) {
+	v := &viewer{joinedMs: 1000, startAtMs: 5000}
+	v.Recording(100_000, 108_000)
+	if from, to := v.Span(); from != 105_000 || to != 135_000 {
+		t.Errorf("it looks at %d to %d", from, to)
+	}
+	segments := []session.Segment{
+		{Number: 52, StartMs: 104_000, DurationMs: 2000, Complete: true}, {Number: 53, StartMs: 106_000, DurationMs: 2000, Complete: true},
+	}
+	for now := int64(1000); now <= 6000; now += 50 {
+		v.Advance(now, "360p", segments)
+	}
+	if v.play.State() != playback.Ended || v.play.Stalls() > 0 {
+		t.Errorf("at the end it is %s after %d stalls", v.play.State(), v.play.Stalls())
+	}
+	v.seek(106_500)
+	v.Advance(6050, "360p", segments)
+	if v.play.State() != playback.Playing || v.play.StartupMs() > 100 {
+		t.Errorf("after a seek it is %s, and its startup took %d ms", v.play.State(), v.play.StartupMs())
 	}
 }

@@ -6,13 +6,15 @@
 // origin numbers and stamps segments by UTC.
 package playback
 
-// Playhead follows one live stream. The zero value is unusable; see New.
+// Playhead follows one stream, live or recorded. The zero value is unusable; see New.
 type Playhead struct {
 	joinedMs   int64
 	startMs    int64 // media time of the first picture
 	positionMs int64 // media time of the picture now shown
 	lastMs     int64 // wall clock of the last Advance
+	endMs      int64 // media time at which a recording ends, 0 while there is more to come
 	state      State
+	started    bool
 	startupMs  int64
 	stalls     int64
 	stallMs    int64
@@ -28,6 +30,7 @@ const (
 	Starting State = "starting" // nothing shown yet
 	Playing  State = "playing"
 	Stalled  State = "stalled" // the picture stands: the next one is not there
+	Ended    State = "ended"   // the last one was shown
 )
 
 // ResumeMs is how much must be buffered before a stalled player goes on, as
@@ -52,12 +55,16 @@ func (p *Playhead) Advance(nowMs, bufferedMs int64) {
 	case Starting:
 		if bufferedMs > p.positionMs {
 			p.state = Playing
-			p.startupMs = nowMs - p.joinedMs
+			if !p.started {
+				p.started, p.startupMs = true, nowMs-p.joinedMs
+			}
 		}
 	case Playing:
 		played := min(elapsed, max(bufferedMs-p.positionMs, 0))
 		p.positionMs += played
-		if played < elapsed {
+		if p.endMs > 0 && p.positionMs >= p.endMs {
+			p.state = Ended
+		} else if played < elapsed {
 			p.state = Stalled
 			p.stalls++
 			p.stallMs += elapsed - played
@@ -68,7 +75,7 @@ func (p *Playhead) Advance(nowMs, bufferedMs int64) {
 			p.state = Playing
 		}
 	}
-	if p.state != Starting {
+	if p.state != Starting && p.endMs == 0 {
 		latency := p.LatencyMs(nowMs)
 		p.latencyMax = max(p.latencyMax, latency)
 		p.latencySum += latency
@@ -82,6 +89,14 @@ func (p *Playhead) JumpTo(mediaMs int64) {
 		p.positionMs = mediaMs
 	}
 }
+
+// SeekTo goes to another place of a recording. What follows is a start, not a stall.
+func (p *Playhead) SeekTo(mediaMs int64) {
+	p.positionMs, p.state = mediaMs, Starting
+}
+
+// EndAt says where a recording, or a broadcast that is over, ends.
+func (p *Playhead) EndAt(mediaMs int64) { p.endMs = mediaMs }
 
 // DueMs is the wall clock at which the picture at mediaMs is to be shown if
 // nothing stalls from now on.

@@ -50,6 +50,11 @@ type channel struct {
 	segments   map[int64]published
 	first      int64
 
+	name  string   // of the rendition
+	bytes int      // of each segment
+	above *channel // another rendition, with the same keys
+	over  int64    // the broadcast ended after this segment; 0: it goes on
+
 	second    manifest.Record // another init section,
 	laterInit int64           // in force from here; 0: never
 	tokens    bool            // each URI has a token of its own
@@ -85,15 +90,28 @@ func newChannel(t *testing.T) *channel {
 }
 
 // offline is a channel that only serve knows of.
-func offline(t *testing.T) *channel {
+func offline(t *testing.T, changes ...func(*channel)) *channel {
 	t.Helper()
-	c := &channel{secret: make([]byte, 32), segments: make(map[int64]published), url: "http://cdn.test/live/demo/index.m3u8"}
+	c := &channel{
+		secret: make([]byte, 32), segments: make(map[int64]published), url: "http://cdn.test/live/demo/index.m3u8",
+		name: rendition, bytes: segmentBytes,
+	}
+	for _, change := range changes {
+		change(c)
+	}
 	rand.Read(c.secret)
 	_, c.root, _ = ed25519.GenerateKey(nil)
 	_, c.signing, _ = ed25519.GenerateKey(nil)
 	c.id = manifest.ChannelID(c.root.Public().(ed25519.PublicKey))
 	c.publish(t)
 	return c
+}
+
+// addRendition puts a larger rendition beside the first.
+func (c *channel) addRendition(t *testing.T, name string, bytes int) {
+	t.Helper()
+	c.above = &channel{segments: make(map[int64]published), name: name, bytes: bytes, id: c.id, root: c.root, signing: c.signing}
+	c.above.publish(t)
 }
 
 // publish signs the whole test's segments in advance; serve shows them when
@@ -121,7 +139,7 @@ func (c *channel) publish(t *testing.T) {
 	}, c.initBytes[:600])
 	previous := manifest.Hash{}
 	for n := c.first; n < c.first+history+future; n++ {
-		data := noise(segmentBytes)
+		data := noise(c.bytes)
 		record := c.sign(t, manifest.Record{
 			Kind: manifest.KindSegment, Sequence: n, StartMs: n * segmentMs, DurationMs: segmentMs,
 			CreatedMs: min((n+1)*segmentMs, now), Init: c.init.Root, Previous: previous,
@@ -153,7 +171,7 @@ func (c *channel) resign(t *testing.T, from int64, change func(*manifest.Record)
 
 func (c *channel) sign(t *testing.T, r manifest.Record, data []byte) manifest.Record {
 	t.Helper()
-	r.Session, r.Rendition, r.Size = c.first*segmentMs, rendition, int64(len(data))
+	r.Session, r.Rendition, r.Size = c.first*segmentMs, c.name, int64(len(data))
 	r.Root = manifest.Root(manifest.LeafHashes(data))
 	signed, err := manifest.SignRecord(r, c.id, c.signing)
 	if err != nil {
@@ -190,7 +208,13 @@ func (c *channel) stopTracker() {
 }
 
 // edge is the newest segment that is published now.
-func (c *channel) edge() int64 { return time.Now().UnixMilli()/segmentMs - 1 }
+func (c *channel) edge() int64 {
+	edge := time.Now().UnixMilli()/segmentMs - 1
+	if c.over > 0 {
+		edge = min(edge, c.over)
+	}
+	return edge
+}
 
 func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 	switch name := path.Base(r.URL.Path); {
@@ -199,7 +223,12 @@ func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 			"#EXT-X-SESSION-DATA:DATA-ID=\"slipstream.channel\",VALUE=\"%s\"\n"+
 			"#EXT-X-SESSION-DATA:DATA-ID=\"slipstream.tracker\",VALUE=\"/tracker\"\n"+
 			"#EXT-X-SESSION-DATA:DATA-ID=\"slipstream.token\",VALUE=\"/token\"\n"+
-			"#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=640x360\n%s/index.m3u8\n", c.id, rendition)
+			"#EXT-X-STREAM-INF:BANDWIDTH=%d,RESOLUTION=640x360\n%s/index.m3u8\n", c.id, c.bandwidth(), c.name)
+		if c.above != nil {
+			fmt.Fprintf(w, "#EXT-X-STREAM-INF:BANDWIDTH=%d,RESOLUTION=1280x720\n%s/index.m3u8\n", c.above.bandwidth(), c.above.name)
+		}
+	case c.above != nil && strings.Contains(r.URL.Path, "/"+c.above.name+"/"):
+		c.above.serve(w, r)
 	case r.URL.Path == "/token":
 		fmt.Fprintf(w, `{"token":%q}`, c.token("viewer"))
 	case r.URL.Path == "/tracker":
@@ -228,6 +257,8 @@ func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 		c.serveSegment(w, r, name)
 	}
 }
+
+func (c *channel) bandwidth() int { return c.bytes * 8 * 1000 / segmentMs * 9 / 8 }
 
 func (c *channel) serveSegment(w http.ResponseWriter, r *http.Request, name string) {
 	number, _, _ := strings.Cut(name, ".")
@@ -267,6 +298,9 @@ func (w *countingWriter) Write(b []byte) (int, error) {
 func (c *channel) playlist(edge int64) string {
 	var b strings.Builder
 	first := max(edge-windowLength+1, c.first)
+	if c.over > 0 {
+		first = c.first // a recording is there from its beginning
+	}
 	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:%d\n%s%s\n",
 		first, manifest.TagDelegation, encode(c.delegation.Encode()))
 	fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"init.mp4\"\n%s%s\n", manifest.TagInit, encode(c.init.Encode()))
@@ -284,6 +318,9 @@ func (c *channel) playlist(edge int64) string {
 			token = fmt.Sprintf("?token=%d", n*7919%1000)
 		}
 		fmt.Fprintf(&b, "%s%s\n#EXTINF:2.000,\n%d.m4s%s\n", manifest.TagRecord, encode(segment.record.Encode()), n, token)
+	}
+	if c.over > 0 && edge >= c.over {
+		fmt.Fprintf(&b, "#EXT-X-ENDLIST\n")
 	}
 	return b.String()
 }

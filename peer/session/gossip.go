@@ -100,7 +100,7 @@ func (a *asking) lost(key wire.Key) {
 
 // ask puts a question to a neighbour that announced something unknown, unless somebody is about to answer it.
 func (s *Session) ask(n *neighbour, key wire.Key, nowMs int64) {
-	if _, useless := s.questions.foreign[key]; useless || len(s.renditions) == 0 {
+	if _, useless := s.questions.foreign[key]; useless || s.listed(key) || len(s.judge().window) == 0 {
 		return
 	}
 	q, open := s.questions.open[key]
@@ -113,6 +113,16 @@ func (s *Session) ask(n *neighbour, key wire.Key, nowMs int64) {
 	q.neighbour, q.atMs = n.id, nowMs
 	s.questions.open[key] = q
 	n.send(wire.Ask{Key: key})
+}
+
+// listed tells that a key is in a recording that we have the playlist of.
+func (s *Session) listed(key wire.Key) bool {
+	for _, r := range s.renditions {
+		if _, is := r.byKey[key]; is {
+			return true
+		}
+	}
+	return false
 }
 
 // askAgain puts questions that were not answered to somebody else who announced the object.
@@ -165,8 +175,8 @@ func (s *Session) receivedRecord(n *neighbour, m wire.Record) {
 		return // or says it is: so it says nothing about what others would say
 	}
 	judge := r
-	if judge == nil {
-		judge = s.renditions[0]
+	if judge == nil || len(judge.window) == 0 {
+		judge = s.judge()
 	}
 	switch err := judge.verifier.Genuine(rec); manifest.CodeOf(err) {
 	case "":
@@ -177,6 +187,16 @@ func (s *Session) receivedRecord(n *neighbour, m wire.Record) {
 		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id, Object: -1})
 		judge.edge.hurry(s.nowMs())
 	}
+}
+
+// judge is a rendition of which we have a playlist, and so the channel's signing keys.
+func (s *Session) judge() *rendition {
+	for _, r := range s.renditions {
+		if len(r.window) > 0 {
+			return r
+		}
+	}
+	return s.renditions[0]
 }
 
 func (s *Session) renditionOf(name string) *rendition {
@@ -200,7 +220,7 @@ func (s *Session) news(r *rendition, rec manifest.Record) {
 			s.questions.settled(keyOf(rec))
 		}
 		r.edge.hurry(now + askAgainMs)
-	case !s.extend(r, rec, now):
+	case len(r.window) == 0 || !s.extend(r, rec, now):
 		s.questions.useless(keyOf(rec))
 		r.edge.hurry(now)
 	default:

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -50,17 +51,28 @@ type neighbour struct {
 	asking    asking
 	buffered  int  // as last told to the scheduler
 	sentLeaf  bool // since then
+	deaf      bool // it does not read what we send
 }
+
+// A connection costs milliseconds of work, so that many are begun at once and then a second.
+const (
+	introductionsBurst = 64
+	introductionsRate  = 1
+)
 
 // neighbours is who we are connected to, or are connecting to.
 type neighbours struct {
-	byID   map[int32]*neighbour
-	byPeer map[announce.PeerID]*neighbour
-	nextID int32
+	introductions *rate.Limiter
+	byID          map[int32]*neighbour
+	byPeer        map[announce.PeerID]*neighbour
+	nextID        int32
 }
 
 func newNeighbours() neighbours {
-	return neighbours{byID: make(map[int32]*neighbour), byPeer: make(map[announce.PeerID]*neighbour)}
+	return neighbours{
+		introductions: rate.NewLimiter(introductionsRate, introductionsBurst),
+		byID:          make(map[int32]*neighbour), byPeer: make(map[announce.PeerID]*neighbour),
+	}
 }
 
 // open counts the neighbours that can be asked for leaves.
@@ -81,15 +93,17 @@ func (ns *neighbours) closeAll(reason string) {
 	}
 }
 
-// send encodes and sends a message; false if the connection is gone, which
-// OnClosed will tell by itself.
+// send encodes and sends a message; false if it could not. That the connection is gone OnClosed will tell by itself.
 func (n *neighbour) send(m wire.Message) bool {
-	return n.conn.Send(m.Append(nil)) == nil
+	err := n.conn.Send(m.Append(nil))
+	n.deaf = n.deaf || errors.Is(err, rtc.ErrBufferFull)
+	return err == nil
 }
 
 // meet starts a connection to a viewer that the tracker introduced.
 func (s *Session) meet(peer announce.PeerID, offer bool) {
-	if s.neighbours.byPeer[peer] != nil || len(s.neighbours.byID) >= s.cfg.MaxNeighbours {
+	if s.neighbours.byPeer[peer] != nil || len(s.neighbours.byID) >= s.cfg.MaxNeighbours ||
+		!s.neighbours.introductions.AllowN(s.clock(), 1) {
 		return
 	}
 	n := s.newNeighbour(peer)
@@ -200,7 +214,10 @@ func (s *Session) forget(n *neighbour) {
 // observeBuffers tells the scheduler how much waits in the send buffers.
 func (s *Session) observeBuffers() {
 	for _, n := range s.neighbours.byID {
-		if n.open {
+		switch {
+		case n.deaf:
+			s.drop(n, announce.Stalled, "does not read what it is sent")
+		case n.open:
 			s.observeBuffer(n)
 		}
 	}

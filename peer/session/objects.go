@@ -25,6 +25,8 @@ type object struct {
 	rendition  *rendition
 	url        string
 	deadlineMs int64
+	firstMs    int64 // when its first leaf was there, its last; epoch ms, 0 before
+	doneMs     int64
 	list       *leafList // its leaf list is being fetched
 }
 
@@ -33,26 +35,33 @@ func keyOf(rec manifest.Record) wire.Key { return wire.KeyOf(rec.Root) }
 func (o *object) leaves() int { return manifest.LeafCount(o.record.Size) }
 
 // addObject makes a verified segment known to store, scheduler and neighbours.
-func (s *Session) addObject(r *rendition, v manifest.Verified, url string) {
-	key := keyOf(v.Record)
-	if _, known := s.byKey[key]; known || v.Record.Sequence <= r.evicted {
+func (s *Session) addObject(r *rendition, e entry) {
+	live := len(r.recorded) == 0
+	if _, known := s.byKey[e.key]; known || e.Gap || live && e.Number <= r.evicted {
 		return
 	}
-	if err := s.store.Add(v.Record); err != nil {
-		s.log.Warn("a segment does not fit the store", "segment", v.Record.Sequence, "error", err)
+	if err := s.store.Add(e.record); err != nil {
+		s.log.Warn("a segment does not fit the store", "segment", e.Number, "error", err)
 		return
 	}
-	o := &object{id: s.nextObject, key: key, record: v.Record, rendition: r, url: url}
+	o := &object{id: s.nextObject, key: e.key, record: e.record, rendition: r, url: e.url}
 	s.nextObject++
-	s.objects[o.id], s.byKey[key] = o, o.id
-	now := s.nowMs()
-	o.deadlineMs = s.cfg.Audience.DeadlineMs(now, s.segment(r, v))
+	s.objects[o.id], s.byKey[o.key] = o, o.id
+	o.deadlineMs = s.deadline(r, e, s.nowMs())
 	s.event(sched.Event{
-		Kind: sched.ObjectAdd, Object: o.id, Rendition: r.id, Sequence: v.Record.Sequence,
-		Leaves: int32(o.leaves()), Size: v.Record.Size, Value: o.deadlineMs,
+		Kind: sched.ObjectAdd, Object: o.id, Rendition: r.id, Sequence: e.Number,
+		Leaves: int32(o.leaves()), Size: e.record.Size, Value: o.deadlineMs,
 	})
 	s.questions.settled(o.key)
 	s.neighbours.replayAnnouncements(s, o)
+}
+
+// deadline is by when the audience wants a segment, 0 if it does not.
+func (s *Session) deadline(r *rendition, e entry, nowMs int64) int64 {
+	if !r.active {
+		return 0
+	}
+	return s.cfg.Audience.DeadlineMs(nowMs, e.Segment)
 }
 
 func (s *Session) removeObject(o *object) {
@@ -86,24 +95,31 @@ func (s *Session) forgetEvicted() {
 func (s *Session) plan(nowMs int64) {
 	for _, r := range s.renditions {
 		for _, e := range r.window {
-			o := s.objectByKey(e.key)
-			if o == nil || s.store.Complete(o.key) {
-				continue
-			}
-			deadline := s.cfg.Audience.DeadlineMs(nowMs, e.Segment)
-			moved := deadline - o.deadlineMs
-			if moved > deadlineSlackMs || moved < -deadlineSlackMs {
-				o.deadlineMs = deadline
-				s.event(sched.Event{Kind: sched.ObjectWant, Object: o.id, Value: deadline})
+			if o := s.objectByKey(e.key); o != nil && !s.store.Complete(o.key) {
+				s.want(o, s.deadline(r, e, nowMs))
 			}
 		}
+	}
+}
+
+// want tells the scheduler of a deadline that has moved.
+func (s *Session) want(o *object, deadlineMs int64) {
+	moved := deadlineMs - o.deadlineMs
+	if moved > deadlineSlackMs || moved < -deadlineSlackMs {
+		o.deadlineMs = deadlineMs
+		s.event(sched.Event{Kind: sched.ObjectWant, Object: o.id, Value: deadlineMs})
 	}
 }
 
 // stored books a leaf that the store took, and tells the scheduler.
 func (s *Session) stored(o *object, leaf int, from int32, bytes int) {
 	s.stats.VerifiedLeaves++
-	o.rendition.changed = o.rendition.changed || s.store.Complete(o.key)
+	if o.firstMs == 0 {
+		o.firstMs = s.nowMs()
+	}
+	if s.store.Complete(o.key) {
+		o.doneMs, o.rendition.changed = s.nowMs(), true
+	}
 	if from != sched.CDN {
 		s.stats.P2PBytes += int64(bytes)
 	} else {

@@ -2,23 +2,18 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
 	"slipstream/origin/manifest"
-	"slipstream/peer/sched"
 	"slipstream/peer/wire"
 )
 
 const (
-	joinTries    = 5
-	joinPause    = 500 * time.Millisecond
-	minWindow    = 8      // segments that a window may grow to by neighbours' records, however short the playlist is
-	maxTold      = 3      // segments that neighbours are told of when a poll brings several
-	keepBeyondMs = 10_000 // what left the playlist is kept this much longer for those who are behind
+	joinTries = 5
+	joinPause = 500 * time.Millisecond
 )
 
 // rendition is one followed media playlist.
@@ -31,6 +26,10 @@ type rendition struct {
 	polling  bool
 	stripes  int64 // of which the tracker has made the fetching from the CDN our duty
 
+	active   bool                  // somebody plays it: it is polled, and its segments are wanted
+	recorded []entry               // of a recording, all of it; window is a part of it
+	byKey    map[wire.Key]struct{} // likewise, its objects
+
 	listed    []manifest.Segment // by the last playlist, and what followed since
 	window    []entry
 	length    int                       // of the last playlist's window
@@ -41,10 +40,12 @@ type rendition struct {
 	initRoots map[manifest.Hash]bool
 }
 
-// entry is a segment of the window and the key of the object that holds its bytes.
+// entry is a segment of the window and the object that holds its bytes.
 type entry struct {
 	Segment
-	key wire.Key // zero for a gap: no object has it
+	key    wire.Key // zero for a gap: no object has it
+	record manifest.Record
+	url    string
 }
 
 // join reads the multivariant playlist and checks that it is the channel meant.
@@ -119,233 +120,36 @@ func (s *Session) follow(m *manifest.Multivariant) error {
 			ahead:    make(map[int64]manifest.Record), initRoots: make(map[manifest.Hash]bool),
 		})
 	}
+	s.choose(s.nowMs())
 	return nil
 }
 
-// poll fetches the playlists that are due.
-func (s *Session) poll(nowMs int64) {
+// Chooser is an Audience that plays one of the followed renditions at a time. The others are not polled, and nothing of them
+// is fetched; what is held of them still serves neighbours, and records that neighbours tell are kept for a return.
+type Chooser interface {
+	Plays(rendition string) bool
+}
+
+// choose asks the audience what it plays.
+func (s *Session) choose(nowMs int64) {
+	chooser, picky := s.cfg.Audience.(Chooser)
+	changed := false
 	for _, r := range s.renditions {
-		if r.polling || nowMs < r.edge.dueMs(s.rank(r)) {
-			continue
-		}
-		r.polling = true
-		r.edge.polled(nowMs)
-		s.stats.PlaylistRequests++
-		go func() {
-			text, err := s.fetch.text(s.ctx, r.url.String())
-			s.post(func() { s.polled(r, text, err) })
-		}()
+		active := !picky || chooser.Plays(r.name)
+		changed = changed || active != r.active
+		r.active = active
 	}
-}
-
-// rank says whose turn it is to ask the CDN for the next segment's record: ours at once (0) if we have the duty for its first
-// piece, or if there is nobody else; otherwise after those neighbours that draw a lower lot. Where a tracker has dealt
-// duties somebody has this one, so even the lowest waits a little.
-func (s *Session) rank(r *rendition) (rank, among int) {
-	next := r.verifier.Head() + 1
-	if r.stripes>>(next%sched.Stripes)&1 != 0 {
-		return 0, 1
-	}
-	mine := lot(s.instance, next)
-	for _, n := range s.neighbours.byID {
-		if n.open {
-			among++
-			if lot(n.instance, next) < mine {
-				rank++
-			}
-		}
-	}
-	if among > 0 && s.dealt {
-		rank++
-	}
-	return rank, among + 1
-}
-
-func (s *Session) polled(r *rendition, text string, err error) {
-	r.polling = false
-	if err == nil {
-		s.stats.PlaylistBytes += int64(len(text))
-		err = s.accept(r, text, s.nowMs())
-	}
-	if err != nil {
-		if s.ctx.Err() == nil {
-			s.log.Warn("a playlist was not accepted", "rendition", r.name, "error", err)
-		}
-		r.edge.failures++
-		var refused *manifest.Error
-		if errors.As(err, &refused) {
-			s.stats.Refused = refused.Error()
-		}
+	if !changed {
 		return
 	}
-	r.edge.failures = 0
-	s.stats.Refused = ""
-}
-
-// accept verifies a playlist and takes in what is new.
-func (s *Session) accept(r *rendition, text string, nowMs int64) error {
-	playlist, err := manifest.ReadPlaylist(text)
-	if err != nil {
-		return err
-	}
-	before := r.verifier.Head()
-	verified, err := r.verifier.Playlist(playlist, nowMs)
-	if err != nil {
-		return err
-	}
-	r.edge.ended = playlist.EndList
-	if len(verified) > 0 {
-		s.takeWindow(r, playlist, verified)
-	}
-	if r.verifier.Head() == before {
-		r.edge.missed()
-		return nil
-	}
-	s.moved(r, before, nowMs, true)
-	s.catchUp(r, nowMs)
-	return nil
-}
-
-// takeWindow replaces a rendition's window, adds what is new to the objects and forgets what is too old. Where the CDN
-// lags behind what neighbours told, that stays.
-func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified []manifest.Verified) {
-	window := s.entries(r, playlist, verified)
-	last := window[len(window)-1].Number
-	for i, e := range r.window {
-		if e.Number == last+1 {
-			window = append(window, r.window[i:]...)
-			break
+	var names []string
+	for _, r := range s.renditions {
+		if r.active {
+			names = append(names, r.name)
 		}
 	}
-	for i, listed := range r.listed {
-		if listed.Number == last+1 {
-			playlist.Segments = append(playlist.Segments, r.listed[i:]...)
-			break
-		}
-	}
-	r.length = len(window)
-	r.window, r.listed, r.changed = window, playlist.Segments, true
-	// The audience sees the whole window before it is asked for deadlines.
-	s.cfg.Audience.Advance(s.nowMs(), r.name, s.view(r))
-	for _, v := range verified {
-		ref, err := r.url.Parse(v.Segment.URI)
-		if err != nil {
-			s.log.Warn("a segment's URI is not understood", "segment", v.Record.Sequence, "error", err)
-			continue
-		}
-		s.addObject(r, v, ref.String())
-		s.checkInit(r, v)
-	}
-	s.forgetBefore(r, r.window[0].StartMs-keepBeyondMs)
-}
-
-// entries makes a window of a playlist. A gap has no record: it lies between what comes before and after it.
-func (s *Session) entries(r *rendition, playlist manifest.Playlist, verified []manifest.Verified) []entry {
-	window := make([]entry, len(playlist.Segments))
-	next := 0
-	for i, listed := range playlist.Segments {
-		if listed.Gap {
-			window[i] = entry{Segment: Segment{Rendition: r.name, Number: listed.Number, DurationMs: listed.DurationMs, Gap: true}}
-			if i > 0 {
-				window[i].StartMs = window[i-1].StartMs + window[i-1].DurationMs
-			}
-			continue
-		}
-		v := verified[next]
-		next++
-		window[i] = entry{s.segment(r, v), keyOf(v.Record)}
-	}
-	for i := len(window) - 2; i >= 0 && next > 0; i-- { // those that the window begins with
-		if window[i].Gap && window[i].StartMs == 0 {
-			window[i].StartMs = window[i+1].StartMs - window[i].DurationMs
-		}
-	}
-	return window
-}
-
-// extend takes a record that neighbours told for the next segment of the window. It reports false where only the
-// playlist can say what comes next.
-func (s *Session) extend(r *rendition, rec manifest.Record, nowMs int64) bool {
-	before := r.verifier.Head()
-	uri, ok := manifest.NextURI(r.listed, rec.Sequence)
-	if !ok {
-		return false
-	}
-	ref, err := r.url.Parse(uri)
-	if err != nil {
-		return false
-	}
-	v, err := r.verifier.Next(rec, nowMs)
-	if err != nil {
-		s.log.Debug("a record does not continue what is known", "error", err)
-		return false
-	}
-	v.Segment.URI = uri
-	r.listed, r.window = append(r.listed, v.Segment), append(r.window, entry{s.segment(r, v), keyOf(rec)})
-	if surplus := len(r.window) - max(r.length, minWindow); surplus > 0 {
-		r.listed, r.window = r.listed[surplus:], r.window[surplus:]
-	}
-	r.changed = true
-	s.cfg.Audience.Advance(nowMs, r.name, s.view(r))
-	s.addObject(r, v, ref.String())
-	s.forgetBefore(r, r.window[0].StartMs-keepBeyondMs)
-	s.moved(r, before, nowMs, false)
-	return true
-}
-
-// moved books a new head, and tells neighbours of what came after segment number before.
-func (s *Session) moved(r *rendition, before, nowMs int64, byPoll bool) {
-	head := r.window[len(r.window)-1]
-	stepMs := int64(1)
-	for _, e := range r.window {
-		stepMs = max(stepMs, e.DurationMs)
-	}
-	r.edge.learned(nowMs, head.StartMs+head.DurationMs, stepMs, byPoll)
-	for _, e := range r.window[max(len(r.window)-maxTold, 0):] {
-		o := s.objectByKey(e.key)
-		switch {
-		case o == nil || e.Number <= before:
-		case byPoll:
-			s.tell(o)
-		default:
-			s.questions.toTell = append(s.questions.toTell, o.id)
-		}
-	}
-	for _, n := range s.neighbours.byID {
-		if o := s.objectByKey(head.key); o != nil && n.known[o.id] {
-			r.edge.announced(nowMs)
-		}
-	}
-}
-
-func (s *Session) forgetBefore(r *rendition, mediaMs int64) {
-	for _, o := range s.objects {
-		if o.rendition == r && o.record.StartMs < mediaMs {
-			s.removeObject(o)
-		}
-	}
-}
-
-func (s *Session) segment(r *rendition, v manifest.Verified) Segment {
-	return Segment{
-		Rendition: r.name, Number: v.Record.Sequence,
-		StartMs: v.Record.StartMs, DurationMs: v.Record.DurationMs,
-		Discontinuity: v.Segment.Discontinuity,
-		Complete:      s.store.Complete(keyOf(v.Record)),
-	}
-}
-
-// view is a rendition's window as the audience sees it. It is made anew only when it has changed.
-func (s *Session) view(r *rendition) []Segment {
-	if r.changed {
-		r.changed = false
-		r.view = make([]Segment, len(r.window))
-		for i, e := range r.window {
-			r.view[i] = e.Segment
-			r.view[i].Complete = s.store.Complete(e.key)
-		}
-	}
-	return r.view
+	s.played.Store(&names)
+	s.plan(nowMs)
 }
 
 // checkInit fetches and verifies each init section once: a player needs it, and

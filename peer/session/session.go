@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"slipstream/origin/manifest"
@@ -23,7 +24,8 @@ type Config struct {
 	Playlist string        // URL of the multivariant playlist
 	Channel  manifest.Hash // the channel's id; zero: believe the multivariant playlist
 	Role     announce.Role // default: viewer
-	// Renditions picks those to follow from what is on offer, in the playlist's order.
+	// Renditions picks those to follow from what is on offer, in the playlist's order. All of them are played, unless
+	// the audience is a Chooser.
 	Renditions func(offered []manifest.Variant) []manifest.Variant
 	Audience   Audience
 
@@ -43,7 +45,7 @@ type Config struct {
 	Verified func(key wire.Key, leaf int, fromCDN bool)
 }
 
-// Audience is who the session works for. The loop calls it, nobody else.
+// Audience is who the session works for. The loop calls it, nobody else. It may be a Chooser and a Viewpoint, too.
 type Audience interface {
 	// DeadlineMs is the wall clock (epoch ms) by which a segment is needed; 0: it is not.
 	DeadlineMs(nowMs int64, seg Segment) int64
@@ -64,6 +66,9 @@ type Segment struct {
 	// Discontinuity: it need not begin where the one before it ends.
 	Discontinuity bool
 	Complete      bool // held and verified
+
+	Bytes           int64
+	FirstMs, DoneMs int64 // when the first byte of it was there, the last; epoch ms, 0 before
 }
 
 // Experience is what an audience went through so far.
@@ -122,6 +127,8 @@ type Session struct {
 	tracker    *trackerClient
 	stats      Stats
 	plannedMs  int64
+	looks      int64                    // looks at segments of recordings: their age in the store
+	played     atomic.Pointer[[]string] // names of the active renditions
 	clock      func() time.Time
 }
 
@@ -175,9 +182,11 @@ func New(cfg Config) *Session {
 		departed:   make(map[wire.Key]int64),
 		neighbours: newNeighbours(),
 		questions:  newQuestions(),
+		looks:      firstLook,
 		clock:      time.Now,
 	}
 	rand.Read(s.instance[:])
+	s.played.Store(&[]string{})
 	return s
 }
 
@@ -264,9 +273,11 @@ func (s *Session) tick() {
 	s.observeBuffers()
 	s.passOn()
 	s.askAgain(now)
+	s.choose(now)
 	s.poll(now)
 	for _, r := range s.renditions {
-		s.cfg.Audience.Advance(now, r.name, s.view(r))
+		s.slide(r)
+		s.show(r)
 	}
 	if now-s.plannedMs >= planEveryMs {
 		s.plannedMs = now

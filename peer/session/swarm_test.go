@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"io"
+	mathrand "math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -99,7 +100,7 @@ func (c *channel) join(t *testing.T, change func(*session.Config)) *spectator {
 	cfg := session.Config{
 		Playlist: c.url, Channel: c.id, Audience: v, Engine: engine(),
 		Renditions: func(offered []manifest.Variant) []manifest.Variant { return offered },
-		Seed:       uint32(time.Now().UnixNano()),
+		Seed:       mathrand.Uint32(),
 	}
 	if change != nil {
 		change(&cfg)

@@ -42,8 +42,9 @@ type trackerClient struct {
 	joined   bool
 	visits   int // times that it was welcomed
 	everyMs  int64
-	reportMs int64 // when the last report went out
-	ready    bool  // as last reported
+	reportMs int64    // when the last report went out
+	ready    bool     // as last reported
+	played   []string // likewise
 	drops    []announce.Drop
 	rescues  int64 // leaves
 
@@ -302,14 +303,15 @@ func (s *Session) report(nowMs int64) {
 	}
 	open := s.neighbours.open()
 	ready := open > 0
-	if nowMs-t.reportMs < t.everyMs && ready == t.ready && len(t.drops) == 0 {
+	played := s.renditionNames()
+	if nowMs-t.reportMs < t.everyMs && ready == t.ready && len(t.drops) == 0 && slices.Equal(played, t.played) {
 		return
 	}
-	t.reportMs, t.ready = nowMs, ready
+	t.reportMs, t.ready, t.played = nowMs, ready, played
 	felt := s.cfg.Audience.Report()
 	t.uplinkBps.Store(s.core.UplinkBytesPerSec() * 8)
 	t.send(announce.Report{
-		Ready: ready, NoUpload: s.cfg.NoUpload, Neighbours: int64(open), Renditions: s.renditionNames(),
+		Ready: ready, NoUpload: s.cfg.NoUpload, Neighbours: int64(open), Renditions: played,
 		UplinkBps: t.uplinkBps.Load(),
 		HTTPBytes: s.stats.HTTPBytes, P2PBytes: s.stats.P2PBytes, UploadedBytes: s.stats.UploadedBytes,
 		Stalls: felt.Stalls, StallMs: felt.StallMs, LatencyMs: felt.LatencyMs,
@@ -318,10 +320,5 @@ func (s *Session) report(nowMs int64) {
 	t.drops = nil
 }
 
-func (s *Session) renditionNames() []string {
-	names := make([]string, len(s.renditions))
-	for i, r := range s.renditions {
-		names[i] = r.name
-	}
-	return names
-}
+// renditionNames are those that are played.
+func (s *Session) renditionNames() []string { return *s.played.Load() }

@@ -75,6 +75,14 @@ func (s *Store) drop(o *object) {
 	s.used -= o.cost()
 }
 
+// Renew makes an object as young as age, if it is older: a viewer of a recording looks at it again. Ages given are
+// to be above all sequence numbers, or not to be mixed with them.
+func (s *Store) Renew(key wire.Key, age int64) {
+	if o := s.objects[key]; o != nil {
+		s.renew(o, age)
+	}
+}
+
 // renew makes an object as young as sequence, if it is older.
 func (s *Store) renew(o *object, sequence int64) {
 	if sequence <= o.age {

@@ -1,0 +1,92 @@
+package session
+
+import (
+	"errors"
+
+	"slipstream/origin/manifest"
+	"slipstream/peer/sched"
+)
+
+// poll fetches the playlists that are due.
+func (s *Session) poll(nowMs int64) {
+	for _, r := range s.renditions {
+		if r.polling || !r.active || nowMs < r.edge.dueMs(s.rank(r)) {
+			continue
+		}
+		r.polling = true
+		r.edge.polled(nowMs)
+		s.stats.PlaylistRequests++
+		go func() {
+			text, err := s.fetch.text(s.ctx, r.url.String())
+			s.post(func() { s.polled(r, text, err) })
+		}()
+	}
+}
+
+// rank says whose turn it is to ask the CDN for the next segment's record: ours at once (0) if we have the duty for its first
+// piece, or if there is nobody else; otherwise after those neighbours that draw a lower lot. Where a tracker has dealt
+// duties somebody has this one, so even the lowest waits a little.
+func (s *Session) rank(r *rendition) (rank, among int) {
+	next := r.verifier.Head() + 1
+	if r.stripes>>(next%sched.Stripes)&1 != 0 {
+		return 0, 1
+	}
+	mine := lot(s.instance, next)
+	for _, n := range s.neighbours.byID {
+		if n.open {
+			among++
+			if lot(n.instance, next) < mine {
+				rank++
+			}
+		}
+	}
+	if among > 0 && s.dealt {
+		rank++
+	}
+	return rank, among + 1
+}
+
+func (s *Session) polled(r *rendition, text string, err error) {
+	r.polling = false
+	if err == nil {
+		s.stats.PlaylistBytes += int64(len(text))
+		err = s.accept(r, text, s.nowMs())
+	}
+	if err != nil {
+		if s.ctx.Err() == nil {
+			s.log.Warn("a playlist was not accepted", "rendition", r.name, "error", err)
+		}
+		r.edge.failures++
+		var refused *manifest.Error
+		if errors.As(err, &refused) {
+			s.stats.Refused = refused.Error()
+		}
+		return
+	}
+	r.edge.failures = 0
+	s.stats.Refused = ""
+}
+
+// accept verifies a playlist and takes in what is new.
+func (s *Session) accept(r *rendition, text string, nowMs int64) error {
+	playlist, err := manifest.ReadPlaylist(text)
+	if err != nil {
+		return err
+	}
+	before := r.verifier.Head()
+	verified, err := r.verifier.Playlist(playlist, nowMs)
+	if err != nil {
+		return err
+	}
+	r.edge.ended = playlist.EndList
+	if len(verified) > 0 {
+		s.takeWindow(r, playlist, verified)
+	}
+	if r.verifier.Head() == before {
+		r.edge.missed()
+		return nil
+	}
+	s.moved(r, before, nowMs, true)
+	s.catchUp(r, nowMs)
+	return nil
+}
