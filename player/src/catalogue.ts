@@ -17,7 +17,7 @@ import {
   type SignedRecord,
   type Verified,
 } from "./manifest";
-import type { Carried, Entry, Rendition } from "./objects";
+import type { Carried, Listing, Rendition } from "./objects";
 import { address, listed, mediaPlaylist, targetDurationMs, type Listed } from "./retell";
 import { event, Kind, type Event } from "./sched";
 import type { Store } from "./store";
@@ -26,12 +26,14 @@ import { keyOf, type Key } from "./wire";
 
 /** What left the playlist is kept this much longer for those who are behind. */
 const KEEP_BEYOND_MS = 10_000;
+/** Of a recording so many segments are on the books at most, beyond those that are held or wanted. */
+const MAX_RECORDED = 512;
 
 /** What the catalogue needs of the session. */
 export interface CatalogueHost {
   event(e: Event): void;
   /** When a segment is needed, epoch ms; 0: it is not. */
-  deadline(o: Carried, entry: Entry): number;
+  deadline(o: Carried, entry: Listing): number;
   /** A segment became known; newest: it is the head of its rendition. */
   added(o: Carried, newest: boolean): void;
   /** It is too old, or the store forgot its bytes. */
@@ -39,7 +41,7 @@ export interface CatalogueHost {
   /** A window has changed, and all that is new was added. */
   changed(rendition: string): void;
   /** Whether it is ours to look for a segment first. */
-  duty(rendition: number, sequence: number): boolean;
+  duty(rendition: string, sequence: number): boolean;
   /** Whether there are neighbours that could tell of segments. */
   company(): boolean;
   /** A draw for each segment, 0 to 1. */
@@ -63,6 +65,8 @@ export class Catalogue {
   private readonly byKey = new Map<Key, Carried>();
   private readonly byUrl = new Map<string, Carried>();
   private readonly told = new Map<Rendition, Told>();
+  /** Keys of all segments of recordings. */
+  private readonly recorded = new Set<Key>();
   private nextObject = 0;
 
   constructor(
@@ -80,7 +84,7 @@ export class Catalogue {
       const feed = new Feed(clock, {
         load: () => http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true }),
         accept: (text) => this.accept(r, text),
-        duty: (sequence) => host.duty(id, sequence),
+        duty: (sequence) => host.duty(name, sequence),
         company: () => host.company(),
         chance: (sequence) => host.chance(sequence),
       });
@@ -102,11 +106,29 @@ export class Catalogue {
   }
 
   objectByUrl(url: string): Carried | undefined {
-    return this.byUrl.get(url);
+    const known = this.byUrl.get(url);
+    if (known) return known;
+    for (const r of this.renditions) {
+      const entry = r.window.find((e) => e.segment?.url === url);
+      if (entry) return this.enter(r, entry);
+    }
+    return undefined;
+  }
+
+  /** Whether a record is known, be its segment on the books or not. */
+  lists(key: Key): boolean {
+    return this.byKey.has(key) || this.recorded.has(key);
+  }
+
+  /** Puts a listed segment on the books. */
+  enter(r: Rendition, entry: Listing, newest = false): Carried | undefined {
+    const { segment } = entry;
+    if (!entry.object && segment) entry.object = this.add(r, segment.record, segment.url, entry, newest);
+    return entry.object;
   }
 
   /** The window's entry for an object, or one made of its record if it left the window. */
-  entryOf(o: Carried): Entry {
+  entryOf(o: Carried): Listing {
     const { startMs, durationMs, sequence } = o.record;
     return o.rendition.window.find((e) => e.object === o) ?? { number: sequence, startMs, durationMs, gap: false };
   }
@@ -185,7 +207,7 @@ export class Catalogue {
   private tell(r: Rendition, told: Told): Edge {
     const { playlist, list } = told;
     this.told.set(r, told);
-    if (list.some((e) => e.verified)) this.takeWindow(r, list);
+    if (list.some((e) => e.verified)) this.takeWindow(r, list, playlist.endList);
     const last = list.at(-1);
     return {
       head: last?.segment.number ?? -1,
@@ -198,14 +220,18 @@ export class Catalogue {
   }
 
   /** Replaces a rendition's window, adds what is new to the objects and forgets what is too old. */
-  private takeWindow(r: Rendition, list: Listed[]): void {
-    r.window = list.map(({ segment, startMs, durationMs, verified }): Entry => {
-      return { number: segment.number, startMs, durationMs, gap: !verified };
+  private takeWindow(r: Rendition, list: Listed[], ended: boolean): void {
+    r.window = list.map(({ segment, startMs, durationMs, verified, url }): Listing => {
+      const { number } = segment;
+      const known = verified && { record: verified.record, url };
+      return { number, startMs, durationMs, gap: !verified, segment: known, object: known && this.byUrl.get(url) };
     });
-    list.forEach(({ verified, url, mapUrl }, i) => {
+    list.forEach(({ verified, mapUrl }, i) => {
       if (!verified) return;
-      r.window[i].object = this.add(r, verified.record, url, r.window[i], i === list.length - 1);
       if (mapUrl) this.inits.add(mapUrl, verified.init);
+      // A recording is long: a segment is entered when the playhead comes near, see session.ts.
+      if (ended) this.recorded.add(keyOf(verified.record.root));
+      else this.enter(r, r.window[i], i === list.length - 1);
     });
     const oldestMs = r.window[0].startMs - KEEP_BEYOND_MS;
     for (const o of [...this.objects.values()]) {
@@ -214,7 +240,19 @@ export class Catalogue {
     this.host.changed(r.name);
   }
 
-  private add(r: Rendition, record: SignedRecord, url: string, entry: Entry, newest = false, evicted = false): Carried | undefined {
+  /** Takes segments of a recording off the books that have nothing to be kept for, if there are too many. */
+  private forgetFar(): void {
+    if (this.objects.size <= MAX_RECORDED) return;
+    for (const o of this.objects.values()) {
+      const needed = o.deadlineMs > 0 || o.waiting.size > 0 || this.store.heldBytes(o.key) > 0;
+      if (needed || !this.recorded.has(o.key)) continue;
+      const entry = o.rendition.window.find((e) => e.object === o);
+      if (entry) entry.object = undefined;
+      return this.remove(o);
+    }
+  }
+
+  private add(r: Rendition, record: SignedRecord, url: string, entry: Listing, newest = false, evicted = false): Carried | undefined {
     const key = keyOf(record.root);
     const known = this.byKey.get(key);
     if (known) {
@@ -244,6 +282,7 @@ export class Catalogue {
     const { sequence, size } = record;
     this.host.event(event(Kind.ObjectAdd, { object: id, rendition: r.id, sequence, leaves, size, value }));
     this.host.added(o, newest);
+    this.forgetFar();
     return o;
   }
 

@@ -9,7 +9,7 @@ import type { Account, CoreConfig, CoreScope, Failure, FromCore, ToCore } from "
 import { newScheduler } from "./sched";
 import { Session, type Audience, type Ticket } from "./session";
 import { Clock } from "./timing";
-import { deadlineMs, NO_VIEW, type View } from "./view";
+import { beginningMs, deadlineMs, NO_VIEW, type View } from "./view";
 
 /** How often the page is told how its deliveries go, if they go, and what the session did so far. */
 const PROGRESS_EVERY_MS = 250;
@@ -31,6 +31,8 @@ class Core implements Audience {
   private timer: ReturnType<typeof setInterval> | undefined;
   private turns = 0;
   private toldAccount = "";
+  /** Where a player begins with the window that was asked for last. */
+  private begins: { window: readonly Entry[]; ms: number | undefined } | undefined;
   private readonly toldHealth = new Map<string, boolean>();
 
   constructor(private readonly scope: CoreScope) {}
@@ -146,7 +148,7 @@ class Core implements Audience {
     const entries = this.session!.window(rendition).map(({ number, startMs, durationMs, gap }) => {
       return { number, startMs, durationMs, gap };
     });
-    this.say({ type: "window", rendition, entries, healthy });
+    this.say({ type: "window", rendition, entries, healthy, ended: this.session!.ended(rendition) });
   }
 
   private say(m: FromCore, transfer: Transferable[] = []): void {
@@ -157,7 +159,13 @@ class Core implements Audience {
 
   deadlineMs(nowMs: number, entry: Entry, rendition: string): number {
     if (rendition !== this.view.rendition) return 0;
-    return deadlineMs(this.view, this.session!.window(rendition), nowMs, entry);
+    const ended = this.session!.ended(rendition);
+    return deadlineMs(this.view, this.beginning(this.session!.window(rendition), ended), nowMs, entry, ended);
+  }
+
+  private beginning(window: readonly Entry[], ended: boolean): number | undefined {
+    if (this.begins?.window !== window) this.begins = { window, ms: beginningMs(window, ended) };
+    return this.begins.ms;
   }
 
   renditions(): string[] {

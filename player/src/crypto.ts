@@ -4,7 +4,7 @@
 // (Chrome 137, Firefox 129, Safari 17). What a browser can do is found out by
 // trying with a known answer, not by reading its name.
 
-import { fromHex, type Bytes } from "./bytes";
+import { fromHex, toHex, type Bytes } from "./bytes";
 import { sha256Now } from "./sha256";
 
 export { sha256Now };
@@ -66,9 +66,15 @@ async function tryNative(): Promise<boolean> {
 async function verifyNative(publicKey: Bytes, message: Bytes, signature: Bytes): Promise<boolean> {
   const native = subtle();
   if (!native) throw new Error("WebCrypto is missing");
-  const key = await native.importKey("raw", publicKey, { name: "Ed25519" }, false, ["verify"]);
-  return native.verify({ name: "Ed25519" }, key, signature, message);
+  const id = toHex(publicKey);
+  if (lastKey?.id !== id) {
+    lastKey = { id, key: native.importKey("raw", publicKey, { name: "Ed25519" }, false, ["verify"]) };
+  }
+  return native.verify({ name: "Ed25519" }, await lastKey.key, signature, message);
 }
+
+/** One key signs all records of a day. */
+let lastKey: { id: string; key: Promise<CryptoKey> } | undefined;
 
 let load: (() => Promise<{ verify: Verify }>) | undefined;
 let loaded: Promise<Verify> | undefined;

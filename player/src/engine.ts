@@ -30,7 +30,7 @@ import { NO_ACCOUNT, Remote } from "./remote";
 import { address, multivariantPlaylist } from "./retell";
 import { channelsCanMove, supportsWebRtc } from "./rtc";
 import type { Ticket } from "./session";
-import { NO_VIEW, SYNC_SEGMENTS } from "./view";
+import { NO_VIEW, RECORDING_BUFFER_S, SYNC_SEGMENTS } from "./view";
 
 export interface EngineOptions {
   /** The channel's id: the stream must be signed for it. Without one the first stream's id is believed. */
@@ -108,6 +108,7 @@ export class SlipstreamEngine implements LoaderHost {
       enableInterstitialPlayback: false,
       liveSyncDurationCount: SYNC_SEGMENTS,
       backBufferLength: 30,
+      maxBufferLength: RECORDING_BUFFER_S,
       testBandwidth: false, // it would fetch a first segment in vain
       abrEwmaDefaultEstimate: rememberedBandwidth(),
       errorPenaltyExpireMs: 20_000, // a rendition that was gone may come back

@@ -22,6 +22,8 @@ const WAIT_SPREAD = 3 / 10;
 const NEWS_PART = 1 / 2;
 /** So many segments in a row that nobody told us of, and we poll as if we had no neighbours. */
 const LONELY_AFTER = 2;
+/** A head that is older was not the head any more. */
+const FRESH_SEGMENTS = 1.5;
 /** A poll because of something that only the playlist explains: no sooner than this after the last. */
 const SOON_MS = 300;
 const RETRY_MS = 400;
@@ -96,6 +98,11 @@ export class Feed {
     return this.readers.length > 0 || this.clock.now() - this.askedMs < ABANDONED_AFTER_TARGETS * this.targetMs;
   }
 
+  /** Whether it is a recording, or a broadcast that is over. */
+  get ended(): boolean {
+    return this.edge?.ended ?? false;
+  }
+
   /** Whether the newest poll succeeded. */
   get healthy(): boolean {
     return this.latest !== undefined && this.failures === 0;
@@ -106,7 +113,9 @@ export class Feed {
     const now = this.clock.now();
     const wasActive = this.active;
     this.askedMs = now;
-    if (this.latest && (this.edge?.ended || (this.fresh && wasActive))) return Promise.resolve(this.take(this.latest));
+    if (this.latest && (this.ended || (wasActive ? this.fresh : this.upToDate(now)))) {
+      return Promise.resolve(this.take(this.latest));
+    }
     return new Promise((resolve, reject) => {
       this.readers.push({ untilMs: now + WAIT_TARGETS * this.targetMs, anything: !wasActive, resolve, reject });
       if (!wasActive) this.soonMs = now;
@@ -143,11 +152,17 @@ export class Feed {
   tick(): void {
     const now = this.clock.now();
     if (this.latest && !this.failures) this.answer((r) => now >= r.untilMs);
-    if (this.polling || this.edge?.ended || now < this.dueMs() || !this.active) return;
+    if (this.polling || this.ended || now < this.dueMs() || !this.active) return;
     this.polling = true;
     this.polledMs = now;
     this.soonMs = undefined;
     void this.poll().finally(() => (this.polling = false));
+  }
+
+  /** Neighbours told what is new although nobody here followed it. */
+  private upToDate(now: number): boolean {
+    const { edge } = this;
+    return this.moved && edge !== undefined && now < edge.headMs + edge.durationMs * FRESH_SEGMENTS + this.lagMs;
   }
 
   private get targetMs(): number {

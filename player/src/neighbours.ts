@@ -54,6 +54,8 @@ export interface NeighboursHost {
   uploaded(bytes: number): void;
   /** Judges a record that a neighbour told. False: its signature is not the channel's. */
   learn(record: SignedRecord): Promise<boolean>;
+  /** Whether its record is known. */
+  lists(key: Key): boolean;
   /** A neighbour announced this. */
   heard(o: Carried): void;
   /** The newest segment of each rendition. */
@@ -349,7 +351,7 @@ export class Neighbours {
       case "HAVE":
         if (!o) {
           n.unknown.have(m.key, m.leaves, m.bitfield);
-          this.gossip.heardOf(m.key, performance.now());
+          if (!this.host.lists(m.key)) this.gossip.heardOf(m.key, performance.now());
         } else if (m.leaves !== o.leaves) {
           this.drop(n, "liar", "announced an object with a wrong number of leaves");
         } else {

@@ -37,10 +37,10 @@ export interface Rendition {
   url: string;
   feed: Feed;
   verifier: Verifier;
-  window: Entry[];
+  window: Listing[];
 }
 
-/** One entry of a live window. */
+/** One entry of a window. */
 export interface Entry {
   number: number;
   /** Media time, epoch ms. */
@@ -48,6 +48,13 @@ export interface Entry {
   durationMs: number;
   /** There is no segment for this number. */
   gap: boolean;
+}
+
+/** What the session knows of it besides. */
+export interface Listing extends Entry {
+  /** Undefined for a gap. */
+  segment?: { record: SignedRecord; url: string };
+  /** Once it is worth keeping books about. */
   object?: Carried;
 }
 

@@ -58,6 +58,8 @@ export interface Listing {
   window(rendition: string): readonly Entry[];
   /** Whether a rendition's playlist could be had and verified lately. */
   healthy(rendition: string): boolean;
+  /** Whether it is a recording. */
+  ended(rendition: string): boolean;
 }
 
 /** Where a held picture goes on, and when that is to be expected. Epoch ms. */
@@ -76,6 +78,7 @@ export class Playhead {
   private lastTime = 0;
   private standing = false; // "waiting" was said, and nothing moved since
   private seekedByViewer = false;
+  private sinceMs = Date.now(); // it was begun, or the viewer sought
   private heldRate: number | undefined;
 
   constructor(
@@ -129,9 +132,9 @@ export class Playhead {
     return this.meter.stallMs(performance.now());
   }
 
-  /** How far the picture is behind the wall clock, 0 before it moves. */
+  /** How far the picture is behind the wall clock, 0 before it moves and for a recording. */
   get latencyMs(): number {
-    const position = this.startupMs > 0 ? this.positionMs() : undefined;
+    const position = this.startupMs > 0 && !this.recording ? this.positionMs() : undefined;
     return position === undefined ? 0 : Math.max(0, Math.round(Date.now() - position));
   }
 
@@ -159,11 +162,17 @@ export class Playhead {
       idle: started && !this.playing,
       positionMs: this.held ? next?.positionMs : this.positionMs(),
       atMs: next?.atMs ?? nowMs,
+      sinceMs: this.sinceMs,
       rate: (this.held ? this.heldRate : this.media?.playbackRate) || 1,
       stalls,
       stallMs,
       latencyMs,
     };
+  }
+
+  /** There is no live edge to keep a distance to. */
+  get recording(): boolean {
+    return this.listing()?.ended(this.rendition) ?? false;
   }
 
   private window(rendition: string): readonly Entry[] {
@@ -192,6 +201,7 @@ export class Playhead {
   private keepDistance(): void {
     const media = this.media;
     if (!media || media.paused) return;
+    if (this.recording) return this.rest();
     if (this.startupMs > 0 && !this.standing && !this.held) return this.rest();
     const now = Date.now();
     const next = this.resumption(now);
@@ -227,7 +237,7 @@ export class Playhead {
     const position = this.positionMs();
     const window = this.window(this.rendition);
     const last = window.at(-1);
-    if (position === undefined || !last || !this.listing()!.healthy(this.rendition)) return false;
+    if (position === undefined || !last || this.recording || !this.listing()!.healthy(this.rendition)) return false;
     const here = window.find((e) => e.startMs + e.durationMs > position + ROUNDING_MS);
     return here === undefined || here.gap || position < window[0].startMs;
   }
@@ -265,7 +275,9 @@ export class Playhead {
         break;
       case "seeking":
         this.seekedByViewer = !this.standing; // hls.js seeks over holes while the picture stands
-        if (this.seekedByViewer) this.release();
+        if (!this.seekedByViewer) break;
+        this.sinceMs = Date.now();
+        this.release();
         break;
       case "seeked":
         this.seekedByViewer = false;

@@ -52,7 +52,7 @@ export type FromCore =
   | { type: "bytes"; id: number; bytes: ArrayBuffer; progress: Progress }
   | { type: "progress"; id: number; progress: Progress }
   | { type: "failed"; id: number; failure: Failure }
-  | { type: "window"; rendition: string; entries: Omit<Entry, "object">[]; healthy: boolean }
+  | { type: "window"; rendition: string; entries: Entry[]; healthy: boolean; ended: boolean }
   | { type: "account"; account: Account }
   | { type: "connect"; line: number; makesOffer: boolean }
   | { type: "signal"; line: number; signal: Signal }

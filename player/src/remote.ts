@@ -38,7 +38,7 @@ interface Asked {
 
 export class Remote {
   account = NO_ACCOUNT;
-  private readonly windows = new Map<string, { entries: readonly Entry[]; healthy: boolean }>();
+  private readonly windows = new Map<string, { entries: readonly Entry[]; healthy: boolean; ended: boolean }>();
   private readonly texts = new Map<number, { resolve: (text: Text) => void; reject: (error: Error) => void }>();
   private readonly asked = new Map<number, Asked>();
   private readonly lines = new Map<number, Line>();
@@ -94,7 +94,12 @@ export class Remote {
     return this.windows.get(rendition)?.healthy ?? false;
   }
 
-  /** A rendition's live window, oldest first. */
+  /** Whether it is a recording. */
+  ended(rendition: string): boolean {
+    return this.windows.get(rendition)?.ended ?? false;
+  }
+
+  /** A rendition's window, oldest first. */
   window(rendition: string): readonly Entry[] {
     return this.windows.get(rendition)?.entries ?? [];
   }

@@ -17,8 +17,8 @@ import { Catalogue } from "./catalogue";
 import { Cdn } from "./cdn";
 import type { Http, Requests, Text } from "./fetch";
 import { Inits } from "./inits";
-import { DeliveryError, type Carried, type Delivery, type Entry } from "./objects";
-import { CDN, Do, event, Kind, mix32, STRIPES, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
+import { DeliveryError, type Carried, type Delivery, type Entry, type Listing } from "./objects";
+import { CDN, Do, event, Kind, mix32, stripe, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
 import { Store } from "./store";
 import { Swarm, type SwarmConfig } from "./swarm";
 import { Clock, NetworkMeter } from "./timing";
@@ -129,7 +129,7 @@ export class Session {
         config.listed?.(rendition);
         this.step();
       },
-      duty: (rendition, sequence) => ((this.swarm?.duties.get(rendition) ?? 0) & (1 << (sequence % STRIPES))) !== 0,
+      duty: (rendition, sequence) => this.swarm?.onDuty(rendition, stripe(0, 1, sequence)) ?? false,
       company: () => (this.swarm?.neighbours.open ?? 0) > 0,
       chance: (sequence) => mix32((this.seed ^ sequence) >>> 0) / 2 ** 32,
     });
@@ -171,7 +171,12 @@ export class Session {
     return this.catalogue.rendition(rendition)?.feed.healthy ?? false;
   }
 
-  /** A rendition's live window, oldest first. */
+  /** Whether a rendition's playlist is that of a recording. */
+  ended(rendition: string): boolean {
+    return this.catalogue.rendition(rendition)?.feed.ended ?? false;
+  }
+
+  /** A rendition's window, oldest first. */
   window(rendition: string): readonly Entry[] {
     return this.catalogue.rendition(rendition)?.window ?? [];
   }
@@ -205,7 +210,7 @@ export class Session {
 
   // ── what is needed by when ───────────────────────────────────────────────
 
-  private deadline(o: Carried, entry: Entry): number {
+  private deadline(o: Carried, entry: Listing): number {
     const nowMs = this.clock.now();
     const expected = this.config.audience.deadlineMs(nowMs, entry, o.rendition.name);
     if (o.waiting.size > 0) return Math.max(expected || nowMs, nowMs);
@@ -213,8 +218,16 @@ export class Session {
   }
 
   private plan(): void {
+    const nowMs = this.clock.now();
     for (const r of this.catalogue.renditions) {
-      for (const e of r.window) if (e.object && !this.store.complete(e.object.key)) this.replan(e.object, e);
+      const sharing = this.config.swarm !== undefined;
+      for (const e of r.window) {
+        if (e.object) {
+          if (!this.store.complete(e.object.key)) this.replan(e.object, e);
+        } else if (sharing && this.config.audience.deadlineMs(nowMs, e, r.name) > 0) {
+          this.catalogue.enter(r, e); // of a recording: the playhead comes near
+        }
+      }
     }
   }
 
@@ -338,8 +351,9 @@ export class Session {
       rejected: () => void this.counted.rejectedLeaves++,
       uploaded: (bytes) => void (this.counted.uploadedBytes += bytes),
       learn: (record) => this.catalogue.learn(record),
+      lists: (key) => this.catalogue.lists(key),
       heard: (o) => o.rendition.feed.heard(o.record.sequence),
-      heads: () => this.catalogue.renditions.flatMap((r) => r.window.at(-1)?.object ?? []),
+      heads: () => this.catalogue.renditions.flatMap((r) => (r.feed.ended ? [] : (r.window.at(-1)?.object ?? []))),
       account: () => {
         const { stalls, stallMs, latencyMs } = audience.experience();
         const { p2pBytes, uploadedBytes } = this.counted;

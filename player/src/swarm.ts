@@ -3,10 +3,9 @@
 
 import type { Message, Report, Share } from "./announce";
 import { Neighbours, type NeighboursHost } from "./neighbours";
-import type { Carried, Rendition } from "./objects";
 import type { Connector } from "./channel";
-import { event, Kind, type Action } from "./sched";
-import { stripe } from "./sched/piece";
+import type { Carried, Rendition } from "./objects";
+import { event, Kind, stripe, type Action } from "./sched";
 import type { Store } from "./store";
 import { TrackerClient, type TrackerEnvironment } from "./tracker";
 import { pieceCount, pieceLeaves } from "./wire";
@@ -42,11 +41,10 @@ export class Swarm {
   private joined = false;
   /** Counts the visits to the tracker: it introduces viewers anew at each. */
   private visit = 0;
-  /** Stripes that are ours to fetch, by rendition. */
-  readonly duties = new Map<number, number>();
   private everyMs = REPORT_MS;
   private reportedMs = 0;
   private reported = "";
+  private duties: readonly Share[] = [];
   private rescues = 0;
   private uplinkBps = 0;
 
@@ -89,9 +87,14 @@ export class Swarm {
   /** Books a leaf from the CDN: a rescue, if it was no duty and a neighbour could have brought it. */
   fetched(o: Carried, leaf: number): void {
     if (!this.joined || this.neighbours.open === 0) return;
-    const duty = this.duties.get(o.rendition.id) ?? 0;
     const piece = Math.trunc(leaf / pieceLeaves(o.leaves));
-    if (((duty >> stripe(piece, pieceCount(o.leaves), o.record.sequence)) & 1) === 0) this.rescues++;
+    if (!this.onDuty(o.rendition.name, stripe(piece, pieceCount(o.leaves), o.record.sequence))) this.rescues++;
+  }
+
+  /** Whether a stripe is ours to fetch. */
+  onDuty(rendition: string, stripe: number): boolean {
+    const stripes = this.duties.find((d) => d.rendition === rendition)?.stripes ?? 0;
+    return ((stripes >> stripe) & 1) !== 0;
   }
 
   tick(nowMs: number): void {
@@ -122,9 +125,9 @@ export class Swarm {
   }
 
   private assigned(duties: readonly Share[]): void {
+    this.duties = duties;
     for (const r of this.host.renditions()) {
       const value = duties.find((d) => d.rendition === r.name)?.stripes ?? 0;
-      this.duties.set(r.id, value);
       this.host.event(event(Kind.Duty, { rendition: r.id, value }));
     }
   }

@@ -3,12 +3,17 @@
 
 import type { Entry } from "./objects";
 
-/** Nothing is fetched that is further ahead of the playhead than the player buffers. */
+/** Nothing is fetched that is further ahead of the playhead than this: the player buffers about as much of a live stream. */
 const LOOK_AHEAD_MS = 30_000;
 /** A segment is needed this long before it is shown: it has to be parsed and appended. */
 const APPEND_MS = 200;
 /** Where a live player starts: this many segments behind the newest (hls.js liveSyncDurationCount). */
 export const SYNC_SEGMENTS = 3;
+// A recording has no live edge: there is time to buffer, and far more of that for neighbours to bring it.
+const RECORDING_LOOK_AHEAD_MS = 40_000;
+const RECORDING_CUSHION_MS = 10_000;
+/** How much of a recording hls.js buffers; more than the cushion, and less than the session looks ahead. */
+export const RECORDING_BUFFER_S = 20;
 /** A prediction of the playhead that is off by less is good enough. */
 const TOLERANCE_MS = 50;
 
@@ -22,6 +27,8 @@ export interface View {
   /** Media time (epoch ms) that is or will be shown at atMs; undefined before that is known. */
   positionMs: number | undefined;
   atMs: number;
+  /** When playback was begun, or the viewer sought. */
+  sinceMs: number;
   /** Media time per time. */
   rate: number;
   stalls: number;
@@ -35,34 +42,44 @@ export const NO_VIEW: View = {
   idle: true,
   positionMs: undefined,
   atMs: 0,
+  sinceMs: 0,
   rate: 1,
   stalls: 0,
   stallMs: 0,
   latencyMs: 0,
 };
 
-/** When (epoch ms) a segment is needed; 0: it is not. window is that of its rendition. */
+/** Where a player begins with a window: at the start of a recording, or some segments behind the live edge. */
+export function beginningMs(window: readonly Entry[], ended: boolean): number | undefined {
+  const shown = window.filter((e) => !e.gap);
+  return (ended ? shown[0] : shown.at(-SYNC_SEGMENTS))?.startMs;
+}
+
+/** When (epoch ms) a segment is needed; 0: it is not. beginningMs is where the player begins, as long as it has not. */
 export function deadlineMs(
   view: View,
-  window: readonly Entry[],
+  beginningMs: number | undefined,
   nowMs: number,
-  segment: { startMs: number; durationMs: number },
+  { startMs, durationMs }: { startMs: number; durationMs: number },
+  ended: boolean,
 ): number {
   if (!view.wanting) return 0;
-  const { startMs, durationMs } = segment;
-  const positionMs = view.positionMs ?? window.filter((e) => !e.gap).at(-SYNC_SEGMENTS)?.startMs;
+  const positionMs = view.positionMs ?? beginningMs;
   const atMs = view.positionMs === undefined ? nowMs : view.atMs;
   if (positionMs === undefined) return 0;
   const shownMs = Math.max(positionMs, positionMs + (nowMs - atMs) * view.rate); // by now
-  if (startMs + durationMs <= shownMs || startMs > shownMs + LOOK_AHEAD_MS) return 0;
-  return Math.max(nowMs, Math.trunc(atMs + (startMs - positionMs) / view.rate - APPEND_MS));
+  if (startMs + durationMs <= shownMs || startMs > shownMs + (ended ? RECORDING_LOOK_AHEAD_MS : LOOK_AHEAD_MS)) return 0;
+  const dueMs = atMs + (startMs - positionMs) / view.rate; // to be shown
+  // The cushion is filled at twice the speed of playback: neighbours have a little time even after a seek.
+  const filledMs = Math.max(view.sinceMs + (dueMs - view.sinceMs) / 2, dueMs - RECORDING_CUSHION_MS);
+  return Math.max(nowMs, Math.trunc(ended ? Math.min(filledMs, dueMs - APPEND_MS) : dueMs - APPEND_MS));
 }
 
 /** Whether a session that knows the older view would do the same with the newer one. */
 export function agrees(older: View, newer: View): boolean {
   const { rendition, wanting, idle, rate, stalls, stallMs } = newer;
   if (older.rendition !== rendition || older.wanting !== wanting || older.idle !== idle) return false;
-  if (older.rate !== rate || older.stalls !== stalls || older.stallMs !== stallMs) return false;
+  if (older.sinceMs !== newer.sinceMs || older.rate !== rate || older.stalls !== stalls || older.stallMs !== stallMs) return false;
   if (older.positionMs === undefined || newer.positionMs === undefined) return older.positionMs === newer.positionMs;
   const predicted = older.positionMs + (newer.atMs - older.atMs) * rate;
   return Math.abs(predicted - newer.positionMs) < TOLERANCE_MS;

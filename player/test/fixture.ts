@@ -204,7 +204,7 @@ export function respond(body: Bytes, status: number, chunk = 5000): Response {
 }
 
 /** Waits until a condition holds; fails with what was waited for. */
-export async function until(what: string, condition: () => boolean, limitMs = 5000): Promise<void> {
+export async function until(what: string, condition: () => boolean, limitMs = 20_000): Promise<void> {
   const end = Date.now() + limitMs;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`waited in vain for: ${what}`);

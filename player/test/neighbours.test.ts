@@ -5,7 +5,8 @@ import type { Carried } from "../src/objects";
 import type { Callbacks, Connection } from "../src/channel";
 import { Kind, type Event } from "../src/sched";
 import { Store } from "../src/store";
-import { encode, type Message } from "../src/wire";
+import { decode, encode, keyOf, type Message } from "../src/wire";
+import { TestChannel } from "./fixture";
 
 const PEER = "00000000000000aa";
 const CHANNEL = new Uint8Array(32) as Bytes;
@@ -16,18 +17,22 @@ const CANDIDATE = { kind: "candidate", ufrag: "abcd", candidates: [] } as const;
 class World {
   readonly events: Event[] = [];
   readonly signals: number[] = [];
+  readonly sent: Message[][] = [];
+  known: Carried | undefined;
+  genuine = true;
   readonly wires: (Callbacks & { signalled: number; closed_: boolean })[] = [];
   readonly neighbours = new Neighbours(
     {
       channel: CHANNEL,
       object: () => undefined,
-      objectByKey: () => undefined,
+      objectByKey: (key) => (this.known?.key === key ? this.known : undefined),
       expects: () => false,
       event: (e) => this.events.push(e),
       stored: () => undefined,
       rejected: () => undefined,
       uploaded: () => undefined,
-      learn: async () => true,
+      learn: async () => this.genuine,
+      lists: () => false,
       heard: () => undefined,
       heads: () => [],
       signal: (_to, _signal, visit) => this.signals.push(visit),
@@ -35,10 +40,12 @@ class World {
     new Store(1 << 20),
     (_, callbacks): Connection => {
       const wire = { ...callbacks, signalled: 0, closed_: false };
+      const sent: Message[] = [];
       this.wires.push(wire);
+      this.sent.push(sent);
       return {
         bufferedAmount: 0,
-        send: () => true,
+        send: (b) => void sent.push(decode(b)) === undefined,
         signal: () => void wire.signalled++,
         close: () => void (wire.closed_ = true),
       };
@@ -47,16 +54,23 @@ class World {
     true,
   );
 
-  /** A neighbour that has said HELLO. */
-  meet(): void {
-    this.neighbours.meet(PEER, true, 1);
-    this.wires[0].open();
-    this.say({ type: "HELLO", version: 1, channel: "0".repeat(16), flags: 0, instance: KEY });
-    expect(this.neighbours.open).toBe(1);
+  /** Neighbours that have said HELLO. */
+  meet(count = 1): void {
+    for (let i = 0; i < count; i++) {
+      this.neighbours.meet(i === 0 ? PEER : `00000000000001a${i}`, true, 1);
+      this.wires[i].open();
+      this.say({ type: "HELLO", version: 1, channel: "0".repeat(16), flags: 0, instance: `${KEY.slice(1)}${i}` }, i);
+    }
+    expect(this.neighbours.open).toBe(count);
   }
 
-  say(m: Message): void {
-    this.wires[0].message(encode(m));
+  say(m: Message, who = 0): void {
+    this.wires[who].message(encode(m));
+  }
+
+  /** What was said to a neighbour, of one type. */
+  heard(type: Message["type"], who = 0): Message[] {
+    return this.sent[who].filter((m) => m.type === type);
   }
 
   get strikes(): number[] {
@@ -140,5 +154,93 @@ describe("a neighbour that floods us", () => {
     for (let i = 0; i < 8193; i++) world.say(m);
     expect(world.neighbours.open).toBe(0);
     expect(world.neighbours.takeDrops()).toEqual([{ id: PEER, reason: "intruder" }]);
+  });
+});
+
+describe("records", () => {
+  const segment = new TestChannel(1_767_225_600_000).publish(1000);
+  const key = keyOf(segment.record.root);
+  const have = (k: string): Message => ({ type: "HAVE", key: k, leaves: 1, bitfield: new Uint8Array([0x80]) as Bytes });
+  const record: Message = { type: "RECORD", key, data: segment.record.encoded };
+
+  test("are asked of one who announced the object, and of the next one when no answer comes", async () => {
+    const world = new World();
+    world.meet(3);
+    world.say(have(key), 1);
+    world.say(have(key), 2);
+    const asked = () => [0, 1, 2].map((who) => world.heard("ASK", who).length);
+    expect(asked()).toEqual([0, 1, 0]);
+    await vi.advanceTimersByTimeAsync(390);
+    world.neighbours.tick(performance.now());
+    expect(asked()).toEqual([0, 1, 0]);
+    await vi.advanceTimersByTimeAsync(20);
+    world.neighbours.tick(performance.now());
+    expect(asked()).toEqual([0, 1, 1]);
+    world.say({ type: "LOST", key }, 2);
+    await vi.advanceTimersByTimeAsync(1000);
+    world.neighbours.tick(performance.now());
+    expect(asked()).toEqual([0, 1, 1]); // nobody is left
+  });
+
+  test("that came are not asked for again", async () => {
+    const world = new World();
+    world.meet(2);
+    world.say(have(key), 0);
+    world.say(record, 0);
+    await vi.advanceTimersByTimeAsync(1);
+    world.say(have(key), 1);
+    expect(world.heard("ASK", 1)).toEqual([]);
+    expect(world.strikes).toEqual([]);
+  });
+
+  test("are asked of nobody who owes eight already", () => {
+    const world = new World();
+    world.meet();
+    for (let i = 0; i < 20; i++) world.say(have(i.toString(16).padStart(16, "0")));
+    expect(world.heard("ASK")).toHaveLength(8);
+  });
+
+  test("that nobody asked for count against their sender", () => {
+    const world = new World();
+    world.meet();
+    world.say(record);
+    expect(world.strikes).toEqual([-1]);
+  });
+
+  test.each<[string, Message, boolean]>([
+    ["one that is none", { type: "RECORD", key, data: new Uint8Array(200) as Bytes }, true],
+    ["that of another object", { type: "RECORD", key: KEY, data: segment.record.encoded }, true],
+    ["one that the owner did not sign", record, false],
+  ])("%s costs its sender the connection", async (_, m, genuine) => {
+    const world = new World();
+    world.genuine = genuine;
+    world.meet();
+    world.say(have((m as { key: string }).key));
+    world.say(m);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(world.neighbours.open).toBe(0);
+    expect(world.neighbours.takeDrops()).toEqual([{ id: PEER, reason: "bad-leaf" }]);
+  });
+
+  test("are told to who asks, once, and LOST where there is none", () => {
+    const world = new World();
+    world.known = { key, id: 0, leaves: 1, record: segment.record } as Carried;
+    world.meet();
+    for (let i = 0; i < 5; i++) world.say({ type: "ASK", key });
+    world.say({ type: "ASK", key: KEY });
+    expect(world.heard("RECORD")).toEqual([record]);
+    expect(world.heard("LOST")).toEqual([{ type: "LOST", key: KEY }]);
+  });
+
+  test("that became known are told to those who have not announced them", () => {
+    const world = new World();
+    world.known = { key, id: 0, leaves: 1, record: segment.record } as Carried;
+    world.meet(2);
+    const known = world.known;
+    world.known = undefined;
+    world.say(have(key), 1);
+    world.neighbours.introduce(known, true);
+    expect(world.heard("HAVE", 0)).toMatchObject([{ key, leaves: 1, bitfield: new Uint8Array(1) }]);
+    expect(world.heard("HAVE", 1)).toEqual([]);
   });
 });

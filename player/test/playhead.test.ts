@@ -2,7 +2,7 @@ import type Hls from "hls.js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Entry } from "../src/objects";
 import { Playhead, StallMeter } from "../src/playhead";
-import { agrees, deadlineMs } from "../src/view";
+import { agrees, beginningMs, deadlineMs } from "../src/view";
 
 const EPOCH = 1_767_225_600_000;
 const SEGMENT_MS = 2000;
@@ -26,11 +26,12 @@ class FakeMedia extends EventTarget {
 class World {
   readonly media = new FakeMedia();
   healthy = true;
+  ended = false;
   entries: Entry[] = [];
   private readonly hls = { loadLevel: 0 } as { loadLevel: number; latestLevelDetails?: unknown };
   readonly playhead = new Playhead(
     this.hls as unknown as Hls,
-    () => ({ window: () => this.entries, healthy: () => this.healthy }),
+    () => ({ window: () => this.entries, healthy: () => this.healthy, ended: () => this.ended }),
     () => "360p",
   );
 
@@ -53,7 +54,7 @@ class World {
 
   deadline(number: number): number {
     const segment = { startMs: EPOCH + number * SEGMENT_MS, durationMs: SEGMENT_MS };
-    return deadlineMs(this.playhead.view(), this.entries, Date.now(), segment);
+    return deadlineMs(this.playhead.view(), beginningMs(this.entries, this.ended), Date.now(), segment, this.ended);
   }
 
   say(type: string): void {
@@ -272,4 +273,37 @@ test("a broadcast that has just begun is not played at its very edge", async () 
   expect(world.media.playbackRate).toBe(1);
   expect(world.playhead.state).toBe("playing");
   expect(world.playhead.startupMs).toBeGreaterThan(200);
+});
+
+describe("a recording", () => {
+  test("begins at its start, has no latency, and is never held", async () => {
+    const world = new World();
+    world.ended = true;
+    world.list(0, 1); // shorter than what a live player starts with
+    expect(world.deadline(0)).toBe(Date.now());
+    await world.start(0, 2);
+    await world.run(3000);
+    expect(world.playhead.state).toBe("stalled"); // and not off air
+    expect(world.media.playbackRate).toBe(1);
+    expect(world.playhead.latencyMs).toBe(0);
+  });
+
+  test("is wanted long before it is shown, and neighbours have time to bring what is far", async () => {
+    const world = new World();
+    world.ended = true;
+    world.list(0, 99);
+    await world.start(20, 200);
+    await world.run(29_800); // 50 s by now
+    const inMs = (number: number) => world.deadline(number) - Date.now();
+    expect(inMs(28)).toBe(0 as number); // within the cushion: at once
+    expect(inMs(40)).toBeCloseTo(30_000 - 10_000, -2);
+    expect(world.deadline(46)).toBe(0); // too far
+    world.media.currentTime = 150;
+    world.say("seeking");
+    world.say("seeked");
+    expect(world.deadline(40)).toBe(0);
+    expect(inMs(75)).toBe(0 as number);
+    expect(inMs(77)).toBeCloseTo(2000, -2); // shown in four seconds
+    expect(inMs(90)).toBeCloseTo(20_000, -2);
+  });
 });

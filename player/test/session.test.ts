@@ -6,6 +6,7 @@ import { LEAF_SIZE } from "../src/manifest";
 import type { Callbacks, Connection, Connector } from "../src/channel";
 import { Kind, newScheduler, type Event as Heard } from "../src/sched";
 import { Session } from "../src/session";
+import { deadlineMs as viewDeadlineMs, NO_VIEW, type View } from "../src/view";
 import { decode, encode, keyOf, type Message as WireMessage } from "../src/wire";
 import { BASE, respond, SEGMENT_MS, TestCdn, TestChannel, until } from "./fixture";
 
@@ -46,7 +47,7 @@ interface Viewer {
 }
 
 /** A viewer of a channel. With needInMs everything is wanted, and needed so long from now; without, what is asked for. */
-function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: number): Viewer {
+function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: number, view?: View): Viewer {
   const cdn = new TestCdn(channel);
   const deadlineMs = needInMs ? Date.now() + needInMs : 0;
   const http = new Http(cdn.fetch);
@@ -57,14 +58,15 @@ function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: n
     events.push(...heard);
     return handle(now, heard);
   };
-  const session = new Session({
+  const session: Session = new Session({
     channel: channel.channel,
     renditions: [{ name: "360p", url: PLAYLIST }],
     http,
     scheduler,
     storeBytes,
     audience: {
-      deadlineMs: () => deadlineMs,
+      deadlineMs: (now, entry) =>
+        view ? viewDeadlineMs(view, session.window("360p")[0]?.startMs, now, entry, true) : deadlineMs,
       renditions: () => ["360p"],
       experience: () => ({ stalls: 0, stallMs: 0, latencyMs: 0 }),
     },
@@ -371,5 +373,115 @@ describe("a session in a swarm", () => {
     await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
     a.session.stop();
     await until("b notices", () => b.session.stats().peers === 0);
+  });
+});
+
+describe("the live edge", () => {
+  /** Two neighbours that know the channel's first segments; the second one's CDN never shows another. */
+  async function neighbours() {
+    const channel = liveChannel(4);
+    const room = new Room();
+    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    const frozen = channel.playlist().replaceAll(".m4s", ".m4s?token=b");
+    b.cdn.mangle = (path, body) => (path.endsWith("index.m3u8") ? (new TextEncoder().encode(frozen) as Bytes) : body);
+    await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
+    await Promise.all([a.session.playlist("360p"), b.session.playlist("360p")]);
+    return { channel, room, a, b };
+  }
+
+  /** What the second one reads until it lists a segment, or soon has not. */
+  async function reads(v: Viewer, uri: string): Promise<string> {
+    for (let i = 0; i < 2; i++) {
+      const { text } = await v.session.playlist("360p");
+      if (text.includes(uri)) return text;
+    }
+    return "";
+  }
+
+  test("travels from neighbour to neighbour, and leads to the viewer's own addresses", async () => {
+    const { channel, a, b } = await neighbours();
+    const next = channel.publish(SIZE);
+    const reading = reads(b, next.uri);
+    await reads(a, next.uri);
+    const text = await reading;
+    const lines = text.trim().split("\n");
+    expect(lines.at(-1)).toBe(`${BASE}360p/${next.uri}?token=b`);
+    expect(lines.at(-3)).toBe(`#EXT-X-PROGRAM-DATE-TIME:${new Date(next.record.startMs).toISOString()}`);
+    expect(text).toContain(`#EXT-X-MEDIA-SEQUENCE:${channel.segments[1].record.sequence}\n`); // the window has moved
+    expect(text).not.toContain(channel.segments[0].uri);
+    expect(bytes(await deliver(b.session, `${next.uri}?token=b`))).toEqual(next.data);
+    expect(b.session.window("360p").at(-1)?.number).toBe(next.record.sequence);
+  });
+
+  test("does not move by a forged record, which costs its sender the connection", async () => {
+    const { channel, room, a, b } = await neighbours();
+    room.onWire = (_, m) => (m.type === "RECORD" ? { ...m, data: m.data.map((v, i) => (i === 200 ? v ^ 1 : v)) } : m);
+    const next = channel.publish(SIZE);
+    const reading = reads(b, next.uri);
+    await reads(a, next.uri);
+    await until("the forger is dropped", () => b.session.stats().peers === 0);
+    expect(await reading).toBe("");
+    expect(b.session.stats().rejectedLeaves).toBe(1);
+    const told = () => room.reports.flatMap((r) => (r.type === "report" ? r.dropped : []));
+    await until("the tracker is told", () => told().some((d) => d.reason === "bad-leaf"));
+  });
+
+  test("where addresses follow no pattern the playlist is polled", async () => {
+    const { channel, a, b } = await neighbours();
+    let odd = false;
+    b.cdn.mangle = (path, body) => {
+      if (!path.endsWith("index.m3u8")) return body;
+      odd = true;
+      return new TextEncoder().encode(channel.playlist().replace(/(\d)\.m4s/g, "$1.m4s?$1")) as Bytes;
+    };
+    await until("it has seen them", () => odd && b.session.stats().requests.playlist > 1);
+    const next = channel.publish(SIZE);
+    const reading = reads(b, next.uri);
+    await reads(a, next.uri);
+    expect(await reading).toContain(next.uri);
+  });
+});
+
+describe("a recording", () => {
+  const SEGMENTS = 40;
+
+  /** What was broadcast an hour ago. */
+  function recording(): TestChannel {
+    const channel = new TestChannel(Math.floor((Date.now() - 3_600_000) / SEGMENT_MS) * SEGMENT_MS);
+    for (let i = 0; i < SEGMENTS; i++) channel.publish(LEAF_SIZE + i);
+    return channel;
+  }
+
+  function watch(channel: TestChannel, room: Room, needInMs: number, view?: View): Viewer {
+    const v = viewer(channel, room, needInMs, undefined, view);
+    const text = `${channel.playlist(SEGMENTS)}#EXT-X-ENDLIST\n`;
+    v.cdn.mangle = (path, body) => (path.endsWith("index.m3u8") ? (new TextEncoder().encode(text) as Bytes) : body);
+    return v;
+  }
+
+  test("is played from its start; what is far ahead comes from a neighbour, and nothing is fetched beyond", async () => {
+    const channel = recording();
+    const room = new Room();
+    const a = watch(channel, room, 3000); // has all of it after a while
+    await a.session.playlist("360p");
+    await until("a has it all", () => a.session.stats().verifiedLeaves === SEGMENTS + SEGMENTS - 1, 30_000);
+    const now = Date.now();
+    const view = { ...NO_VIEW, rendition: "360p", idle: false, atMs: now, sinceMs: now };
+    const b = watch(channel, room, 0, view);
+    await until("they are neighbours", () => b.session.stats().peers === 1);
+    const { text } = await b.session.playlist("360p");
+    expect(text).toContain("#EXT-X-ENDLIST");
+    await until("b has 40 s ahead", () => b.session.stats().verifiedLeaves >= 2 * 18, 30_000);
+    const fetched = b.cdn.served.filter((s) => s.url.endsWith(".m4s")).map((s) => Number(/(\d+)\.m4s/.exec(s.url)![1]));
+    expect(Math.max(...fetched, channel.firstNumber)).toBeLessThan(channel.firstNumber + 5);
+    expect(b.session.stats().verifiedLeaves).toBeLessThanOrEqual(2 * 22);
+
+    // The viewer seeks to the last minute.
+    const target = channel.segments[SEGMENTS - 5];
+    Object.assign(view, { positionMs: target.record.startMs, atMs: Date.now(), sinceMs: Date.now() });
+    expect(bytes(await deliver(b.session, target.uri))).toEqual(target.data);
+    const last = channel.segments[SEGMENTS - 1];
+    expect(bytes(await deliver(b.session, last.uri))).toEqual(last.data);
+    expect(b.cdn.count(`360p/${last.uri}`)).toBe(0);
   });
 });

@@ -30,7 +30,8 @@ export class Verifier {
   /** Of the last playlist accepted. */
   private current: Delegation[] = [];
   private readonly seen = new Memory<number, SignedRecord>(2 * MAX_SEGMENTS);
-  private readonly checked = new Memory<string, true>(64);
+  /** Init records: one serves all segments of a playlist. */
+  private readonly checked = new Memory<string, Promise<boolean>>(64);
   private readonly appointed = new Memory<string, true>(64);
   /** Signatures are checked asynchronously: playlists take turns. */
   private turn: Promise<unknown> = Promise.resolve();
@@ -47,7 +48,8 @@ export class Verifier {
 
   /**
    * Checks a media playlist and returns its segments, without gaps, in order. Throws a ManifestError if anything
-   * in it is wrong; then the whole playlist is refused and nothing of it is remembered.
+   * in it is wrong; then the whole playlist is refused and nothing of it is remembered. A recording (EXT-X-ENDLIST) may be
+   * of any age, and its delegations need to have been valid only when they were used.
    */
   playlist(list: Playlist, nowMs: number): Promise<Verified[]> {
     return this.inTurn(() => this.check(list, nowMs));
@@ -102,7 +104,7 @@ export class Verifier {
       record,
     };
     const next: Verified = { segment, record, init: newest.init };
-    this.fresh([next], nowMs);
+    this.fresh([next], false, nowMs);
     permitted(record, keys, nowMs);
     permitted(next.init, keys, nowMs);
     this.consistent([next]);
@@ -123,15 +125,17 @@ export class Verifier {
 
   private async check(list: Playlist, nowMs: number): Promise<Verified[]> {
     const keys = await this.delegations(list.delegations);
+    // All signatures are checked at once; the first objection in the playlist's order counts.
+    const entries = list.segments.filter((s) => !s.gap).map((s) => this.authentic(s, keys));
+    for (const entry of entries) entry.catch(() => undefined);
     const out: Verified[] = [];
-    for (const segment of list.segments) {
-      if (!segment.gap) out.push(await this.authentic(segment, keys));
-    }
+    for (const entry of entries) out.push(await entry);
     if (out.length === 0) return out;
-    this.fresh(out, nowMs);
+    this.fresh(out, list.endList, nowMs);
     for (const entry of out) {
-      permitted(entry.record, keys, nowMs);
-      permitted(entry.init, keys, nowMs);
+      const atMs = list.endList ? entry.record.createdMs : nowMs; // what was signed in its time stays signed
+      permitted(entry.record, keys, atMs);
+      permitted(entry.init, keys, atMs);
     }
     this.consistent(out);
     for (const d of list.delegations) this.appointed.put(toHex(delegationHash(d)), true);
@@ -190,26 +194,32 @@ export class Verifier {
     }
     const old = this.seen.get(record.sequence);
     if (old && equalBytes(old.encoded, record.encoded)) return;
-    const id = record.kind === KIND_INIT ? toHex(recordHash(record)) : "";
-    if (id && this.checked.has(id)) return;
-    if (!(await signedBy(record, this.channel, appointed[0].signingKey))) {
+    const check = () => signedBy(record, this.channel, appointed[0].signingKey);
+    if (!(await (record.kind === KIND_INIT ? this.once(record, check) : check()))) {
       throw new ManifestError(
         "signature",
         where,
         "the signature of its record does not match: the record was changed, or another key signed it",
       );
     }
-    if (id) this.checked.put(id, true); // one init record serves all segments of a playlist
   }
 
-  /** Refuses a playlist that was true once. */
-  private fresh(list: Verified[], nowMs: number): void {
+  private once(record: SignedRecord, check: () => Promise<boolean>): Promise<boolean> {
+    const id = toHex(recordHash(record)) + record.key;
+    const known = this.checked.get(id) ?? check();
+    this.checked.put(id, known);
+    known.catch(() => this.checked.delete(id)); // it could not be told: another time
+    return known;
+  }
+
+  /** Refuses a playlist that was true once. One that has ended may be of any age: it does not pretend to be live. */
+  private fresh(list: Verified[], ended: boolean, nowMs: number): void {
     const newest = list[list.length - 1].record;
     const replay = (reason: string) => new ManifestError("replay", "this playlist is a replay", reason);
     if (newest.sequence < this.head - MAX_LAG_SEGMENTS) {
       throw replay(`it ends with ${place(newest)}, but segment ${this.head} was there before`);
     }
-    if (nowMs - newest.createdMs > MAX_AGE_MS) {
+    if (nowMs - newest.createdMs > MAX_AGE_MS && !ended) {
       const minutes = Math.trunc((nowMs - newest.createdMs) / 60_000);
       throw replay(`its newest record, ${place(newest)}, was signed ${minutes} minutes ago`);
     }
@@ -299,6 +309,10 @@ class Memory<K, V> {
 
   has(key: K): boolean {
     return this.values.has(key);
+  }
+
+  delete(key: K): void {
+    this.values.delete(key);
   }
 
   put(key: K, value: V): void {

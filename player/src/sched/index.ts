@@ -4,7 +4,7 @@ import type { Scheduler } from "./event";
 
 export * from "./event";
 export { mix32 } from "./mix32";
-export { STRIPES } from "./piece";
+export { stripe } from "./piece";
 
 export interface SchedulerOptions {
   /** Whether there is a swarm to take part in. */
