@@ -7,7 +7,11 @@
 //	network   fluid links and the CDN
 //	world     viewers, players, the tracker: one run
 //	scenario  experiments in YAML
-//	report    results in numbers, beside what theory allows
+//	oracle    what theory allows
+//	report    results in numbers, beside that
+//
+// Run runs one scenario; Validate holds the engine to theory, Bars to what was
+// promised, and Speed tells how fast all this is.
 //
 // The same scenario and seed give the same result, on any number of processors.
 package sim

@@ -115,6 +115,24 @@ func (w *Wheel[E]) Take(atMs int64) (event E, ok bool) {
 	return event, true
 }
 
+// Each shows the events that wait for atMs, in order, without taking them; none if
+// time has not come to its span yet.
+func (w *Wheel[E]) Each(atMs int64, show func(*E)) {
+	if atMs>>spanBits != w.nowMs>>spanBits {
+		return
+	}
+	l := &w.fine[atMs&(slots-1)]
+	for c, i := l.head, l.read; c != none; c, i = w.chunks[c].next, 0 {
+		end := int32(chunkSize)
+		if c == l.tail {
+			end = l.write
+		}
+		for ; i < end; i++ {
+			show(&w.chunks[c].events[i].event)
+		}
+	}
+}
+
 // NextMs tells when the next event happens.
 func (w *Wheel[E]) NextMs() (atMs int64, ok bool) {
 	if w.size == 0 {

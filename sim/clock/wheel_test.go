@@ -108,3 +108,27 @@ func BenchmarkWheel(b *testing.B) {
 		w.At(w.NowMs()+1+r.Int64N(3000), e)
 	}
 }
+
+func TestEachShowsWithoutTaking(t *testing.T) {
+	w := New[int](0)
+	for i := range 40 {
+		w.At(5, i)
+	}
+	w.At(9000, 99)
+	w.Take(5)
+	w.Take(5)
+	next := 2
+	w.Each(5, func(e *int) {
+		if *e != next {
+			t.Errorf("shows %d, want %d", *e, next)
+		}
+		next++
+	})
+	if next != 40 || w.Len() != 39 {
+		t.Errorf("showed up to %d; %d are left", next, w.Len())
+	}
+	w.Each(9000, func(*int) { t.Error("shows what is not dealt out yet") })
+	if e, ok := w.Take(5); e != 2 || !ok {
+		t.Errorf("then %d is taken", e)
+	}
+}

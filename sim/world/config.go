@@ -100,7 +100,7 @@ type Hostile struct {
 	Kind  HostileKind
 }
 
-// Place is where a viewer is: a region, or a provider in a region.
+// Place is where a viewer is: a region, or a provider in a region, as region/provider.
 type Place struct {
 	Name     string
 	Share    float64 // of the viewers; all shares add up to 1

@@ -14,8 +14,10 @@
 // engine starts no goroutine, reads no clock and draws no number that package
 // draw did not derive from the seed.
 //
-// What is simplified: one rendition; no packet loss; leaves and not packets share
-// a line; hashing is free; a leaf list travels ahead of the first leaf that needs
-// it. Hostile viewers are not modelled yet; Rejected is where they will come in
-// (leafThrough).
+// A channel that the tracker splits is several worlds, one for each room: RunCluster
+// runs one, on any processor, and Merge adds them up.
+//
+// What is simplified: one rendition; leaves and not packets share a line; hashing is
+// free; a leaf list travels ahead of the first leaf that needs it. DESIGN.md of the
+// simulator has the whole list.
 package world

@@ -1,6 +1,9 @@
 package world
 
 import (
+	"hash/fnv"
+	"strings"
+
 	"slipstream/peer/sched"
 	"slipstream/tracker/announce"
 	"slipstream/tracker/swarm"
@@ -128,7 +131,23 @@ func (v *viewer) joinEvent(id uint64) swarm.Join {
 	if v.seeder {
 		return swarm.Join{Room: room, Viewer: id, Role: announce.Seeder}
 	}
-	return swarm.Join{Room: room, Viewer: id, Role: announce.Viewer, Renditions: []string{rendition}, NoUpload: v.noUpload}
+	join := swarm.Join{Room: room, Viewer: id, Role: announce.Viewer, Renditions: []string{rendition}, NoUpload: v.noUpload}
+	if len(v.w.cfg.Places) > 0 {
+		name := v.w.cfg.Places[v.place].Name
+		region, _, _ := strings.Cut(name, "/")
+		join.ISPKey, join.RegionKey = key(name), key(region)
+	}
+	if v.nat == Symmetric {
+		join.NAT = announce.AddressDependent // mapping, which is what the tracker asks for
+	}
+	return join
+}
+
+// key is a name as a number, never 0.
+func key(name string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(name)) // never fails
+	return h.Sum64() | 1
 }
 
 // expelled is the tracker's closing the connection for good.
