@@ -25,10 +25,12 @@ import (
 	"slipstream/origin"
 	"slipstream/origin/keys"
 	"slipstream/origin/publish"
+	"slipstream/origin/transcode"
 	"slipstream/peer"
 	"slipstream/player"
 	"slipstream/seeder"
 	"slipstream/sim"
+	"slipstream/sim/emulate"
 	"slipstream/tracker"
 )
 
@@ -109,13 +111,15 @@ type serving struct {
 	Data    string        `help:"Directory for keys and signed heads." default:"data" placeholder:"DIR"`
 	Channel []string      `help:"Channel name." default:"demo" placeholder:"NAME"`
 	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
+	Rung    []string      `help:"Rendition of the ladder; default: 360p and 180p." placeholder:"NAME:WxH:VIDEOKBPS:AUDIOKBPS"`
 }
 
 // config describes the origin; ready is told when it listens.
-func (s serving) config(log *slog.Logger, ready func(origin.Ready)) origin.Config {
+func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Config, error) {
 	ids := make(map[string]string) // filled before anything is served
+	ladder, err := s.ladder()
 	return origin.Config{
-		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window,
+		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder,
 		Logger: log, Mounts: pages(ids),
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
@@ -123,7 +127,22 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) origin.Confi
 			}
 			ready(at)
 		},
+	}, err
+}
+
+// ladder reads the rungs; none stands for the origin's own.
+func (s serving) ladder() ([]transcode.Rung, error) {
+	var ladder []transcode.Rung
+	for _, text := range s.Rung {
+		r := transcode.Rung{}
+		name, sizes, _ := strings.Cut(text, ":")
+		r.Name = name
+		if n, err := fmt.Sscanf(sizes, "%dx%d:%d:%d", &r.Width, &r.Height, &r.VideoKbps, &r.AudioKbps); err != nil || n != 4 {
+			return nil, fmt.Errorf("the rung %q is not like 360p:640x360:800:96 (name, size, kb/s of video and of sound)", text)
+		}
+		ladder = append(ladder, r)
 	}
+	return ladder, nil
 }
 
 // pages mounts the web player. A watch page names the channel's id, so that a
@@ -173,7 +192,7 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 	}
 	defer meeting.Close()
 	group, ctx := errgroup.WithContext(ctx)
-	cfg := c.config(io.log, func(at origin.Ready) {
+	cfg, err := c.config(io.log, func(at origin.Ready) {
 		channel := at.Channels[0]
 		web, rtmp := "http://"+reachable(at.HTTP), "rtmp://"+reachable(at.RTMP)+"/live"
 		fmt.Fprintf(io.out, "Watch       %s/watch/%s\n", web, channel.Name)
@@ -193,6 +212,9 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 			})
 		}
 	})
+	if err != nil {
+		return err
+	}
 	cfg.Tracker = "/tracker"
 	cfg.Mounts["/tracker"] = meeting.WebSocket()
 	cfg.Mounts["/tracker/stats.json"] = meeting.Stats()
@@ -223,13 +245,16 @@ type originCommand struct {
 }
 
 func (c originCommand) Run(ctx context.Context, io streams) error {
-	cfg := c.config(io.log, func(at origin.Ready) {
+	cfg, err := c.config(io.log, func(at origin.Ready) {
 		for _, channel := range at.Channels {
 			fmt.Fprintf(io.out, "channel %s (%s)\n", channel.Name, channel.ID)
 			fmt.Fprintf(io.out, "  watch    http://%s/watch/%s\n", reachable(at.HTTP), channel.Name)
 			fmt.Fprintf(io.out, "  publish  rtmp://%s/live  stream key %s\n", reachable(at.RTMP), channel.StreamKey)
 		}
 	})
+	if err != nil {
+		return err
+	}
 	cfg.Tracker = c.TrackerURL
 	return origin.Run(ctx, cfg)
 }
@@ -288,6 +313,7 @@ type peerCommand struct {
 	Warmup    time.Duration `help:"Count only what happens after this time." placeholder:"TIME"`
 	Ramp      time.Duration `help:"Time between one viewer's joining and the next's." default:"50ms" placeholder:"TIME"`
 	Upload    float64       `help:"Cap on each viewer's uplink in Mb/s; 0: none." placeholder:"MBPS"`
+	NoUpload  bool          `help:"Pass nothing on, as viewers without consent or on metered lines."`
 	HTTPOnly  bool          `help:"Play from the CDN alone, for comparison."`
 	JSON      bool          `help:"Print one JSON object at the end instead of a line a second."`
 }
@@ -296,16 +322,17 @@ func (c peerCommand) Run(ctx context.Context, io streams) error {
 	return peer.Run(ctx, peer.Config{
 		URL: c.URL, Channel: c.ID, Rendition: c.Rendition, Viewers: c.N, Ramp: c.Ramp, Duration: c.Duration,
 		Warmup: c.Warmup, JSON: c.JSON, HTTPOnly: c.HTTPOnly, UploadBytesPerSec: bytesPerSec(c.Upload),
-		Out: io.out, Log: io.log,
+		NoUpload: c.NoUpload, Out: io.out, Log: io.log,
 	})
 }
 
 func bytesPerSec(megabitsPerSec float64) int64 { return int64(megabitsPerSec * 1e6 / 8) }
 
 type simCommands struct {
-	Run   simCommand      `cmd:"" help:"Simulate a scenario."`
-	Bars  simBarsCommand  `cmd:"" help:"Hold the engine to its bars in simulation; exit code 1 if it misses one."`
-	Speed simSpeedCommand `cmd:"" help:"Simulate a scenario and tell how fast that was."`
+	Run     simCommand      `cmd:"" help:"Simulate a scenario."`
+	Emulate emulateCommand  `cmd:"" help:"Run a scenario with real viewers behind emulated links (Linux, root)."`
+	Bars    simBarsCommand  `cmd:"" help:"Hold the engine to its bars in simulation; exit code 1 if it misses one."`
+	Speed   simSpeedCommand `cmd:"" help:"Simulate a scenario and tell how fast that was."`
 }
 
 type simCommand struct {
@@ -335,6 +362,33 @@ type simSpeedCommand struct {
 
 func (c simSpeedCommand) Run(ctx context.Context, io streams) error {
 	return sim.Speed(ctx, sim.SpeedConfig{ScenarioPath: c.Scenario, ProfilePath: c.Profile, Out: io.out})
+}
+
+type emulateCommand struct {
+	simCommand `embed:""`
+	PerHost    int  `help:"Viewers that share a host and its line." default:"1" placeholder:"N"`
+	Keep       bool `help:"Start no viewers: print where the hosts are (JSON) and keep them until standard input ends."`
+}
+
+func (c emulateCommand) Run(ctx context.Context, io streams) error {
+	experiment, err := sim.Load(c.Scenario)
+	if err != nil {
+		return err
+	}
+	if c.Seed != nil {
+		experiment.Seed = *c.Seed
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("this program cannot find itself, which it would start viewers from: %w", err)
+	}
+	cfg := emulate.Config{
+		Scenario: experiment, Program: program, PerHost: c.PerHost, JSON: c.JSON, In: os.Stdin, Out: io.out, Log: io.log,
+	}
+	if c.Keep {
+		return emulate.Keep(ctx, cfg)
+	}
+	return emulate.Run(ctx, cfg)
 }
 
 // readConfig reads a YAML file whose keys are the flags' names, at the top level

@@ -39,6 +39,7 @@ type Config struct {
 	Warmup    time.Duration // what happens before it is over is not counted, but startup
 	JSON      bool          // one object at the end instead of a line a second
 	HTTPOnly  bool          // no peer-to-peer
+	NoUpload  bool          // passes nothing on
 
 	UploadBytesPerSec int64 // cap of each viewer, 0: none
 	Out               io.Writer
@@ -99,7 +100,7 @@ func newAudience(cfg Config) (*audience, error) {
 		m.session = session.New(session.Config{
 			Playlist: cfg.URL, Channel: channel,
 			Renditions: pick(cfg.Rendition), Audience: m.viewer,
-			Client: client, Engine: a.engine, UploadBytesPerSec: cfg.UploadBytesPerSec,
+			Client: client, Engine: a.engine, UploadBytesPerSec: cfg.UploadBytesPerSec, NoUpload: cfg.NoUpload,
 			Seed: rand.Uint32(), Log: cfg.Log, Verified: a.copies.verified,
 		})
 		a.members = append(a.members, m)

@@ -64,9 +64,11 @@
 //	  nat:                    # which pairs can, by their routers (RFC 4787)
 //	    - kind: endpoint-independent # address-dependent, address-and-port-dependent, symmetric, blocked
 //	      share: 100%
-//	  loss: 0%                # of packets between viewers
+//	  loss: 0%                # of packets between viewers; emulated, on every way
 //	  packetOverhead: 93B     # IP, UDP, DTLS and SCTP around each packet; 0: ideal
 //	  crashNotice: 15s        # until the others notice a crash by themselves
+//	  jitter: 0               # added to a packet's delay, at most; emulation only
+//	  queue: 200ms            # a packet may wait so long for a line; emulation only
 //	cdn:
 //	  oneWay: 20ms
 //	  server: 5ms             # from the request to the first byte

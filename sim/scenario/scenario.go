@@ -25,6 +25,7 @@ func Default() world.Config {
 		Viewers: 20, ClusterViewers: 1000, Stay: world.Stay{Spread: 1},
 		Network: world.Network{
 			OneWayMs: 30, ConnectRoundTrips: 5, PacketOverhead: network.DefaultPacketOverhead, CrashNoticeMs: 15_000,
+			QueueMs: 200,
 		},
 		CDN:       world.CDN{OneWayMs: 20, ServerMs: 5},
 		Tracker:   world.Tracker{OneWayMs: 25},
@@ -120,6 +121,8 @@ func read(f *fields, cfg *world.Config) (trace string) {
 		})
 		f.size("packetOverhead", &cfg.Network.PacketOverhead)
 		f.duration("crashNotice", &cfg.Network.CrashNoticeMs)
+		f.duration("jitter", &cfg.Network.JitterMs)
+		f.duration("queue", &cfg.Network.QueueMs)
 	})
 	f.inner("cdn", func(f *fields) {
 		f.duration("oneWay", &cfg.CDN.OneWayMs)
@@ -292,6 +295,7 @@ func check(cfg *world.Config) error {
 		{cfg.Hostile.Share > 0.95, "hostile.share must leave at least 5% honest"},
 		{math.Abs(shares-1) > 0.001, fmt.Sprintf("the shares of viewers.lines add up to %.1f%%, not to 100%%", 100*shares)},
 		{cfg.Network.OneWayMs > 10_000 || cfg.CDN.OneWayMs > 10_000 || cfg.Tracker.OneWayMs > 10_000, "a oneWay above 10s is no network"},
+		{cfg.Network.JitterMs > 10_000 || cfg.Network.QueueMs > 10_000, "a jitter or a queue above 10s is no network"},
 		{cfg.Network.ConnectRoundTrips > 100, "network.connectRoundTrips must be at most 100"},
 		{cfg.Network.OneWaySpread > 3 || cfg.Stay.Spread > 3 || anySpread(cfg.Classes), "a spread above 3 makes most lines dead and a few infinite"},
 		{cfg.Scheduler.MaxFetches < 1, "scheduler.maxFetches must be at least 1"},

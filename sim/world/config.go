@@ -127,6 +127,8 @@ type Network struct {
 	Loss              float64 // of packets between viewers
 	PacketOverhead    int64   // bytes around each packet of a data channel
 	CrashNoticeMs     int64   // until the others notice that somebody crashed
+	JitterMs          int64   // at most so much is added to a packet's delay; emulation only
+	QueueMs           int64   // how long a packet may wait for an access line; emulation only
 }
 
 // CDN is as in package network.
