@@ -27,7 +27,8 @@ type kept struct {
 type keptHost struct {
 	Name        string `json:"name"`
 	Address     string `json:"address"`
-	Run         string `json:"run"` // a script that runs its arguments on this host
+	Run         string `json:"run"`     // a script that runs its arguments on this host
+	Browser     string `json:"browser"` // a script that runs Chromium with its arguments on this host
 	UplinkBps   int64  `json:"uplinkBps"`
 	DownlinkBps int64  `json:"downlinkBps"` // 0: unlimited
 	Uploads     bool   `json:"uploads"`     // false: the scenario has it pass nothing on
@@ -95,11 +96,11 @@ func (s *stage) describe(v *services, control string) (*kept, error) {
 		URL: v.url, Playlist: v.playlist, Watch: v.url + "/watch/demo", Control: control,
 	}
 	for i, h := range s.plan.hosts {
-		run, err := s.wrapper(i)
+		scripts, err := s.scripts(i)
 		if err != nil {
 			return nil, err
 		}
-		told := keptHost{h.Name, h.Addr.String(), run, 8 * h.Up, 8 * h.Down, !h.NoUpload}
+		told := keptHost{h.Name, h.Addr.String(), scripts.run, scripts.browser, 8 * h.Up, 8 * h.Down, !h.NoUpload}
 		switch {
 		case i == s.plan.origin():
 			k.Origin = told

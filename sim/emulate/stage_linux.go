@@ -57,19 +57,24 @@ func (s *stage) run(host int, what program) (*process, error) {
 	return p, err
 }
 
-// wrapper writes a script that runs its arguments on a host, for programs that others
-// start: a test driver gives it to a browser launcher as the browser.
-func (s *stage) wrapper(host int) (string, error) {
-	path := filepath.Join(s.dir, s.plan.hosts[host].Name)
-	script := fmt.Sprintf("#!/bin/sh\nexec nsenter --net=/proc/%d/fd/%d -- env %s='%s' \"$@\"\n",
-		os.Getpid(), s.spaces[host].fd, marker, s.dir)
+// scripts run programs on a host that others start: run its arguments, browser the
+// Chromium of this machine (or of $CHROMIUM) with its arguments, because a test
+// driver's browser launcher wants one executable.
+type scripts struct{ run, browser string }
+
+func (s *stage) scripts(host int) (scripts, error) {
 	if strings.Contains(s.dir, "'") {
-		return "", fmt.Errorf("the temporary directory %s has a quote in its name: set TMPDIR to another", s.dir)
+		return scripts{}, fmt.Errorf("the temporary directory %s has a quote in its name: set TMPDIR to another", s.dir)
 	}
-	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
-		return "", fmt.Errorf("the script of a host cannot be written: %w", err)
+	run := filepath.Join(s.dir, s.plan.hosts[host].Name)
+	written := scripts{run, run + "-chromium"}
+	enter := fmt.Sprintf("#!/bin/sh\nexec nsenter --net=/proc/%d/fd/%d -- env %s='%s'", os.Getpid(), s.spaces[host].fd, marker, s.dir)
+	for path, what := range map[string]string{written.run: ` "$@"`, written.browser: ` "${CHROMIUM:-chromium}" "$@"`} {
+		if err := os.WriteFile(path, []byte(enter+what+"\n"), 0o700); err != nil {
+			return scripts{}, fmt.Errorf("the script of a host cannot be written: %w", err)
+		}
 	}
-	return path, nil
+	return written, nil
 }
 
 // close ends everything: what we started, what others started through wrappers, the

@@ -28,12 +28,15 @@ type Host struct {
 // Counts of packets that a host sent or was to receive, and of bytes that went
 // through its line. They only grow.
 type Counts struct {
-	SentPackets, ReceivedPackets int64
-	SentBytes, ReceivedBytes     int64 // through the uplink and the downlink
-	UpDropped, DownDropped       int64 // its queues were full
-	Lost                         int64 // of those it sent
-	Filtered                     int64 // its NAT, or a severed pair, kept them out
-	Unroutable                   int64 // it sent to nobody
+	SentPackets     int64 `json:"sentPackets"`
+	ReceivedPackets int64 `json:"receivedPackets"`
+	SentBytes       int64 `json:"sentBytes"`     // through the uplink
+	ReceivedBytes   int64 `json:"receivedBytes"` // through the downlink
+	UpDropped       int64 `json:"upDropped"`     // its queue to the uplink was full
+	DownDropped     int64 `json:"downDropped"`   // likewise
+	Lost            int64 `json:"lost"`          // of those it sent
+	Filtered        int64 `json:"filtered"`      // its NAT, or a severed pair, kept them out
+	Unroutable      int64 `json:"unroutable"`    // it sent to nobody
 }
 
 // Purposes of draws.
