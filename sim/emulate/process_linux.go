@@ -58,6 +58,7 @@ func (n *namespace) start(dir string, what program) (*process, error) {
 				started <- err
 				return err
 			}
+			takeYourTime()
 			err := p.cmd.Start()
 			started <- err
 			if err != nil {

@@ -27,6 +27,7 @@ func newStage(p *plan) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	hurry()
 	s := &stage{plan: p}
 	if s.dir, s.release, err = claimDir(); err != nil {
 		return nil, err
