@@ -120,7 +120,7 @@ func (a *audience) join(w *watcher) (err error) {
 	if !cfg.PeerToPeer {
 		args = append(args, "--http-only")
 	}
-	if a.stage.plan.hosts[w.visit.host].NoUpload {
+	if w.visit.noUpload {
 		args = append(args, "--no-upload")
 	}
 	w.process, err = a.stage.run(w.visit.host, program{

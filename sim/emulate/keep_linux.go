@@ -12,16 +12,16 @@ import (
 
 // kept is what Keep prints: where everything is.
 type kept struct {
-	Directory string     `json:"directory"` // for logs; it goes with the emulation
-	Hosts     []keptHost `json:"hosts"`     // for viewers, in the scenario's order
-	Seeders   []keptHost `json:"seeders"`
-	Origin    keptHost   `json:"origin"`
-	Tracker   keptHost   `json:"tracker"`
-	URL       string     `json:"url"`      // of the origin, from any host
-	Playlist  string     `json:"playlist"` // likewise
-	Watch     string     `json:"watch"`    // likewise: the watch page
-	Control   string     `json:"control"`  // of the origin, from outside of the hosts and past their lines
-	Visits    []keptHop  `json:"visits"`   // which viewer comes when, and goes
+	Directory string      `json:"directory"` // for logs; it goes with the emulation
+	Hosts     []keptHost  `json:"hosts"`     // for viewers, in the scenario's order
+	Seeders   []keptHost  `json:"seeders"`
+	Origin    keptHost    `json:"origin"`
+	Tracker   keptHost    `json:"tracker"`
+	URL       string      `json:"url"`      // of the origin, from any host
+	Playlist  string      `json:"playlist"` // likewise
+	Watch     string      `json:"watch"`    // likewise: the watch page
+	Control   string      `json:"control"`  // of the origin, from outside of the hosts and past their lines
+	Visits    []keptVisit `json:"visits"`   // which viewer comes when, and goes
 }
 
 type keptHost struct {
@@ -31,14 +31,14 @@ type keptHost struct {
 	Browser     string `json:"browser"` // a script that runs Chromium with its arguments on this host
 	UplinkBps   int64  `json:"uplinkBps"`
 	DownlinkBps int64  `json:"downlinkBps"` // 0: unlimited
-	Uploads     bool   `json:"uploads"`     // false: the scenario has it pass nothing on
 }
 
-type keptHop struct {
+type keptVisit struct {
 	Host    int   `json:"host"`
 	JoinMs  int64 `json:"joinMs"`
 	LeaveMs int64 `json:"leaveMs"`
 	Crash   bool  `json:"crash"`
+	Uploads bool  `json:"uploads"` // false: it is to pass nothing on
 }
 
 // keptCounts is what Keep prints at its end.
@@ -85,7 +85,7 @@ func Keep(ctx context.Context, cfg Config) error {
 	}
 	counts := keptCounts{stage.carrier.lateMs(0.5), stage.carrier.lateMs(0.99), map[string]link.Counts{}}
 	for i, h := range stage.plan.hosts {
-		counts.Counts[h.Name] = stage.carrier.counts(i)
+		counts.Counts[h.name] = stage.carrier.counts(i)
 	}
 	return out.Encode(counts)
 }
@@ -100,20 +100,20 @@ func (s *stage) describe(v *services, control string) (*kept, error) {
 		if err != nil {
 			return nil, err
 		}
-		told := keptHost{h.Name, h.Addr.String(), scripts.run, scripts.browser, 8 * h.Up, 8 * h.Down, !h.NoUpload}
+		told := keptHost{h.name, h.addr.String(), scripts.run, scripts.browser, 8 * h.up, 8 * h.down}
 		switch {
 		case i == s.plan.origin():
 			k.Origin = told
 		case i == s.plan.tracker():
 			k.Tracker = told
-		case h.Viewers == 0:
+		case h.viewers == 0:
 			k.Seeders = append(k.Seeders, told)
 		default:
 			k.Hosts = append(k.Hosts, told)
 		}
 	}
 	for _, v := range s.plan.visits {
-		k.Visits = append(k.Visits, keptHop{v.host, v.joinMs, v.leaveMs, v.crash})
+		k.Visits = append(k.Visits, keptVisit{v.host, v.joinMs, v.leaveMs, v.crash, !v.noUpload})
 	}
 	return k, nil
 }

@@ -138,28 +138,19 @@ func (r *Report) links(s *stage) {
 		r.Links.QueueDrops += c.UpDropped + c.DownDropped
 		r.Links.Lost += c.Lost
 		r.Links.Filtered += c.Filtered
-		if h.Viewers > 0 {
+		if h.viewers > 0 {
 			r.Links.UplinkBytes += c.SentBytes
 		}
 	}
 	presentMs := s.plan.presentMs(0)
 	for i, v := range s.plan.visits {
 		h := &s.plan.hosts[v.host]
-		couldBytes += h.Up / int64(h.Viewers) * presentMs[i] / 1000
+		couldBytes += h.up / int64(h.viewers) * presentMs[i] / 1000
 	}
 	if couldBytes > 0 {
 		r.Links.UplinkUse = float64(r.Links.UplinkBytes) / float64(couldBytes)
 	}
 	r.Links.LateMsP50, r.Links.LateMsP99 = s.carrier.lateMs(0.5), s.carrier.lateMs(0.99)
-}
-
-// presentMs is how long each viewer is there after a time.
-func (p *plan) presentMs(afterMs int64) []int64 {
-	present := make([]int64, len(p.visits))
-	for i, v := range p.visits {
-		present[i] = max(min(v.leaveMs, p.cfg.DurationMs)-max(v.joinMs, afterMs), 0)
-	}
-	return present
 }
 
 // bound is the simulator's, of the stream as it was published and the viewers who
@@ -174,8 +165,8 @@ func (p *plan) bound(publishedBytes int64) report.Bound {
 	for i, ms := range p.presentMs(p.cfg.MeasureAfterMs) {
 		h := &p.hosts[p.visits[i].host]
 		sumMs += ms
-		if !h.NoUpload {
-			uplinkMs += float64(h.Up) / float64(h.Viewers) * float64(ms)
+		if !p.visits[i].noUpload {
+			uplinkMs += float64(h.up) / float64(h.viewers) * float64(ms)
 		}
 	}
 	if sumMs > 0 {

@@ -40,7 +40,7 @@ func (s *stage) startServices(ctx context.Context, binary string) (*services, er
 	host, trackerHost := s.plan.hosts[s.plan.origin()], s.plan.hosts[s.plan.tracker()]
 	v := &services{
 		stage: s, program: binary,
-		url: "http://" + net.JoinHostPort(host.Addr.String(), httpPort),
+		url: "http://" + net.JoinHostPort(host.addr.String(), httpPort),
 		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 			DialContext: s.spaces[s.plan.origin()].dial,
 		}},
@@ -60,10 +60,10 @@ func (s *stage) startServices(ctx context.Context, binary string) (*services, er
 		return nil, err
 	}
 	for i, h := range s.plan.hosts[:s.plan.origin()] {
-		if h.Viewers > 0 {
+		if h.viewers > 0 {
 			continue
 		}
-		if _, err := s.run(i, program{name: h.Name, path: binary, args: []string{
+		if _, err := s.run(i, program{name: h.name, path: binary, args: []string{
 			"seeder", "--token-key", v.tokenKey(), v.playlist,
 		}}); err != nil {
 			return nil, err
@@ -85,7 +85,7 @@ func (v *services) startOrigin(ctx context.Context, trackerHost host) (key strin
 		"origin", "--http=:" + httpPort, "--rtmp=127.0.0.1:1935", "--data=" + filepath.Join(s.dir, "data"),
 		"--window=" + (time.Duration(int64(s.plan.cfg.Stream.WindowSegments)*s.plan.cfg.Stream.SegmentMs) * time.Millisecond).String(),
 		"--rung=" + fmt.Sprintf("180p:320x180:%d:%d", kbps-audioKbps, audioKbps),
-		"--tracker-url=ws://" + net.JoinHostPort(trackerHost.Addr.String(), trackerPort) + "/tracker",
+		"--tracker-url=ws://" + net.JoinHostPort(trackerHost.addr.String(), trackerPort) + "/tracker",
 	}})
 	if err != nil {
 		return "", err

@@ -34,7 +34,7 @@ func newStage(p *plan) (*stage, error) {
 	}
 	devices := make([]*os.File, len(p.hosts))
 	for i, h := range p.hosts {
-		space, err := newNamespace(h.Addr)
+		space, err := newNamespace(h.addr)
 		if err != nil {
 			s.close()
 			return nil, err
@@ -67,7 +67,7 @@ func (s *stage) scripts(host int) (scripts, error) {
 	if strings.Contains(s.dir, "'") {
 		return scripts{}, fmt.Errorf("the temporary directory %s has a quote in its name: set TMPDIR to another", s.dir)
 	}
-	run := filepath.Join(s.dir, s.plan.hosts[host].Name)
+	run := filepath.Join(s.dir, s.plan.hosts[host].name)
 	written := scripts{run, run + "-chromium"}
 	enter := fmt.Sprintf("#!/bin/sh\nexec nsenter --net=/proc/%d/fd/%d -- env %s='%s'", os.Getpid(), s.spaces[host].fd, marker, s.dir)
 	for path, what := range map[string]string{written.run: ` "$@"`, written.browser: ` "${CHROMIUM:-chromium}" "$@"`} {

@@ -38,13 +38,17 @@ func (w *world) connect(a, b *viewer) {
 	}
 	delayUs := w.delayUs(a, b)
 	signalling := 4 * w.cfg.Tracker.OneWayMs
-	unlucky := w.draw.Unit(min(a.number, b.number), drawConnect, max(a.number, b.number)) < w.cfg.Network.ConnectFailures
-	if unlucky || !connectable(a.nat, b.nat) {
+	if w.unlucky(a.number, b.number) || !connectable(a.nat, b.nat) {
 		w.after(unreachableMs, func() { w.unreachable(a, b) })
 		return
 	}
 	roundTrips := 2 * delayUs * w.cfg.Network.ConnectRoundTrips
 	w.after(signalling+network.MsFromUs(roundTrips), func() { w.open(a, b, delayUs) })
+}
+
+// unlucky tells whether these two never connect, whatever their NATs.
+func (w *world) unlucky(a, b int64) bool {
+	return w.draw.Unit(min(a, b), drawConnect, max(a, b)) < w.cfg.Network.ConnectFailures
 }
 
 // unreachableMs is when a client gives a connection up that does not come about.

@@ -143,8 +143,11 @@ func (f *Fabric) translate(nowUs int64, from, to int, p packet) bool {
 		return false
 	}
 	h := &f.hosts[from]
-	if h.NAT == Open {
+	switch h.NAT {
+	case Open:
 		return true
+	case Blocked:
+		return false
 	}
 	d := p.datagram()
 	if d == nil {
@@ -165,7 +168,7 @@ func (f *Fabric) filter(nowUs int64, to int, p packet) bool {
 		return true
 	}
 	d := p.datagram()
-	if d == nil {
+	if d == nil || h.NAT == Blocked {
 		return false
 	}
 	remote := netip.AddrPortFrom(p.source(), binary.BigEndian.Uint16(d))

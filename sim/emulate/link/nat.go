@@ -17,12 +17,14 @@ const (
 	EndpointIndependent
 	// AddressDependent filtering: only addresses that the port has sent to.
 	AddressDependent
-	// AddressPortDependent filtering: only ends that the port has sent to. With its
+	// AddressAndPortDependent filtering: only ends that the port has sent to. With its
 	// endpoint-independent mapping the commonest router at home.
-	AddressPortDependent
+	AddressAndPortDependent
 	// Symmetric: mapping and filtering depend on address and port. The outer port is
 	// another for each remote end, so what STUN told is of no use to others.
 	Symmetric
+	// Blocked passes no UDP at all.
+	Blocked
 )
 
 const (
