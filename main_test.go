@@ -221,6 +221,8 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"no channel there", []string{"peer", "http://127.0.0.1:1/live/demo/index.m3u8"}, exitFailed, "cannot be joined"},
 		{"no playlist", []string{"origin", "verify", "http://127.0.0.1:1/index.m3u8"}, exitFailed, "127.0.0.1:1"},
 		{"no scenario", []string{"sim", "run", "/nowhere.yaml"}, exitFailed, "/nowhere.yaml"},
+		{"no emulation of this", []string{"sim", "emulate", file(t, "stream: { segment: 4s }")}, exitFailed, "stream.segment must be 2s"},
+		{"no rung", []string{"origin", "--rung=big"}, exitFailed, `"big"`},
 		{"data directory", []string{"up", "--http=127.0.0.1:0", "--rtmp=127.0.0.1:0", "--source=none", "--data", unwritable}, exitFailed, unwritable},
 		{"port in use", []string{"up", "--http=" + taken(t), "--rtmp=127.0.0.1:0", "--source=none", "--data", t.TempDir()}, exitFailed, "another program uses"},
 		{"tracker's port in use", []string{"tracker", "--listen=" + taken(t), "--token-key", secret(t)}, exitFailed, "another program uses"},

@@ -96,6 +96,7 @@ func (s *stage) close() {
 		s.carrier.stop()
 	}
 	s.release()
+	*s = stage{plan: s.plan, dir: s.dir, release: func() {}} // closing again does no harm
 }
 
 // until waits for a condition, for the end of ctx or of something that must not end,
