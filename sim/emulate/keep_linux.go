@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 
 	"slipstream/sim/emulate/link"
 )
@@ -116,35 +115,4 @@ func (s *stage) describe(v *services, control string) (*kept, error) {
 		k.Visits = append(k.Visits, keptVisit{v.host, v.joinMs, v.leaveMs, v.crash, !v.noUpload})
 	}
 	return k, nil
-}
-
-// begin is what Run and Keep have in common: everything but the viewers.
-func begin(ctx context.Context, cfg *Config) (*stage, *services, error) {
-	if cfg.PerHost == 0 {
-		cfg.PerHost = 1
-	}
-	if cfg.PerHost < 0 || cfg.PerHost > maxPerHost {
-		return nil, nil, fmt.Errorf("%d viewers cannot share a host: choose 1 to %d", cfg.PerHost, maxPerHost)
-	}
-	p, err := newPlan(cfg.Scenario, cfg.PerHost)
-	if err != nil {
-		return nil, nil, err
-	}
-	if os.Geteuid() != 0 {
-		return nil, nil, errRoot
-	}
-	s, err := newStage(p)
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := s.startServices(ctx, cfg.Program)
-	if err == nil {
-		// As in the simulator, the channel has been on the air for a while.
-		err = v.waitForSegments(ctx, int64(cfg.Scenario.Stream.HoldBackSegments)+2)
-	}
-	if err != nil {
-		s.close()
-		return nil, nil, err
-	}
-	return s, v, nil
 }

@@ -118,7 +118,11 @@ func endAll(all []*process, grace time.Duration) {
 
 // failure says in a sentence how a process ended that was not asked to.
 func (p *process) failure() error {
-	return fmt.Errorf("%s ended by itself (%v); its last words: %s", p.name, p.err, lastLine(p.log))
+	how := "exit code 0"
+	if p.err != nil {
+		how = p.err.Error()
+	}
+	return fmt.Errorf("%s ended by itself with %s; its last words: %s", p.name, how, lastLine(p.log))
 }
 
 func lastLine(path string) string {

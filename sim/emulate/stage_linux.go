@@ -2,6 +2,7 @@ package emulate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -102,7 +103,7 @@ func (s *stage) close() {
 // until waits for a condition, for the end of ctx or of something that must not end,
 // or for the deadline.
 func (s *stage) until(ctx context.Context, limit time.Duration, what string, vital []*process, holds func(context.Context) bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s did not happen within %v; the logs are gone with the emulation, run it with --verbose", what, limit))
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
@@ -114,9 +115,20 @@ func (s *stage) until(ctx context.Context, limit time.Duration, what string, vit
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return fmt.Errorf("%s did not happen within %v; last words: %s", what, limit, lastWords(vital))
+			}
+			return ctx.Err()
 		case <-ticker.C:
 		}
 	}
 	return nil
+}
+
+func lastWords(all []*process) string {
+	var words []string
+	for _, p := range all {
+		words = append(words, p.name+": "+lastLine(p.log))
+	}
+	return strings.Join(words, "; ")
 }
