@@ -9,7 +9,7 @@ BIN := bin/slipstream
 PLAYER_SOURCES := $(shell find player/src player/pages player/build.mjs player/package.json -type f 2>/dev/null)
 GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
-.PHONY: help run build test test-go test-player race lint fuzz e2e player sim bench bench-sim bench-sim-bars clean setup-ffmpeg setup-chromium
+.PHONY: help run build test test-go test-player race lint fuzz e2e player sim bench bench-sim bench-sim-bars sim-validate clean setup-ffmpeg setup-chromium
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench: ## Go benchmarks of the hot paths
 
 bench-sim: build ## how fast the simulator is, as JSON
 	@$(BIN) sim speed thousand
+
+sim-validate: build ## hold the engine to what theory says
+	$(BIN) sim validate
 
 bench-sim-bars: build ## hold the engine to its bars in simulation, as JSON; hours of CPU
 	@$(BIN) sim bars --json

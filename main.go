@@ -112,6 +112,8 @@ type serving struct {
 	Channel []string      `help:"Channel name." default:"demo" placeholder:"NAME"`
 	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
 	Rung    []string      `help:"Rendition of the ladder; default: 360p and 180p." placeholder:"NAME:WxH:VIDEOKBPS:AUDIOKBPS"`
+
+	FrameRate int `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
 }
 
 // config describes the origin; ready is told when it listens.
@@ -119,7 +121,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	ids := make(map[string]string) // filled before anything is served
 	ladder, err := s.ladder()
 	return origin.Config{
-		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder,
+		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
 		Logger: log, Mounts: pages(ids),
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
@@ -216,6 +218,7 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 		return err
 	}
 	cfg.Tracker = "/tracker"
+	cfg.Register = meeting.Register
 	cfg.Mounts["/tracker"] = meeting.WebSocket()
 	cfg.Mounts["/tracker/stats.json"] = meeting.Stats()
 	group.Go(func() error { return origin.Run(ctx, cfg) })
@@ -329,10 +332,11 @@ func (c peerCommand) Run(ctx context.Context, io streams) error {
 func bytesPerSec(megabitsPerSec float64) int64 { return int64(megabitsPerSec * 1e6 / 8) }
 
 type simCommands struct {
-	Run     simCommand      `cmd:"" help:"Simulate a scenario."`
-	Emulate emulateCommand  `cmd:"" help:"Run a scenario with real viewers behind emulated links (Linux, root)."`
-	Bars    simBarsCommand  `cmd:"" help:"Hold the engine to its bars in simulation; exit code 1 if it misses one."`
-	Speed   simSpeedCommand `cmd:"" help:"Simulate a scenario and tell how fast that was."`
+	Run      simCommand         `cmd:"" help:"Simulate a scenario."`
+	Emulate  emulateCommand     `cmd:"" help:"Run a scenario with real viewers behind emulated links (Linux, root)."`
+	Validate simValidateCommand `cmd:"" help:"Hold the engine to what theory says; exit code 1 if it breaks a law."`
+	Bars     simBarsCommand     `cmd:"" help:"Hold the engine to its bars in simulation; exit code 1 if it misses one."`
+	Speed    simSpeedCommand    `cmd:"" help:"Simulate a scenario and tell how fast that was."`
 }
 
 type simCommand struct {
@@ -353,6 +357,15 @@ type simBarsCommand struct {
 
 func (c simBarsCommand) Run(ctx context.Context, io streams) error {
 	return sim.Bars(ctx, sim.BarsConfig{Only: c.Only, Short: c.Short, JSON: c.JSON, Out: io.out, Logger: io.log})
+}
+
+type simValidateCommand struct {
+	Short bool `help:"Smaller rooms only."`
+	JSON  bool `help:"Print one JSON object."`
+}
+
+func (c simValidateCommand) Run(ctx context.Context, io streams) error {
+	return sim.Validate(ctx, sim.ValidateConfig{Short: c.Short, JSON: c.JSON, Out: io.out, Logger: io.log})
 }
 
 type simSpeedCommand struct {

@@ -26,7 +26,7 @@ var cores = []string{
 	"origin/manifest", "origin/timeline", "origin/cmaf", "origin/hls",
 	"tracker/announce", "tracker/swarm",
 	"peer/wire", "peer/sched", "peer/store", "peer/playback",
-	"sim/clock", "sim/draw", "sim/network", "sim/world", "sim/emulate/link",
+	"sim/clock", "sim/draw", "sim/network", "sim/oracle", "sim/world", "sim/emulate/link",
 }
 
 // leaves import nothing else of ours.

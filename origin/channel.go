@@ -24,9 +24,9 @@ type channel struct {
 }
 
 // start begins to transcode a publication. The encoder's first number lies above all that were ever signed.
-func (ch *channel) start(ctx context.Context, p ingest.Publication, ladder []transcode.Rung) (ingest.Session, error) {
+func (ch *channel) start(ctx context.Context, p ingest.Publication, ladder []transcode.Rung, frameRate int) (ingest.Session, error) {
 	session, err := transcode.Start(ctx, transcode.Config{
-		Channel: ch.name, Ladder: ladder, Audio: p.Audio, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
+		Channel: ch.name, Ladder: ladder, FrameRate: frameRate, Audio: p.Audio, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
 		After: max(0, ch.store.Signed()), OnSegment: ch.publish, Logger: ch.logger,
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"slipstream/origin/durable"
@@ -18,6 +19,7 @@ import (
 	"slipstream/origin/manifest"
 	"slipstream/origin/server"
 	"slipstream/origin/store"
+	"slipstream/origin/timeline"
 	"slipstream/origin/transcode"
 )
 
@@ -32,11 +34,15 @@ type Config struct {
 	Channels []string         // names; "demo"
 	Window   time.Duration    // time-shift window; 60 s
 	Ladder   []transcode.Rung // transcode.DefaultLadder
+	// FrameRate is that of all rungs, a whole number that divides 90000; 30.
+	FrameRate int
 	// Tracker is the URL or absolute path of the tracker's WebSocket, as viewers are told; "" for no peer-to-peer.
 	Tracker string
 	// Mounts are further handlers on the HTTP address, by http.ServeMux pattern. See server.Config.
 	Mounts map[string]http.Handler
-	Logger *slog.Logger // nil: nothing is logged
+	// Register adds the metrics of what is mounted to the origin's.
+	Register func(prometheus.Registerer) error
+	Logger   *slog.Logger // nil: nothing is logged
 	// Ready is called once, when both addresses are bound and before anything is served.
 	Ready func(Ready)
 }
@@ -70,6 +76,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	if len(cfg.Ladder) == 0 {
 		cfg.Ladder = transcode.DefaultLadder()
 	}
+	if cfg.FrameRate == 0 {
+		cfg.FrameRate = 30
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -77,6 +86,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.Ready = func(Ready) {}
 	}
 	if err := transcode.CheckLadder(cfg.Ladder); err != nil {
+		return cfg, setup(ErrConfig, err)
+	}
+	if _, err := timeline.FrameTicks(cfg.FrameRate); err != nil {
 		return cfg, setup(ErrConfig, err)
 	}
 	for i, name := range cfg.Channels {
@@ -174,7 +186,7 @@ func newServer(cfg Config, channels map[string]*channel, secret []byte) (http.Ha
 	for _, rung := range cfg.Ladder {
 		floors[rung.Name] = int64(rung.VideoKbps+rung.AudioKbps) * 1100 // bits/s, a tenth for fMP4 and peaks within the second
 	}
-	config := server.Config{TokenSecret: secret, Mounts: cfg.Mounts, Logger: cfg.Logger, Now: nowMs}
+	config := server.Config{TokenSecret: secret, Mounts: cfg.Mounts, Register: cfg.Register, Logger: cfg.Logger, Now: nowMs}
 	for _, name := range cfg.Channels {
 		ch := channels[name]
 		config.Channels = append(config.Channels, server.Channel{
@@ -193,7 +205,7 @@ func newIngest(cfg Config, channels map[string]*channel) ingest.Config {
 	return ingest.Config{
 		Address: cfg.RTMP, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
 		Start: func(ctx context.Context, p ingest.Publication) (ingest.Session, error) {
-			return channels[p.Channel].start(ctx, p, cfg.Ladder)
+			return channels[p.Channel].start(ctx, p, cfg.Ladder, cfg.FrameRate)
 		},
 	}
 }

@@ -15,19 +15,25 @@ import (
 // Summary is what an audience experienced and what it cost. Times are in
 // milliseconds, sizes in bytes.
 type Summary struct {
-	Viewers        int     `json:"viewers"`
-	Playing        int     `json:"playing"`      // have shown a picture
-	StartupMsP50   int64   `json:"startupMsP50"` // from joining to the first picture
-	StartupMsP99   int64   `json:"startupMsP99"`
-	Stalls         int64   `json:"stalls"`
-	StallMs        int64   `json:"stallMs"`
-	LatencyMsP50   int64   `json:"latencyMsP50"` // of the viewers' means, behind the wall clock
-	LatencyMsMax   int64   `json:"latencyMsMax"`
-	HTTPBytes      int64   `json:"httpBytes"` // media from the CDN
-	P2PBytes       int64   `json:"p2pBytes"`  // media from neighbours
-	UploadedBytes  int64   `json:"uploadedBytes"`
-	PlaylistBytes  int64   `json:"playlistBytes"`
-	HTTPRequests   int64   `json:"httpRequests"`
+	Viewers       int   `json:"viewers"`
+	Playing       int   `json:"playing"`      // have shown a picture
+	StartupMsP50  int64 `json:"startupMsP50"` // from joining to the first picture
+	StartupMsP99  int64 `json:"startupMsP99"`
+	Stalls        int64 `json:"stalls"`
+	StallMs       int64 `json:"stallMs"`
+	LatencyMsP50  int64 `json:"latencyMsP50"` // of the viewers' means, behind the wall clock
+	LatencyMsMax  int64 `json:"latencyMsMax"`
+	HTTPBytes     int64 `json:"httpBytes"` // media from the CDN
+	P2PBytes      int64 `json:"p2pBytes"`  // media from neighbours
+	UploadedBytes int64 `json:"uploadedBytes"`
+	PlaylistBytes int64 `json:"playlistBytes"`
+	HTTPRequests  int64 `json:"httpRequests"` // of the four kinds that follow
+
+	PlaylistRequests int64 `json:"playlistRequests"`
+	MediaRequests    int64 `json:"mediaRequests"`
+	ListRequests     int64 `json:"listRequests"`
+	OtherRequests    int64 `json:"otherRequests"`
+
 	Offload        float64 `json:"offload"`   // p2pBytes / all media bytes
 	CDNCopies      float64 `json:"cdnCopies"` // mean number of viewers that fetched a leaf from the CDN
 	VerifiedLeaves int64   `json:"verifiedLeaves"`
@@ -93,7 +99,11 @@ func (s *Summary) add(now, before counts) {
 	s.P2PBytes += now.P2PBytes - before.P2PBytes
 	s.UploadedBytes += now.UploadedBytes - before.UploadedBytes
 	s.PlaylistBytes += now.PlaylistBytes - before.PlaylistBytes
-	s.HTTPRequests += now.HTTPRequests - before.HTTPRequests
+	s.HTTPRequests += now.All() - before.All()
+	s.PlaylistRequests += now.PlaylistRequests - before.PlaylistRequests
+	s.MediaRequests += now.MediaRequests - before.MediaRequests
+	s.ListRequests += now.ListRequests - before.ListRequests
+	s.OtherRequests += now.OtherRequests - before.OtherRequests
 	s.VerifiedLeaves += now.VerifiedLeaves - before.VerifiedLeaves
 	s.RejectedLeaves += now.RejectedLeaves - before.RejectedLeaves
 	s.Stalls += now.Stalls - before.Stalls
@@ -131,7 +141,9 @@ func (s Summary) text() string {
 	row("media from CDN", "%s", size(s.HTTPBytes))
 	row("media from peers", "%s (offload %.1f %%)", size(s.P2PBytes), s.Offload*100)
 	row("uploaded", "%s", size(s.UploadedBytes))
-	row("playlists", "%s; %d HTTP requests in all", size(s.PlaylistBytes), s.HTTPRequests)
+	row("playlists", "%s", size(s.PlaylistBytes))
+	row("CDN requests", "%d: %d for playlists, %d for media, %d for leaf lists, %d other",
+		s.HTTPRequests, s.PlaylistRequests, s.MediaRequests, s.ListRequests, s.OtherRequests)
 	row("CDN copies", "%.2f of each leaf", s.CDNCopies)
 	row("leaves", "%d verified, %d rejected", s.VerifiedLeaves, s.RejectedLeaves)
 	return b.String()

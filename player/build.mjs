@@ -1,6 +1,7 @@
 // Builds dist/: what browsers load. `node build.mjs --watch` builds again when a source changes.
 import { cp, mkdir, readdir, rm } from "node:fs/promises";
 import * as esbuild from "esbuild";
+import { corePlugin } from "./core-plugin.mjs";
 
 const here = new URL(".", import.meta.url).pathname;
 const dist = `${here}dist`;
@@ -10,12 +11,14 @@ const options = {
   absWorkingDir: here,
   entryPoints: {
     slipstream: "src/slipstream.ts", // the library
+    ed25519: "src/ed25519.ts", // for browsers that cannot check signatures
     player: "src/element.ts", // the element, hls.js included
     watch: "pages/watch.ts",
     stats: "pages/stats.ts",
     front: "pages/front.ts",
   },
   outdir: "dist",
+  plugins: [corePlugin],
   bundle: true,
   format: "esm",
   target: "es2022",

@@ -19,12 +19,13 @@ import (
 
 // Config says what to serve. Only Secret is required; package server explains the fields that it shares with it.
 type Config struct {
-	Secret     []byte        // of the tokens, the same as the origin's; ReadSecret reads it
-	Channels   []string      // channel ids that are served; empty = every channel with a token
-	Origins    []string      // web origins whose pages may connect, as patterns; empty = any
-	Swarm      swarm.Config  // policy
-	Limits     server.Limits // of what clients can use up
-	ReportMs   int64         // interval of reports [5000]
+	Secret     []byte         // of the tokens, the same as the origin's; ReadSecret reads it
+	Channels   []string       // channel ids that are served; empty = every channel with a token
+	Origins    []string       // web origins whose pages may connect, as patterns; empty = any
+	Swarm      swarm.Config   // policy
+	Limits     server.Limits  // of what clients can use up
+	Locator    server.Locator // where addresses are; nil = only their networks tell
+	ReportMs   int64          // interval of reports [5000]
 	ClientAddr func(*http.Request) netip.Addr
 	Log        *slog.Logger // nil = slog.Default
 
@@ -40,7 +41,7 @@ type Tracker struct{ server *server.Server }
 func NewHandler(cfg Config) (*Tracker, error) {
 	s, err := server.New(server.Config{
 		Secret: cfg.Secret, Channels: cfg.Channels, Origins: cfg.Origins, Swarm: cfg.Swarm, Limits: cfg.Limits,
-		ReportMs: cfg.ReportMs, ClientAddr: cfg.ClientAddr, Log: cfg.Log,
+		ReportMs: cfg.ReportMs, Locator: cfg.Locator, ClientAddr: cfg.ClientAddr, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, err

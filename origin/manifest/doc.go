@@ -29,6 +29,9 @@
 //	#EXT-X-SLIPSTREAM-INIT:<record of kind 0>   beside EXT-X-MAP, before or after it
 //	#EXT-X-SLIPSTREAM-RECORD:<record of kind 1> before each EXTINF, except that of an EXT-X-GAP entry
 //
+// A record may also come alone, from a neighbour: [Verifier.Next] accepts it if it continues the newest segment without
+// anything that only a playlist can tell, and [NextURI] says where its bytes will be, from the viewer's own playlist.
+//
 // A multivariant playlist names the channel in EXT-X-SESSION-DATA (see [DataChannel]); it is not signed, and need not be:
 // a viewer who knows the channel id finds out with the first media playlist, everybody else trusts on first use.
 //

@@ -28,6 +28,7 @@ const (
 	WrongTiming         Code = "timing"               // the playlist's start or duration is not the record's
 	WrongInit           Code = "init"                 // the segment needs another init section than the one listed
 	BrokenChain         Code = "chain"                // the record does not follow the one before it
+	NotNext             Code = "not-next"             // a record by itself that does not continue the newest one
 	Replay              Code = "replay"               // an old playlist shown again
 	Future              Code = "future"               // a record from the future
 	Equivocation        Code = "equivocation"         // two contents signed for one place: proof against the signer

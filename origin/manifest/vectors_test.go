@@ -25,6 +25,8 @@ type vectors struct {
 	Delegations []delegationVector `json:"delegations"`
 	Objects     []objectVector     `json:"objects"`
 	Playlists   []playlistVector   `json:"playlists"`
+	News        []playlistVector   `json:"news"`     // likewise, with records that come alone
+	Patterns    []patternVector    `json:"patterns"` // where the next segment will be
 }
 
 type treeVector struct {
@@ -103,6 +105,7 @@ type playlistVector struct {
 
 type pollVector struct {
 	Text     string  `json:"text"`
+	Record   string  `json:"record,omitempty"` // instead of a playlist
 	NowMs    int64   `json:"nowMs"`
 	Code     Code    `json:"code"`
 	Sentence string  `json:"sentence,omitempty"`
@@ -144,6 +147,10 @@ func buildVectors() vectors {
 		v.Playlists = append(v.Playlists, sc.vector())
 	}
 	v.Playlists = append(v.Playlists, unreadable(s)...)
+	for _, sc := range news() {
+		v.News = append(v.News, sc.vector())
+	}
+	v.Patterns = patterns()
 	return v
 }
 
@@ -298,10 +305,30 @@ func (o objectVector) run() error {
 func (sc scenario) vector() playlistVector {
 	vec := playlistVector{Name: sc.name, Channel: sc.channel.String(), Rendition: sc.rendition}
 	for _, p := range sc.polls {
-		vec.Polls = append(vec.Polls, pollVector{Text: p.text, NowMs: p.nowMs})
+		vector := pollVector{Text: p.text, NowMs: p.nowMs}
+		if p.record != nil {
+			vector.Record = b64(p.record.Encode())
+		}
+		vec.Polls = append(vec.Polls, vector)
 	}
 	vec.run()
 	return vec
+}
+
+func (p *pollVector) tell(v *Verifier) ([]Verified, error) {
+	if p.Record == "" {
+		pl, err := ReadPlaylist(p.Text)
+		if err != nil {
+			return nil, err
+		}
+		return v.Playlist(pl, p.NowMs)
+	}
+	rec := must(ParseRecord(must(base64URL.DecodeString(p.Record))))
+	next, err := v.Next(rec, p.NowMs)
+	if err != nil {
+		return nil, err
+	}
+	return []Verified{next}, nil
 }
 
 // run tells the polls to one verifier and fills in the answers.
@@ -309,11 +336,7 @@ func (vec *playlistVector) run() {
 	v := NewVerifier(must(ParseHash(vec.Channel)), vec.Rendition)
 	for i := range vec.Polls {
 		p := &vec.Polls[i]
-		pl, err := ReadPlaylist(p.Text)
-		var list []Verified
-		if err == nil {
-			list, err = v.Playlist(pl, p.NowMs)
-		}
+		list, err := p.tell(v)
 		p.Code, p.Sentence, p.Accepted = CodeOf(err), sentence(err), []int64{}
 		for _, entry := range list {
 			p.Accepted = append(p.Accepted, entry.Record.Sequence)
@@ -386,7 +409,7 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	refusals := map[Code]bool{}
-	for _, want := range v.Playlists {
+	for _, want := range append(v.Playlists, v.News...) {
 		got := want
 		got.Polls = append([]pollVector(nil), want.Polls...)
 		got.run()
@@ -399,7 +422,7 @@ func TestVectors(t *testing.T) {
 	}
 	for _, code := range []Code{"", MalformedPlaylist, MalformedRecord, MalformedDelegation, NoRecord, Signature, DelegationSignature,
 		DelegationChannel, DelegationExpired, DelegationFuture, DelegationRange, DelegationKey, WrongKind, WrongRendition, WrongSequence,
-		WrongTiming, WrongInit, BrokenChain, Replay, Future, Equivocation} {
+		WrongTiming, WrongInit, BrokenChain, Replay, Future, NotNext, Equivocation} {
 		if !refusals[code] {
 			t.Errorf("no playlist vector ends with code %q", code)
 		}

@@ -27,6 +27,8 @@ type Verifier struct {
 	channel   Hash
 	rendition string
 	head      int64                   // newest sequence accepted, -1 before the first
+	newest    Verified                // the segment of that sequence
+	current   []Delegation            // of the last playlist accepted
 	seen      *memory[int64, Record]  // accepted segment records by sequence
 	genuine   *memory[Hash, struct{}] // hashes of init records whose signature has been checked
 	appointed *memory[Hash, struct{}] // likewise of delegations
@@ -49,7 +51,8 @@ func (v *Verifier) Head() int64 { return v.head }
 
 // Playlist checks a media playlist at time nowMs and returns its segments, without gaps, in order. If anything in it
 // is wrong the whole playlist is refused and nothing of it is remembered; a viewer keeps what it had and polls
-// again. A playlist without any segment is accepted and means nothing.
+// again. A playlist without any segment is accepted and means nothing. A recording (EXT-X-ENDLIST) may be of any age, and its
+// delegations need to have been valid only when they were used.
 //
 // The checks run in this order, so that the sentence names the cause rather than a consequence: the delegations
 // are the channel's; every record is in its place and signed; the playlist is fresh; delegations cover the
@@ -72,33 +75,39 @@ func (v *Verifier) Playlist(pl Playlist, nowMs int64) ([]Verified, error) {
 	if len(out) == 0 {
 		return nil, nil
 	}
-	if err := v.fresh(out, nowMs); err != nil {
+	if err := v.fresh(out, pl.EndList, nowMs); err != nil {
 		return nil, err
 	}
 	for _, entry := range out {
-		if err := permitted(entry, keys, nowMs); err != nil {
+		atMs := nowMs
+		if pl.EndList {
+			atMs = entry.Record.CreatedMs // what was signed in its time stays signed
+		}
+		if err := permitted(entry, keys, atMs); err != nil {
 			return nil, err
 		}
 	}
 	if err := v.consistent(out); err != nil {
 		return nil, err
 	}
-	v.remember(out, pl.Delegations)
+	for _, d := range pl.Delegations {
+		v.appointed.put(d.Hash(), struct{}{})
+	}
+	v.current = pl.Delegations
+	v.remember(out)
 	return out, nil
 }
 
 // delegations checks who appointed the signing keys. A key may have several delegations (a renewal): all are kept.
 func (v *Verifier) delegations(list []Delegation) (map[KeyID][]Delegation, error) {
-	keys := make(map[KeyID][]Delegation, len(list))
 	for _, d := range list {
 		if !v.appointed.has(d.Hash()) {
 			if err := d.Verify(v.channel); err != nil {
 				return nil, err
 			}
 		}
-		keys[d.Key()] = append(keys[d.Key()], d)
 	}
-	return keys, nil
+	return byKey(list), nil
 }
 
 // authentic checks one entry by itself: its records are there, in their place, and signed by an appointed key.
@@ -163,13 +172,13 @@ func (v *Verifier) signed(rec Record, keys map[KeyID][]Delegation, where string)
 	return nil
 }
 
-// fresh refuses a playlist that was true once.
-func (v *Verifier) fresh(list []Verified, nowMs int64) error {
+// fresh refuses a playlist that was true once. One that has ended may be of any age: it does not pretend to be live.
+func (v *Verifier) fresh(list []Verified, ended bool, nowMs int64) error {
 	newest := list[len(list)-1].Record
 	if newest.Sequence < v.head-MaxLagSegments {
 		return refuse(Replay, "this playlist is a replay", "it ends with %s, but segment %d was there before", newest.place(), v.head)
 	}
-	if nowMs-newest.CreatedMs > MaxAgeMs {
+	if nowMs-newest.CreatedMs > MaxAgeMs && !ended {
 		return refuse(Replay, "this playlist is a replay", "its newest record, %s, was signed %d minutes ago",
 			newest.place(), (nowMs-newest.CreatedMs)/60_000)
 	}
@@ -224,13 +233,12 @@ func (v *Verifier) consistent(list []Verified) error {
 	return nil
 }
 
-func (v *Verifier) remember(list []Verified, delegations []Delegation) {
-	for _, d := range delegations {
-		v.appointed.put(d.Hash(), struct{}{})
-	}
+func (v *Verifier) remember(list []Verified) {
 	for _, entry := range list {
 		v.seen.put(entry.Record.Sequence, entry.Record)
-		v.head = max(v.head, entry.Record.Sequence)
+		if entry.Record.Sequence >= v.head {
+			v.head, v.newest = entry.Record.Sequence, entry
+		}
 	}
 }
 

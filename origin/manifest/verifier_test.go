@@ -15,11 +15,12 @@ type scenario struct {
 }
 
 type poll struct {
-	text  string
-	nowMs int64
-	want  []int64 // numbers of the segments accepted
-	code  Code    // or the reason for the refusal,
-	says  string  // whose sentence contains this
+	text   string
+	record *Record // that came alone, instead of a playlist
+	nowMs  int64
+	want   []int64 // numbers of the segments accepted
+	code   Code    // or the reason for the refusal,
+	says   string  // whose sentence contains this
 }
 
 func numbers(first, last int64) []int64 {
@@ -212,34 +213,47 @@ func refused() []scenario {
 
 func TestScenarios(t *testing.T) {
 	for _, sc := range append(accepted(), refused()...) {
-		t.Run(sc.name, func(t *testing.T) {
-			v := NewVerifier(sc.channel, sc.rendition)
-			for i, p := range sc.polls {
-				pl, err := ReadPlaylist(p.text)
-				if err != nil {
-					t.Fatalf("poll %d cannot even be read: %v", i, err)
-				}
-				list, err := v.Playlist(pl, p.nowMs)
-				if p.code != "" {
-					assertRefusal(t, fmt.Sprintf("poll %d", i), err, p.code, p.says)
-					if list != nil {
-						t.Errorf("poll %d: refused, yet %d segments came out", i, len(list))
-					}
-					continue
-				}
-				if err != nil {
-					t.Fatalf("poll %d is refused: %v", i, err)
-				}
-				var got []int64
-				for _, entry := range list {
-					got = append(got, entry.Record.Sequence)
-				}
-				if fmt.Sprint(got) != fmt.Sprint(p.want) {
-					t.Errorf("poll %d: accepted %v, want %v", i, got, p.want)
-				}
-			}
-		})
+		t.Run(sc.name, sc.play)
 	}
+}
+
+func (sc scenario) play(t *testing.T) {
+	v := NewVerifier(sc.channel, sc.rendition)
+	for i, p := range sc.polls {
+		list, err := p.tell(t, v)
+		if p.code != "" {
+			assertRefusal(t, fmt.Sprintf("poll %d", i), err, p.code, p.says)
+			if list != nil {
+				t.Errorf("poll %d: refused, yet %d segments came out", i, len(list))
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("poll %d is refused: %v", i, err)
+		}
+		var got []int64
+		for _, entry := range list {
+			got = append(got, entry.Record.Sequence)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(p.want) {
+			t.Errorf("poll %d: accepted %v, want %v", i, got, p.want)
+		}
+	}
+}
+
+func (p poll) tell(t *testing.T, v *Verifier) ([]Verified, error) {
+	if p.record != nil {
+		next, err := v.Next(*p.record, p.nowMs)
+		if err != nil {
+			return nil, err
+		}
+		return []Verified{next}, nil
+	}
+	pl, err := ReadPlaylist(p.text)
+	if err != nil {
+		t.Fatalf("it cannot even be read: %v", err)
+	}
+	return v.Playlist(pl, p.nowMs)
 }
 
 func TestEquivocationCarriesItsProof(t *testing.T) {

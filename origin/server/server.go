@@ -25,8 +25,10 @@ type Config struct {
 	// Mounts are further handlers by http.ServeMux pattern, for example "/tracker", "/player/", "/watch/{channel}". "/"
 	// stands for the front page alone.
 	Mounts map[string]http.Handler
-	Logger *slog.Logger
-	Now    func() int64 // ms since the Unix epoch
+	// Register adds the metrics of what is mounted to those of the server; nil: there are none.
+	Register func(prometheus.Registerer) error
+	Logger   *slog.Logger
+	Now        func() int64 // ms since the Unix epoch
 }
 
 // Channel is one channel to serve.
@@ -82,7 +84,14 @@ func New(cfg Config) (_ *Server, err error) {
 			err = fmt.Errorf("the mounts do not fit together: %s", strings.Join(strings.Fields(fmt.Sprint(p)), " "))
 		}
 	}()
-	s.mux.Handle("/", s.routes())
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{s})
+	if cfg.Register != nil {
+		if err := cfg.Register(registry); err != nil {
+			return nil, fmt.Errorf("the metrics do not fit together: %w", err)
+		}
+	}
+	s.mux.Handle("/", s.routes(registry))
 	for pattern, handler := range cfg.Mounts {
 		if pattern == "/" {
 			pattern = "/{$}"
@@ -95,7 +104,7 @@ func New(cfg Config) (_ *Server, err error) {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-func (s *Server) routes() http.Handler {
+func (s *Server) routes(metrics prometheus.Gatherer) http.Handler {
 	e := echo.New()
 	e.HideBanner = true
 	e.HTTPErrorHandler = s.answerError
@@ -115,9 +124,7 @@ func (s *Server) routes() http.Handler {
 	get("/livez", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	get("/readyz", s.ready)
 	get("/stats.json", s.stats)
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{s})
-	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 	return e
 }
 

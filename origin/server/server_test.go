@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"slipstream/origin/cmaf"
 	"slipstream/origin/keys"
@@ -342,6 +345,25 @@ func TestMounts(t *testing.T) {
 	_, err := New(Config{Now: s.nowMs.Load, Mounts: map[string]http.Handler{"/a/{x}": say(""), "/a/{y}": say("")}})
 	if err == nil || !strings.Contains(err.Error(), "the mounts do not fit together") {
 		t.Errorf("colliding mounts: %v", err)
+	}
+}
+
+func TestMetricsOfWhatIsMountedStandBesideTheServers(t *testing.T) {
+	guests := prometheus.NewGauge(prometheus.GaugeOpts{Name: "guests", Help: "Guests."})
+	s := newSite(t, func(c *Config) {
+		c.Register = func(reg prometheus.Registerer) error { return reg.Register(guests) }
+	})
+	guests.Set(3)
+	for _, line := range []string{"\nguests 3\n", "\nslipstream_origin_publisher_connected"} {
+		if !strings.Contains(s.ask("GET", "/metrics").body, line) {
+			t.Errorf("the metrics lack %q", line)
+		}
+	}
+	_, err := New(Config{Now: s.nowMs.Load, Register: func(reg prometheus.Registerer) error {
+		return errors.Join(reg.Register(guests), reg.Register(guests))
+	}})
+	if err == nil || !strings.Contains(err.Error(), "the metrics do not fit together") {
+		t.Errorf("colliding metrics: %v", err)
 	}
 }
 

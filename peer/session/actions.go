@@ -22,7 +22,7 @@ func (s *Session) run(actions []sched.Action) {
 
 func batches(kind sched.ActionKind) bool {
 	switch kind {
-	case sched.SendGain, sched.SendRequest, sched.SendCancel, sched.SendRefuse:
+	case sched.SendGain, sched.SendComing, sched.SendRequest, sched.SendCancel, sched.SendRefuse:
 		return true
 	}
 	return false
@@ -61,24 +61,24 @@ func (s *Session) act(a sched.Action, batch []sched.Action) {
 	}
 	switch a.Kind {
 	case sched.SendHave:
-		bits := s.store.Bitfield(o.key)
-		if bits == nil {
-			return // just evicted: the scheduler is about to hear of it
-		}
-		n.announced[o.id] = o.key
-		n.send(wire.Have{Key: o.key, Leaves: uint16(o.leaves()), Bitfield: bits})
+		s.sendHave(n, o)
 	case sched.SendGain:
-		n.send(wire.Gain{Key: o.key, Leaves: leavesOf(batch)})
+		n.send(wire.Gain{Key: o.key, Pieces: piecesIn(batch)})
+	case sched.SendComing:
+		n.send(wire.Coming{Key: o.key, Pieces: piecesIn(batch)})
 	case sched.SendRequest:
-		request := wire.Request{Key: o.key, Leaves: leavesOf(batch)}
+		request := wire.Request{Key: o.key, Wanted: make([]wire.Wanted, len(batch))}
+		for i, a := range batch {
+			request.Wanted[i] = wire.Want(int(a.Piece), uint8(a.Mask))
+		}
 		if !s.store.Listed(o.key) {
 			request.Flags = wire.FlagNeedList
 		}
 		n.send(request)
 	case sched.SendCancel:
-		n.send(wire.Cancel{Key: o.key, Leaves: leavesOf(batch)})
+		n.send(wire.Cancel{Key: o.key, Pieces: piecesIn(batch)})
 	case sched.SendRefuse:
-		n.send(wire.Refuse{Key: o.key, Reason: wire.Reason(a.Reason), Leaves: leavesOf(batch)})
+		n.send(wire.Refuse{Key: o.key, Reason: wire.Reason(a.Reason), Pieces: piecesIn(batch)})
 	case sched.SendLeaf:
 		s.sendLeaf(n, o, int(a.Leaf))
 	}
@@ -87,7 +87,7 @@ func (s *Session) act(a sched.Action, batch []sched.Action) {
 func (s *Session) sendLeaf(n *neighbour, o *object, leaf int) {
 	data, err := s.store.Leaf(o.key, leaf)
 	if err != nil {
-		n.send(wire.Refuse{Key: o.key, Reason: wire.NotHeld, Leaves: []uint16{uint16(leaf)}})
+		n.send(wire.Refuse{Key: o.key, Reason: wire.NotHeld, Pieces: []uint16{uint16(leaf / wire.PieceLeaves(o.leaves()))}})
 		return
 	}
 	if n.send(wire.Leaf{Key: o.key, Leaf: uint16(leaf), Data: data}) {
@@ -96,12 +96,42 @@ func (s *Session) sendLeaf(n *neighbour, o *object, leaf int) {
 	}
 }
 
-func leavesOf(batch []sched.Action) []uint16 {
-	leaves := make([]uint16, len(batch))
-	for i, a := range batch {
-		leaves[i] = uint16(a.Leaf)
+// sendHave tells a neighbour which pieces are whole, unless it would hear for the second time that there are none.
+func (s *Session) sendHave(n *neighbour, o *object) {
+	if _, known := s.store.Record(o.key); !known {
+		return // just evicted: the scheduler is about to hear of it
 	}
-	return leaves
+	pieces := wire.Pieces(o.leaves())
+	held := wire.NewBitfield(pieces)
+	for piece := range pieces {
+		if s.holds(o, piece) {
+			held.Set(piece)
+		}
+	}
+	if _, told := n.announced[o.id]; told && held.Count() == 0 {
+		return
+	}
+	n.announced[o.id] = o.key
+	n.send(wire.Have{Key: o.key, Leaves: uint16(o.leaves()), Bitfield: held})
+}
+
+func piecesIn(batch []sched.Action) []uint16 {
+	pieces := make([]uint16, len(batch))
+	for i, a := range batch {
+		pieces[i] = uint16(a.Piece)
+	}
+	return pieces
+}
+
+// holds reports whether all leaves of a piece are in the store.
+func (s *Session) holds(o *object, piece int) bool {
+	first, count := wire.PieceSpan(piece, o.leaves())
+	for leaf := first; leaf < first+count; leaf++ {
+		if !s.store.Has(o.key, leaf) {
+			return false
+		}
+	}
+	return true
 }
 
 func dropReason(reason sched.DropReason) (announce.Reason, string) {

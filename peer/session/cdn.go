@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"slipstream/origin/manifest"
@@ -26,13 +27,13 @@ func (s *Session) startFetch(o *object, first, last int) {
 	switch {
 	case s.store.Listed(o.key):
 	case whole && s.neighbours.open() == 0:
-		s.stats.HTTPRequests++
+		s.stats.MediaRequests++
 		go s.fetchWhole(o, first, last)
 		return
 	default:
 		list = s.askLeafList(o)
 	}
-	s.stats.HTTPRequests++
+	s.stats.MediaRequests++
 	go s.fetchLeaves(o, first, last, list)
 }
 
@@ -136,6 +137,15 @@ func (s *Session) fetchEnded(o *object, first, last int, bytes int64, elapsed ti
 	})
 }
 
+// listURL is where a segment's leaf list is: beside it, with the same query.
+func listURL(segment string) string {
+	path, query, found := strings.Cut(segment, "?")
+	if !found {
+		return path + ".leaves"
+	}
+	return path + ".leaves?" + query
+}
+
 // askLeafList fetches an object's leaf list from the CDN, once at a time.
 func (s *Session) askLeafList(o *object) *leafList {
 	if o.list != nil {
@@ -143,10 +153,10 @@ func (s *Session) askLeafList(o *object) *leafList {
 	}
 	list := &leafList{done: make(chan struct{})}
 	o.list = list
-	s.stats.HTTPRequests++
+	s.stats.ListRequests++
 	count := o.leaves()
 	go func() {
-		hashes, err := s.fetch.leafList(s.ctx, o.url+".leaves", count)
+		hashes, err := s.fetch.leafList(s.ctx, listURL(o.url), count)
 		posted := s.post(func() {
 			defer close(list.done)
 			o.list = nil

@@ -50,6 +50,10 @@ type channel struct {
 	segments   map[int64]published
 	first      int64
 
+	second    manifest.Record // another init section,
+	laterInit int64           // in force from here; 0: never
+	tokens    bool            // each URI has a token of its own
+
 	served   atomic.Int64 // segment bytes
 	requests atomic.Int64 // for segment bytes
 	broken   atomic.Bool  // the CDN answers 503 to requests for media
@@ -68,19 +72,27 @@ type published struct {
 	data   []byte
 }
 
+// newChannel is on the air, with a tracker, over real sockets.
 func newChannel(t *testing.T) *channel {
 	t.Helper()
-	c := &channel{secret: make([]byte, 32), segments: make(map[int64]published)}
-	rand.Read(c.secret)
-	_, c.root, _ = ed25519.GenerateKey(nil)
-	_, c.signing, _ = ed25519.GenerateKey(nil)
-	c.id = manifest.ChannelID(c.root.Public().(ed25519.PublicKey))
-	c.publish(t)
+	c := offline(t)
 	c.startTracker(t)
 	cdn := httptest.NewServer(http.HandlerFunc(c.serve))
 	t.Cleanup(cdn.Close)
 	t.Cleanup(c.stopTracker)
 	c.url = cdn.URL + "/live/demo/index.m3u8"
+	return c
+}
+
+// offline is a channel that only serve knows of.
+func offline(t *testing.T) *channel {
+	t.Helper()
+	c := &channel{secret: make([]byte, 32), segments: make(map[int64]published), url: "http://cdn.test/live/demo/index.m3u8"}
+	rand.Read(c.secret)
+	_, c.root, _ = ed25519.GenerateKey(nil)
+	_, c.signing, _ = ed25519.GenerateKey(nil)
+	c.id = manifest.ChannelID(c.root.Public().(ed25519.PublicKey))
+	c.publish(t)
 	return c
 }
 
@@ -104,6 +116,9 @@ func (c *channel) publish(t *testing.T) {
 	c.init = c.sign(t, manifest.Record{
 		Kind: manifest.KindInit, Sequence: c.first, StartMs: startMs, CreatedMs: startMs,
 	}, c.initBytes)
+	c.second = c.sign(t, manifest.Record{
+		Kind: manifest.KindInit, Sequence: c.first, StartMs: startMs, CreatedMs: startMs,
+	}, c.initBytes[:600])
 	previous := manifest.Hash{}
 	for n := c.first; n < c.first+history+future; n++ {
 		data := noise(segmentBytes)
@@ -113,6 +128,26 @@ func (c *channel) publish(t *testing.T) {
 		}, data)
 		previous = record.Hash()
 		c.segments[n] = published{record, data}
+	}
+}
+
+// resign changes every record from a number on and signs the chain anew; segment gap is left out.
+func (c *channel) resign(t *testing.T, from int64, change func(*manifest.Record), gap int64) {
+	t.Helper()
+	previous := c.segments[from-1].record.Hash()
+	for n := from; n < c.first+history+future; n++ {
+		s := c.segments[n]
+		if n == gap {
+			delete(c.segments, n)
+			continue
+		}
+		if gap == 0 {
+			change(&s.record)
+		}
+		s.record.Previous = previous
+		s.record = c.sign(t, s.record, s.data)
+		previous = s.record.Hash()
+		c.segments[n] = s
 	}
 }
 
@@ -187,6 +222,8 @@ func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, text)
 	case name == "init.mp4":
 		w.Write(c.initBytes)
+	case name == "init2.mp4":
+		w.Write(c.initBytes[:600])
 	default:
 		c.serveSegment(w, r, name)
 	}
@@ -234,7 +271,19 @@ func (c *channel) playlist(edge int64) string {
 		first, manifest.TagDelegation, encode(c.delegation.Encode()))
 	fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"init.mp4\"\n%s%s\n", manifest.TagInit, encode(c.init.Encode()))
 	for n := first; n <= edge; n++ {
-		fmt.Fprintf(&b, "%s%s\n#EXTINF:2.000,\n%d.m4s\n", manifest.TagRecord, encode(c.segments[n].record.Encode()), n)
+		segment, ok := c.segments[n]
+		if !ok {
+			fmt.Fprintf(&b, "#EXT-X-GAP\n#EXTINF:2.000,\n%d.m4s\n", n)
+			continue
+		}
+		if n == c.laterInit {
+			fmt.Fprintf(&b, "#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init2.mp4\"\n%s%s\n", manifest.TagInit, encode(c.second.Encode()))
+		}
+		token := ""
+		if c.tokens {
+			token = fmt.Sprintf("?token=%d", n*7919%1000)
+		}
+		fmt.Fprintf(&b, "%s%s\n#EXTINF:2.000,\n%d.m4s%s\n", manifest.TagRecord, encode(segment.record.Encode()), n, token)
 	}
 	return b.String()
 }

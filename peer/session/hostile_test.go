@@ -51,7 +51,7 @@ var attacks = map[string]attack{
 		}
 	},
 	"lies about what it has": func(_ *attacker, _ announce.PeerID, conn *rtc.Conn, key wire.Key, leaf int, _ []byte) {
-		conn.Send(wire.Refuse{Key: key, Reason: wire.NotHeld, Leaves: []uint16{uint16(leaf)}}.Append(nil))
+		conn.Send(wire.Refuse{Key: key, Reason: wire.NotHeld, Pieces: []uint16{uint16(leaf)}}.Append(nil))
 	},
 	"floods with what nobody asked for": func(_ *attacker, _ announce.PeerID, conn *rtc.Conn, _ wire.Key, leaf int, data []byte) {
 		for i := range 20 {
@@ -60,7 +60,7 @@ var attacks = map[string]attack{
 	},
 	"talks without end": func(_ *attacker, _ announce.PeerID, conn *rtc.Conn, key wire.Key, leaf int, _ []byte) {
 		for range 4096 {
-			conn.Send(wire.Cancel{Key: key, Leaves: []uint16{uint16(leaf)}}.Append(nil))
+			conn.Send(wire.Cancel{Key: key, Pieces: []uint16{uint16(leaf)}}.Append(nil))
 		}
 	},
 	"says nothing": func(*attacker, announce.PeerID, *rtc.Conn, wire.Key, int, []byte) {},
@@ -185,7 +185,8 @@ func (a *attacker) received(victim announce.PeerID, conn *rtc.Conn, b []byte) {
 			list := manifest.EncodeLeaves(manifest.LeafHashes(segment.data))
 			conn.Send(wire.Leaves{Key: request.Key, Hashes: list}.Append(nil))
 		}
-		for _, leaf := range request.Leaves {
+		for _, w := range request.Wanted { // of 13 leaves, so each piece is one
+			leaf := w.Piece()
 			a.asked.Add(1)
 			from := int(leaf) * manifest.LeafSize
 			a.answer(a, victim, conn, request.Key, int(leaf), segment.data[from:min(from+manifest.LeafSize, segmentBytes)])

@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"slices"
 
 	"slipstream/origin/manifest"
 	"slipstream/peer/sched"
@@ -29,7 +28,7 @@ func (s *Session) received(n *neighbour, b []byte) {
 	} else if bye, ok := m.(wire.Bye); ok {
 		n.conn.Close()
 		s.closed(n, bye.Reason)
-	} else if _, isLeaf := m.(wire.Leaf); !isLeaf && !n.chatter.Allow() {
+	} else if _, isLeaf := m.(wire.Leaf); !isLeaf && !n.chatter.AllowN(s.clock(), 1) {
 		s.drop(n, announce.Intruder, "talks more than anybody needs to")
 	} else {
 		s.converse(n, m)
@@ -49,25 +48,32 @@ func (s *Session) greeted(n *neighbour, m wire.Hello) {
 	}
 	n.open, n.instance = true, m.Instance
 	s.event(sched.Event{Kind: sched.NeighbourAdd, Neighbour: n.id})
+	s.introduceHeads(n)
 }
 
 func (s *Session) converse(n *neighbour, m wire.Message) {
 	switch m := m.(type) {
 	case wire.Have:
 		if o := s.objectByKey(m.Key); o != nil {
+			s.heardOf(n, o)
 			s.haveEvent(n, o, m)
 		} else {
 			n.unknown.have(m)
-			s.refresh()
+			s.ask(n, m.Key, s.nowMs())
 		}
 	case wire.Gain:
 		if o := s.objectByKey(m.Key); o != nil {
-			s.leafEvents(sched.Gain, n, o, m.Leaves, 0)
+			s.pieceEvents(sched.Gain, n, o, m.Pieces, 0)
 		} else {
 			n.unknown.gain(m)
 		}
+	case wire.Coming:
+		if o := s.objectByKey(m.Key); o != nil {
+			s.pieceEvents(sched.Coming, n, o, m.Pieces, 0)
+		}
 	case wire.Lost:
 		n.unknown.forget(m.Key)
+		n.asking.lost(m.Key)
 		if o := s.objectByKey(m.Key); o != nil {
 			s.event(sched.Event{Kind: sched.Lost, Neighbour: n.id, Object: o.id})
 		}
@@ -77,13 +83,17 @@ func (s *Session) converse(n *neighbour, m wire.Message) {
 		s.receivedRequest(n, m)
 	case wire.Leaf:
 		s.receivedLeaf(n, m)
+	case wire.Ask:
+		s.receivedAsk(n, m)
+	case wire.Record:
+		s.receivedRecord(n, m)
 	case wire.Cancel:
 		if o := s.objectByKey(m.Key); o != nil {
-			s.leafEvents(sched.Cancel, n, o, m.Leaves, 0)
+			s.pieceEvents(sched.Cancel, n, o, m.Pieces, 0)
 		}
 	case wire.Refuse:
 		if o := s.objectByKey(m.Key); o != nil {
-			s.leafEvents(sched.Refuse, n, o, m.Leaves, int64(m.Reason))
+			s.pieceEvents(sched.Refuse, n, o, m.Pieces, int64(m.Reason))
 		}
 	}
 }
@@ -100,12 +110,12 @@ func (s *Session) haveEvent(n *neighbour, o *object, m wire.Have) {
 		s.drop(n, announce.Liar, "announced an object with a wrong number of leaves")
 		return
 	}
-	s.event(sched.Event{Kind: sched.Have, Neighbour: n.id, Object: o.id, Bits: slices.Clone(m.Bitfield)})
+	s.event(sched.Event{Kind: sched.Have, Neighbour: n.id, Object: o.id, Bits: m.Bitfield})
 }
 
-func (s *Session) leafEvents(kind sched.EventKind, n *neighbour, o *object, leaves []uint16, value int64) {
-	for _, leaf := range leaves {
-		s.event(sched.Event{Kind: kind, Neighbour: n.id, Object: o.id, Leaf: int32(leaf), Value: value})
+func (s *Session) pieceEvents(kind sched.EventKind, n *neighbour, o *object, pieces []uint16, value int64) {
+	for _, piece := range pieces {
+		s.event(sched.Event{Kind: kind, Neighbour: n.id, Object: o.id, Piece: int32(piece), Value: value})
 	}
 }
 
@@ -135,8 +145,14 @@ func (s *Session) receivedList(n *neighbour, m wire.Leaves) {
 func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
 	o := s.objectByKey(m.Key)
 	if o == nil {
-		n.send(wire.Refuse{Key: m.Key, Reason: wire.NotHeld, Leaves: m.Leaves})
+		n.send(wire.Refuse{Key: m.Key, Reason: wire.NotHeld, Pieces: piecesOf(m.Wanted)})
 		return
+	}
+	for _, w := range m.Wanted {
+		if !w.Within(o.leaves()) {
+			s.drop(n, announce.Protocol, "asked for what the object does not have")
+			return
+		}
 	}
 	if m.Flags&wire.FlagNeedList != 0 && !n.listSent[m.Key] {
 		if hashes, err := s.store.Leaves(m.Key); err == nil && len(hashes) <= wire.MaxListLeaves {
@@ -144,7 +160,17 @@ func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
 			n.send(wire.Leaves{Key: m.Key, Hashes: manifest.EncodeLeaves(hashes)})
 		}
 	}
-	s.leafEvents(sched.Request, n, o, m.Leaves, 0)
+	for _, w := range m.Wanted {
+		s.event(sched.Event{Kind: sched.Request, Neighbour: n.id, Object: o.id, Piece: int32(w.Piece()), Mask: int32(w.Mask())})
+	}
+}
+
+func piecesOf(wanted []wire.Wanted) []uint16 {
+	pieces := make([]uint16, len(wanted))
+	for i, w := range wanted {
+		pieces[i] = uint16(w.Piece())
+	}
+	return pieces
 }
 
 func (s *Session) receivedLeaf(n *neighbour, m wire.Leaf) {

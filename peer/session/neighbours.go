@@ -24,11 +24,19 @@ const (
 	chatterBurst = 8192
 )
 
+// link is the way to a neighbour, an *rtc.Conn but in tests.
+type link interface {
+	Send(message []byte) error
+	Signal(signal announce.Signal) error
+	BufferedAmount() int
+	Close()
+}
+
 // neighbour is a connection to another viewer or seeder.
 type neighbour struct {
 	id       int32           // the scheduler's name for it
 	peer     announce.PeerID // the tracker's
-	conn     *rtc.Conn
+	conn     link
 	done     chan struct{} // closed when we have forgotten it
 	open     bool          // its HELLO was good: the scheduler knows it
 	instance wire.Instance
@@ -36,7 +44,10 @@ type neighbour struct {
 	chatter   *rate.Limiter      // messages other than leaves
 	announced map[int32]wire.Key // objects that it was told of
 	listSent  map[wire.Key]bool  // leaf lists that it got from us
+	known     map[int32]bool     // objects that it announced
+	told      map[wire.Key]bool  // records that it got from us
 	unknown   unknown
+	asking    asking
 	buffered  int  // as last told to the scheduler
 	sentLeaf  bool // since then
 }
@@ -81,11 +92,7 @@ func (s *Session) meet(peer announce.PeerID, offer bool) {
 	if s.neighbours.byPeer[peer] != nil || len(s.neighbours.byID) >= s.cfg.MaxNeighbours {
 		return
 	}
-	n := &neighbour{
-		id: s.neighbours.nextID, peer: peer,
-		done: make(chan struct{}), chatter: rate.NewLimiter(chatterRate, chatterBurst), announced: make(map[int32]wire.Key), listSent: make(map[wire.Key]bool),
-	}
-	s.neighbours.nextID++
+	n := s.newNeighbour(peer)
 	visit := s.tracker.visits
 	dial := s.cfg.Engine.Answer
 	if offer {
@@ -117,8 +124,22 @@ func (s *Session) meet(peer announce.PeerID, offer bool) {
 		s.log.Warn("a connection could not be set up", "neighbour", peer, "error", err)
 		return
 	}
+	s.connecting(n, conn)
+}
+
+func (s *Session) newNeighbour(peer announce.PeerID) *neighbour {
+	s.neighbours.nextID++
+	return &neighbour{
+		id: s.neighbours.nextID, peer: peer, done: make(chan struct{}),
+		chatter:   rate.NewLimiter(chatterRate, chatterBurst),
+		announced: make(map[int32]wire.Key), listSent: make(map[wire.Key]bool),
+		known: make(map[int32]bool), told: make(map[wire.Key]bool), asking: newAsking(),
+	}
+}
+
+func (s *Session) connecting(n *neighbour, conn link) {
 	n.conn = conn
-	s.neighbours.byID[n.id], s.neighbours.byPeer[peer] = n, n
+	s.neighbours.byID[n.id], s.neighbours.byPeer[n.peer] = n, n
 }
 
 func (s *Session) signalled(peer announce.PeerID, sig announce.Signal) {
@@ -186,10 +207,10 @@ func (s *Session) observeBuffers() {
 }
 
 func (s *Session) observeBuffer(n *neighbour) {
-	buffered := n.conn.BufferedAmount()
-	if buffered == 0 && n.buffered == 0 && !n.sentLeaf {
-		return
+	if n.buffered == 0 && !n.sentLeaf {
+		return // nothing of weight is on its way
 	}
+	buffered := n.conn.BufferedAmount()
 	n.buffered, n.sentLeaf = buffered, false
 	s.event(sched.Event{Kind: sched.Buffered, Neighbour: n.id, Value: int64(buffered)})
 }
@@ -218,9 +239,9 @@ func (u *unknown) have(m wire.Have) {
 
 func (u *unknown) gain(m wire.Gain) {
 	if have, ok := u.held[m.Key]; ok {
-		for _, leaf := range m.Leaves {
-			if leaf < have.Leaves {
-				have.Bitfield.Set(int(leaf))
+		for _, piece := range m.Pieces {
+			if int(piece) < wire.Pieces(int(have.Leaves)) {
+				have.Bitfield.Set(int(piece))
 			}
 		}
 	}
@@ -238,6 +259,7 @@ func (ns *neighbours) replayAnnouncements(s *Session, o *object) {
 	for _, n := range ns.byID {
 		if have, ok := n.unknown.held[o.key]; ok {
 			n.unknown.forget(o.key)
+			s.heardOf(n, o)
 			s.haveEvent(n, o, have)
 		}
 	}

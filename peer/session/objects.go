@@ -51,11 +51,14 @@ func (s *Session) addObject(r *rendition, v manifest.Verified, url string) {
 		Kind: sched.ObjectAdd, Object: o.id, Rendition: r.id, Sequence: v.Record.Sequence,
 		Leaves: int32(o.leaves()), Size: v.Record.Size, Value: o.deadlineMs,
 	})
+	s.questions.settled(o.key)
 	s.neighbours.replayAnnouncements(s, o)
 }
 
 func (s *Session) removeObject(o *object) {
 	s.event(sched.Event{Kind: sched.ObjectRemove, Object: o.id})
+	s.forgetTold(o)
+	o.rendition.changed = true
 	s.store.Remove(o.key)
 	delete(s.objects, o.id)
 	delete(s.byKey, o.key)
@@ -64,6 +67,8 @@ func (s *Session) removeObject(o *object) {
 	s.departed[o.key] = now
 	for _, n := range s.neighbours.byID {
 		delete(n.listSent, o.key)
+		delete(n.told, o.key)
+		delete(n.known, o.id)
 	}
 }
 
@@ -98,8 +103,11 @@ func (s *Session) plan(nowMs int64) {
 // stored books a leaf that the store took, and tells the scheduler.
 func (s *Session) stored(o *object, leaf int, from int32, bytes int) {
 	s.stats.VerifiedLeaves++
+	o.rendition.changed = o.rendition.changed || s.store.Complete(o.key)
 	if from != sched.CDN {
 		s.stats.P2PBytes += int64(bytes)
+	} else {
+		s.fetched(o, leaf)
 	}
 	if s.cfg.Verified != nil {
 		s.cfg.Verified(o.key, leaf, from == sched.CDN)

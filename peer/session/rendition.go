@@ -9,22 +9,16 @@ import (
 	"time"
 
 	"slipstream/origin/manifest"
+	"slipstream/peer/sched"
 	"slipstream/peer/wire"
 )
 
-// A media playlist is polled so that its next change is seen soon after it
-// happens, with few polls in vain: after a change we come back a little earlier
-// than the next one is due, after none a little later. The phase settles just
-// behind the origin's.
 const (
-	pollEarlyMs    = 100
-	pollAgainMs    = 400
-	pollBackoffs   = 3   // doublings of pollAgainMs while polls fail
-	refreshFloorMs = 300 // an early poll, because a neighbour has something unknown, comes no sooner
-	joinTries      = 5
-	joinPause      = 500 * time.Millisecond
-	segmentMs      = 2000   // the origin's grid
-	keepBeyondMs   = 10_000 // what left the playlist is kept this much longer for those who are behind
+	joinTries    = 5
+	joinPause    = 500 * time.Millisecond
+	minWindow    = 8      // segments that a window may grow to by neighbours' records, however short the playlist is
+	maxTold      = 3      // segments that neighbours are told of when a poll brings several
+	keepBeyondMs = 10_000 // what left the playlist is kept this much longer for those who are behind
 )
 
 // rendition is one followed media playlist.
@@ -33,17 +27,17 @@ type rendition struct {
 	name     string
 	url      *url.URL
 	verifier *manifest.Verifier
-	window   []entry
+	edge     edge
+	polling  bool
+	stripes  int64 // of which the tracker has made the fetching from the CDN our duty
 
-	polling   bool
-	failures  int   // polls in a row that gave nothing that could be believed
-	misses    int   // polls in a row that gave nothing new
-	early     bool  // a neighbour has made us poll early since the head last moved
-	nextMs    int64 // when to poll
-	dueMs     int64 // when to poll if no neighbour has something unknown
-	lastMs    int64
-	headMs    int64 // end of the newest segment, media time
-	evicted   int64 // newest sequence that the store made room by forgetting
+	listed    []manifest.Segment // by the last playlist, and what followed since
+	window    []entry
+	length    int                       // of the last playlist's window
+	view      []Segment                 // the window as it was handed out
+	changed   bool                      // since then
+	ahead     map[int64]manifest.Record // genuine records, by number, of what comes after the next segment
+	evicted   int64                     // newest sequence that the store made room by forgetting
 	initRoots map[manifest.Hash]bool
 }
 
@@ -65,7 +59,7 @@ func (s *Session) join(ctx context.Context) (*manifest.Multivariant, error) {
 			}
 		}
 		text, err := s.fetch.text(ctx, s.cfg.Playlist)
-		s.stats.HTTPRequests++
+		s.stats.OtherRequests++
 		if err != nil {
 			last = err
 			continue
@@ -121,8 +115,8 @@ func (s *Session) follow(m *manifest.Multivariant) error {
 		}
 		s.renditions = append(s.renditions, &rendition{
 			id: int32(len(s.renditions)), name: v.Rendition, url: ref,
-			verifier:  manifest.NewVerifier(s.channel, v.Rendition),
-			initRoots: make(map[manifest.Hash]bool),
+			verifier: manifest.NewVerifier(s.channel, v.Rendition),
+			ahead:    make(map[int64]manifest.Record), initRoots: make(map[manifest.Hash]bool),
 		})
 	}
 	return nil
@@ -131,11 +125,12 @@ func (s *Session) follow(m *manifest.Multivariant) error {
 // poll fetches the playlists that are due.
 func (s *Session) poll(nowMs int64) {
 	for _, r := range s.renditions {
-		if r.polling || nowMs < r.nextMs {
+		if r.polling || nowMs < r.edge.dueMs(s.rank(r)) {
 			continue
 		}
-		r.polling, r.lastMs = true, nowMs
-		s.stats.HTTPRequests++
+		r.polling = true
+		r.edge.polled(nowMs)
+		s.stats.PlaylistRequests++
 		go func() {
 			text, err := s.fetch.text(s.ctx, r.url.String())
 			s.post(func() { s.polled(r, text, err) })
@@ -143,41 +138,47 @@ func (s *Session) poll(nowMs int64) {
 	}
 }
 
-// refresh polls soon, because a neighbour holds something that we have not heard
-// of. It may be of a rendition that we do not follow, or a lie: so once for each
-// segment, and only when the next one is nearly due.
-func (s *Session) refresh() {
-	now := s.nowMs()
-	for _, r := range s.renditions {
-		if r.early || r.failures > 0 || now < r.dueMs-segmentMs/2 {
-			continue
-		}
-		r.early = true
-		r.nextMs = min(r.nextMs, r.lastMs+refreshFloorMs)
+// rank says whose turn it is to ask the CDN for the next segment's record: ours at once (0) if we have the duty for its first
+// piece, or if there is nobody else; otherwise after those neighbours that draw a lower lot. Where a tracker has dealt
+// duties somebody has this one, so even the lowest waits a little.
+func (s *Session) rank(r *rendition) (rank, among int) {
+	next := r.verifier.Head() + 1
+	if r.stripes>>(next%sched.Stripes)&1 != 0 {
+		return 0, 1
 	}
+	mine := lot(s.instance, next)
+	for _, n := range s.neighbours.byID {
+		if n.open {
+			among++
+			if lot(n.instance, next) < mine {
+				rank++
+			}
+		}
+	}
+	if among > 0 && s.dealt {
+		rank++
+	}
+	return rank, among + 1
 }
 
 func (s *Session) polled(r *rendition, text string, err error) {
-	now := s.nowMs()
 	r.polling = false
 	if err == nil {
 		s.stats.PlaylistBytes += int64(len(text))
-		err = s.accept(r, text, now)
+		err = s.accept(r, text, s.nowMs())
 	}
 	if err != nil {
 		if s.ctx.Err() == nil {
 			s.log.Warn("a playlist was not accepted", "rendition", r.name, "error", err)
 		}
-		r.nextMs = now + pollAgainMs<<min(r.failures, pollBackoffs)
-		r.dueMs = r.nextMs
-		r.failures++
+		r.edge.failures++
 		var refused *manifest.Error
 		if errors.As(err, &refused) {
 			s.stats.Refused = refused.Error()
 		}
 		return
 	}
-	r.failures = 0
+	r.edge.failures = 0
 	s.stats.Refused = ""
 }
 
@@ -187,50 +188,45 @@ func (s *Session) accept(r *rendition, text string, nowMs int64) error {
 	if err != nil {
 		return err
 	}
+	before := r.verifier.Head()
 	verified, err := r.verifier.Playlist(playlist, nowMs)
 	if err != nil {
 		return err
 	}
-	head, known := s.takeWindow(r, playlist, verified), r.headMs
-	r.headMs = max(head, known)
-	switch {
-	case head > known && known > 0:
-		r.misses, r.early = 0, false
-		r.dueMs = nowMs + segmentMs - pollEarlyMs
-	case head > known: // the first look, whose phase is random
-		r.dueMs = nowMs + pollAgainMs
-	case nowMs < r.dueMs: // a neighbour made us look in vain
-	default: // late, or the publisher is silent
-		r.dueMs = nowMs + min(int64(pollAgainMs)<<min(r.misses/2, pollBackoffs), segmentMs)
-		r.misses++
+	r.edge.ended = playlist.EndList
+	if len(verified) > 0 {
+		s.takeWindow(r, playlist, verified)
 	}
-	r.nextMs = r.dueMs
+	if r.verifier.Head() == before {
+		r.edge.missed()
+		return nil
+	}
+	s.moved(r, before, nowMs, true)
+	s.catchUp(r, nowMs)
 	return nil
 }
 
-// takeWindow replaces a rendition's window, adds what is new to the objects and
-// forgets what is too old. It returns the media time at which the window ends.
-func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified []manifest.Verified) int64 {
-	if len(verified) == 0 {
-		return 0
-	}
-	next := 0
-	window := make([]entry, 0, len(playlist.Segments))
-	for _, listed := range playlist.Segments {
-		if listed.Gap {
-			window = append(window, entry{Segment: Segment{
-				Rendition: r.name, Number: listed.Number, StartMs: listed.Number * segmentMs,
-				DurationMs: listed.DurationMs, Gap: true,
-			}})
-			continue
+// takeWindow replaces a rendition's window, adds what is new to the objects and forgets what is too old. Where the CDN
+// lags behind what neighbours told, that stays.
+func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified []manifest.Verified) {
+	window := s.entries(r, playlist, verified)
+	last := window[len(window)-1].Number
+	for i, e := range r.window {
+		if e.Number == last+1 {
+			window = append(window, r.window[i:]...)
+			break
 		}
-		v := verified[next]
-		next++
-		window = append(window, entry{s.segment(r, v), keyOf(v.Record)})
 	}
-	r.window = window
+	for i, listed := range r.listed {
+		if listed.Number == last+1 {
+			playlist.Segments = append(playlist.Segments, r.listed[i:]...)
+			break
+		}
+	}
+	r.length = len(window)
+	r.window, r.listed, r.changed = window, playlist.Segments, true
 	// The audience sees the whole window before it is asked for deadlines.
-	s.cfg.Audience.Advance(s.nowMs(), r.name, s.window(r))
+	s.cfg.Audience.Advance(s.nowMs(), r.name, s.view(r))
 	for _, v := range verified {
 		ref, err := r.url.Parse(v.Segment.URI)
 		if err != nil {
@@ -241,8 +237,85 @@ func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified 
 		s.checkInit(r, v)
 	}
 	s.forgetBefore(r, r.window[0].StartMs-keepBeyondMs)
-	last := r.window[len(r.window)-1]
-	return last.StartMs + last.DurationMs
+}
+
+// entries makes a window of a playlist. A gap has no record: it lies between what comes before and after it.
+func (s *Session) entries(r *rendition, playlist manifest.Playlist, verified []manifest.Verified) []entry {
+	window := make([]entry, len(playlist.Segments))
+	next := 0
+	for i, listed := range playlist.Segments {
+		if listed.Gap {
+			window[i] = entry{Segment: Segment{Rendition: r.name, Number: listed.Number, DurationMs: listed.DurationMs, Gap: true}}
+			if i > 0 {
+				window[i].StartMs = window[i-1].StartMs + window[i-1].DurationMs
+			}
+			continue
+		}
+		v := verified[next]
+		next++
+		window[i] = entry{s.segment(r, v), keyOf(v.Record)}
+	}
+	for i := len(window) - 2; i >= 0 && next > 0; i-- { // those that the window begins with
+		if window[i].Gap && window[i].StartMs == 0 {
+			window[i].StartMs = window[i+1].StartMs - window[i].DurationMs
+		}
+	}
+	return window
+}
+
+// extend takes a record that neighbours told for the next segment of the window. It reports false where only the
+// playlist can say what comes next.
+func (s *Session) extend(r *rendition, rec manifest.Record, nowMs int64) bool {
+	before := r.verifier.Head()
+	uri, ok := manifest.NextURI(r.listed, rec.Sequence)
+	if !ok {
+		return false
+	}
+	ref, err := r.url.Parse(uri)
+	if err != nil {
+		return false
+	}
+	v, err := r.verifier.Next(rec, nowMs)
+	if err != nil {
+		s.log.Debug("a record does not continue what is known", "error", err)
+		return false
+	}
+	v.Segment.URI = uri
+	r.listed, r.window = append(r.listed, v.Segment), append(r.window, entry{s.segment(r, v), keyOf(rec)})
+	if surplus := len(r.window) - max(r.length, minWindow); surplus > 0 {
+		r.listed, r.window = r.listed[surplus:], r.window[surplus:]
+	}
+	r.changed = true
+	s.cfg.Audience.Advance(nowMs, r.name, s.view(r))
+	s.addObject(r, v, ref.String())
+	s.forgetBefore(r, r.window[0].StartMs-keepBeyondMs)
+	s.moved(r, before, nowMs, false)
+	return true
+}
+
+// moved books a new head, and tells neighbours of what came after segment number before.
+func (s *Session) moved(r *rendition, before, nowMs int64, byPoll bool) {
+	head := r.window[len(r.window)-1]
+	stepMs := int64(1)
+	for _, e := range r.window {
+		stepMs = max(stepMs, e.DurationMs)
+	}
+	r.edge.learned(nowMs, head.StartMs+head.DurationMs, stepMs, byPoll)
+	for _, e := range r.window[max(len(r.window)-maxTold, 0):] {
+		o := s.objectByKey(e.key)
+		switch {
+		case o == nil || e.Number <= before:
+		case byPoll:
+			s.tell(o)
+		default:
+			s.questions.toTell = append(s.questions.toTell, o.id)
+		}
+	}
+	for _, n := range s.neighbours.byID {
+		if o := s.objectByKey(head.key); o != nil && n.known[o.id] {
+			r.edge.announced(nowMs)
+		}
+	}
 }
 
 func (s *Session) forgetBefore(r *rendition, mediaMs int64) {
@@ -262,14 +335,17 @@ func (s *Session) segment(r *rendition, v manifest.Verified) Segment {
 	}
 }
 
-// window is a rendition's live window as the audience sees it.
-func (s *Session) window(r *rendition) []Segment {
-	out := make([]Segment, len(r.window))
-	for i, e := range r.window {
-		out[i] = e.Segment
-		out[i].Complete = s.store.Complete(e.key)
+// view is a rendition's window as the audience sees it. It is made anew only when it has changed.
+func (s *Session) view(r *rendition) []Segment {
+	if r.changed {
+		r.changed = false
+		r.view = make([]Segment, len(r.window))
+		for i, e := range r.window {
+			r.view[i] = e.Segment
+			r.view[i].Complete = s.store.Complete(e.key)
+		}
 	}
-	return out
+	return r.view
 }
 
 // checkInit fetches and verifies each init section once: a player needs it, and
@@ -283,7 +359,7 @@ func (s *Session) checkInit(r *rendition, v manifest.Verified) {
 		return
 	}
 	r.initRoots[v.Init.Root] = true
-	s.stats.HTTPRequests++
+	s.stats.OtherRequests++
 	go func() {
 		text, err := s.fetch.text(s.ctx, ref.String())
 		if err == nil {

@@ -48,7 +48,7 @@ type Audience interface {
 	// DeadlineMs is the wall clock (epoch ms) by which a segment is needed; 0: it is not.
 	DeadlineMs(nowMs int64, seg Segment) int64
 	// Advance is called at least every sched.TickMs with each followed
-	// rendition's window, oldest segment first.
+	// rendition's window, oldest segment first; the slice is not to be changed.
 	Advance(nowMs int64, rendition string, window []Segment)
 	// Report is what the audience experienced, for the tracker.
 	Report() Experience
@@ -75,10 +75,23 @@ type Experience struct {
 // lists and init sections), playlists apart.
 type Stats struct {
 	HTTPBytes, P2PBytes, UploadedBytes, PlaylistBytes int64
-	HTTPRequests                                      int64 // media and playlists
-	VerifiedLeaves, RejectedLeaves                    int64
-	Neighbours                                        int
-	Refused                                           string // why the latest playlist was refused, "" if it was not
+	Requests
+	VerifiedLeaves, RejectedLeaves int64
+	Neighbours                     int
+	Refused                        string // why the latest playlist was refused, "" if it was not
+}
+
+// Requests counts what was asked of the CDN, by kind.
+type Requests struct {
+	PlaylistRequests int64 // media playlists
+	MediaRequests    int64
+	ListRequests     int64 // leaf lists
+	OtherRequests    int64 // multivariant playlist, init sections
+}
+
+// All is the number of requests of any kind.
+func (r Requests) All() int64 {
+	return r.PlaylistRequests + r.MediaRequests + r.ListRequests + r.OtherRequests
 }
 
 // inboxSize bounds what waits for the loop; who brings more waits.
@@ -104,9 +117,12 @@ type Session struct {
 	nextObject int32
 	departed   map[wire.Key]int64 // objects that left us lately: when, epoch ms
 	neighbours neighbours
+	questions  questions
+	dealt      bool // a tracker has dealt duties, to us or to others
 	tracker    *trackerClient
 	stats      Stats
 	plannedMs  int64
+	clock      func() time.Time
 }
 
 // Target checks a channel's address as a person gave it: the URL of its
@@ -158,6 +174,8 @@ func New(cfg Config) *Session {
 		byKey:      make(map[wire.Key]int32),
 		departed:   make(map[wire.Key]int64),
 		neighbours: newNeighbours(),
+		questions:  newQuestions(),
+		clock:      time.Now,
 	}
 	rand.Read(s.instance[:])
 	return s
@@ -237,16 +255,18 @@ func (s *Session) Do(f func()) bool {
 
 func (s *Session) event(e sched.Event) { s.events = append(s.events, e) }
 
-func (s *Session) nowMs() int64 { return time.Now().UnixMilli() }
+func (s *Session) nowMs() int64 { return s.clock().UnixMilli() }
 
 // tick does what time alone brings about.
 func (s *Session) tick() {
 	now := s.nowMs()
 	s.event(sched.Event{Kind: sched.Tick})
 	s.observeBuffers()
+	s.passOn()
+	s.askAgain(now)
 	s.poll(now)
 	for _, r := range s.renditions {
-		s.cfg.Audience.Advance(now, r.name, s.window(r))
+		s.cfg.Audience.Advance(now, r.name, s.view(r))
 	}
 	if now-s.plannedMs >= planEveryMs {
 		s.plannedMs = now

@@ -11,12 +11,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"slipstream/origin/manifest"
 	"slipstream/peer/sched"
+	"slipstream/peer/wire"
 	"slipstream/tracker/announce"
 )
 
@@ -43,6 +45,9 @@ type trackerClient struct {
 	reportMs int64 // when the last report went out
 	ready    bool  // as last reported
 	drops    []announce.Drop
+	rescues  int64 // leaves
+
+	uplinkBps atomic.Int64 // as last reported
 }
 
 func (s *Session) startTracker(m *manifest.Multivariant) {
@@ -101,7 +106,7 @@ func verdict(err error) (pause time.Duration, comeBack bool) {
 	}
 	switch refused.Code {
 	case announce.CodeMalformed, announce.CodeVersion, announce.CodeJoinFirst, announce.CodeTokenOrigin,
-		announce.CodeTokenChannel, announce.CodeTokenRole:
+		announce.CodeTokenChannel, announce.CodeTokenRole, announce.CodeExpelled:
 		return 0, false
 	case announce.CodeTokenExpired, announce.CodeTokenInvalid, announce.CodeStranger:
 		return 0, true
@@ -195,7 +200,10 @@ func (t *trackerClient) token(ctx context.Context) (string, error) {
 }
 
 func (t *trackerClient) join(token string) announce.Join {
-	return announce.Join{Version: announce.Version, Token: token, Role: t.s.cfg.Role, Renditions: t.s.renditionNames()}
+	return announce.Join{
+		Version: announce.Version, Token: token, Role: t.s.cfg.Role, Renditions: t.s.renditionNames(),
+		NoUpload: t.s.cfg.NoUpload, UplinkBps: t.uplinkBps.Load(),
+	}
 }
 
 func write(ctx context.Context, socket *websocket.Conn, m announce.Message) error {
@@ -241,6 +249,7 @@ func (t *trackerClient) heard(m announce.Message) {
 	case announce.SignalFrom:
 		s.signalled(m.From, m.Signal)
 	case announce.Duty:
+		s.dealt = true
 		s.assigned(m.Duties)
 	case announce.Gone:
 		// The connection may go on; if it does not, it will tell.
@@ -252,12 +261,30 @@ func (t *trackerClient) heard(m announce.Message) {
 func (s *Session) assigned(duties []announce.Share) {
 	for _, r := range s.renditions {
 		i := slices.IndexFunc(duties, func(d announce.Share) bool { return d.Rendition == r.name })
-		stripes := int64(0)
+		r.stripes = 0
 		if i >= 0 {
-			stripes = int64(duties[i].Stripes)
+			r.stripes = int64(duties[i].Stripes)
 		}
-		s.event(sched.Event{Kind: sched.Duty, Rendition: r.id, Value: stripes})
+		s.event(sched.Event{Kind: sched.Duty, Rendition: r.id, Value: r.stripes})
 	}
+}
+
+// fetched books a leaf from the CDN: a rescue, if it was no duty and a neighbour
+// could have brought it.
+func (s *Session) fetched(o *object, leaf int) {
+	t := s.tracker
+	if t == nil || !t.joined || s.neighbours.open() == 0 {
+		return
+	}
+	if !s.onDuty(o, leaf/wire.PieceLeaves(o.leaves())) {
+		t.rescues++
+	}
+}
+
+// onDuty tells whether the tracker wants us to fetch a piece.
+func (s *Session) onDuty(o *object, piece int) bool {
+	stripe := sched.Stripe(int32(piece), int32(wire.Pieces(o.leaves())), o.record.Sequence)
+	return o.rendition.stripes>>stripe&1 != 0
 }
 
 func (t *trackerClient) dropped(peer announce.PeerID, reason announce.Reason) {
@@ -274,18 +301,19 @@ func (s *Session) report(nowMs int64) {
 		return
 	}
 	open := s.neighbours.open()
-	ready := open > 0 && !s.cfg.NoUpload // who passes nothing on shall have no duties
+	ready := open > 0
 	if nowMs-t.reportMs < t.everyMs && ready == t.ready && len(t.drops) == 0 {
 		return
 	}
 	t.reportMs, t.ready = nowMs, ready
 	felt := s.cfg.Audience.Report()
+	t.uplinkBps.Store(s.core.UplinkBytesPerSec() * 8)
 	t.send(announce.Report{
-		Ready: ready, Neighbours: int64(open), Renditions: s.renditionNames(),
-		UplinkBps: s.core.UplinkBytesPerSec() * 8,
+		Ready: ready, NoUpload: s.cfg.NoUpload, Neighbours: int64(open), Renditions: s.renditionNames(),
+		UplinkBps: t.uplinkBps.Load(),
 		HTTPBytes: s.stats.HTTPBytes, P2PBytes: s.stats.P2PBytes, UploadedBytes: s.stats.UploadedBytes,
 		Stalls: felt.Stalls, StallMs: felt.StallMs, LatencyMs: felt.LatencyMs,
-		Dropped: t.drops,
+		Rescues: t.rescues, Dropped: t.drops,
 	})
 	t.drops = nil
 }

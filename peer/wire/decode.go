@@ -7,8 +7,9 @@ import (
 
 // Decode reads one message, which must fill b exactly. Errors wrap ErrMessage.
 //
-// Nothing large is copied: Leaf.Data, Leaves.Hashes and Have.Bitfield are parts of b, so they are good for as long as b
-// is left alone, and changing them changes b. They have no spare capacity: appending to them does not write into b.
+// Nothing large is copied: Leaf.Data, Leaves.Hashes, Have.Bitfield and Record.Data are parts of b, so they are good for
+// as long as b is left alone, and changing them changes b. They have no spare capacity: appending to them does not write
+// into b.
 func Decode(b []byte) (Message, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("%w: it is empty", ErrMessage)
@@ -43,24 +44,30 @@ func (r *reader) message() Message {
 		return Hello{Version: r.u8(), Channel: r.key(), Flags: r.u8(), Instance: Instance(r.key())}
 	case TypeHave:
 		key, leaves := r.key(), r.u16()
-		return Have{Key: key, Leaves: leaves, Bitfield: Bitfield(r.bytes(BitfieldLength(int(leaves))))}
+		return Have{Key: key, Leaves: leaves, Bitfield: Bitfield(r.bytes(BitfieldLength(Pieces(int(leaves)))))}
 	case TypeGain:
-		return Gain{Key: r.key(), Leaves: r.indices()}
+		return Gain{Key: r.key(), Pieces: entries[uint16](r)}
 	case TypeLost:
 		return Lost{Key: r.key()}
 	case TypeLeaves:
 		key, count := r.key(), int(r.u16())
 		return Leaves{Key: key, Hashes: r.bytes(count * HashSize)}
 	case TypeRequest:
-		return Request{Key: r.key(), Flags: r.u8(), Leaves: r.indices()}
+		return Request{Key: r.key(), Flags: r.u8(), Wanted: entries[Wanted](r)}
 	case TypeLeaf:
 		return Leaf{Key: r.key(), Leaf: r.u16(), Data: r.all()}
 	case TypeCancel:
-		return Cancel{Key: r.key(), Leaves: r.indices()}
+		return Cancel{Key: r.key(), Pieces: entries[uint16](r)}
 	case TypeRefuse:
-		return Refuse{Key: r.key(), Reason: Reason(r.u8()), Leaves: r.indices()}
+		return Refuse{Key: r.key(), Reason: Reason(r.u8()), Pieces: entries[uint16](r)}
 	case TypeBye:
 		return Bye{Reason: string(r.bytes(int(r.u8())))}
+	case TypeComing:
+		return Coming{Key: r.key(), Pieces: entries[uint16](r)}
+	case TypeAsk:
+		return Ask{Key: r.key()}
+	case TypeRecord:
+		return Record{Key: r.key(), Data: r.bytes(int(r.u16()))}
 	}
 	r.err = fmt.Errorf("%w: 0x%02x is not a message type", ErrMessage, byte(r.kind))
 	return nil
@@ -99,19 +106,19 @@ func (r *reader) key() (k Key) {
 	return k
 }
 
-// indices reads a count and that many leaf indices. The count is checked before anything is allocated.
-func (r *reader) indices() []uint16 {
+// entries reads a count and that many entries. The count is checked before anything is allocated.
+func entries[T ~uint16](r *reader) []T {
 	count := int(r.u8())
 	if r.err == nil && count > MaxBatch {
-		r.err = invalid(r.kind, "names %d leaves, allowed are 1 to %d", count, MaxBatch)
+		r.err = invalid(r.kind, "names %d pieces, allowed are 1 to %d", count, MaxBatch)
 	}
 	b := r.bytes(2 * count)
 	if len(b) == 0 {
 		return nil
 	}
-	leaves := make([]uint16, count)
-	for i := range leaves {
-		leaves[i] = binary.BigEndian.Uint16(b[2*i:])
+	out := make([]T, count)
+	for i := range out {
+		out[i] = T(binary.BigEndian.Uint16(b[2*i:]))
 	}
-	return leaves
+	return out
 }

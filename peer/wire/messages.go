@@ -18,17 +18,18 @@ type Hello struct {
 	Instance Instance // drawn at random by each client when it starts
 }
 
-// Have says which leaves of an object the sender holds, and replaces what it said of this object before.
+// Have says which pieces of an object the sender holds, and replaces what it said of this object before. One without
+// any bit says that the sender knows the object's record.
 type Have struct {
 	Key      Key
 	Leaves   uint16   // how many leaves the object has, 1 to MaxLeaves
-	Bitfield Bitfield // (Leaves+7)/8 bytes; after Decode a part of the message
+	Bitfield Bitfield // a bit for each of Pieces(Leaves) pieces; after Decode a part of the message
 }
 
-// Gain adds leaves to an earlier Have.
+// Gain adds pieces to an earlier Have.
 type Gain struct {
 	Key    Key
-	Leaves []uint16 // 1 to MaxBatch indices below MaxLeaves
+	Pieces []uint16 // 1 to MaxBatch indices below MaxPieces
 }
 
 // Lost says that the sender no longer holds anything of an object.
@@ -48,11 +49,11 @@ func (m Leaves) Count() int { return len(m.Hashes) / HashSize }
 // FlagNeedList in Request.Flags asks for the leaf list to be sent before the first leaf.
 const FlagNeedList uint8 = 1 << 0
 
-// Request asks for leaves, the most wanted first.
+// Request asks for leaves, the most wanted pieces first.
 type Request struct {
 	Key    Key
 	Flags  uint8    // FlagNeedList; other bits are sent as 0 and ignored when received
-	Leaves []uint16 // 1 to MaxBatch indices below MaxLeaves
+	Wanted []Wanted // 1 to MaxBatch
 }
 
 // Leaf carries one leaf. It answers a Request.
@@ -62,13 +63,13 @@ type Leaf struct {
 	Data []byte // 1 to LeafSize bytes; after Decode a part of the message
 }
 
-// Cancel takes back requests whose leaves the sender got elsewhere.
+// Cancel takes back requests for pieces that the sender gets elsewhere.
 type Cancel struct {
 	Key    Key
-	Leaves []uint16 // 1 to MaxBatch indices below MaxLeaves
+	Pieces []uint16 // 1 to MaxBatch indices below MaxPieces
 }
 
-// Reason says why leaves are refused.
+// Reason says why pieces are refused.
 type Reason uint8
 
 // The reasons of Refuse.
@@ -78,16 +79,33 @@ const (
 	Cancelled Reason = 3 // confirms a Cancel; optional
 )
 
-// Refuse says that requested leaves will not come. It answers a Request.
+// Refuse says that of these pieces no further leaf will come. It answers a Request.
 type Refuse struct {
 	Key    Key
 	Reason Reason
-	Leaves []uint16 // 1 to MaxBatch indices below MaxLeaves
+	Pieces []uint16 // 1 to MaxBatch indices below MaxPieces
 }
 
 // Bye is the last message before the sender closes the connection.
 type Bye struct {
 	Reason string // a sentence for people, up to MaxReason bytes of UTF-8; may be empty; Append cuts what is longer
+}
+
+// Coming says which pieces are on their way to the sender.
+type Coming struct {
+	Key    Key
+	Pieces []uint16 // 1 to MaxBatch indices below MaxPieces
+}
+
+// Ask asks for the signed record of an object that the receiver has announced.
+type Ask struct {
+	Key Key
+}
+
+// Record carries a signed record, encoded as in a playlist's tag. It answers an Ask.
+type Record struct {
+	Key  Key
+	Data []byte // 1 to MaxRecord bytes; after Decode a part of the message
 }
 
 // Header lengths: what precedes the variable part.
@@ -102,6 +120,9 @@ const (
 	cancelHeader  = 1 + 8 + 1
 	refuseHeader  = 1 + 8 + 1 + 1
 	byeHeader     = 1 + 1
+	comingHeader  = 1 + 8 + 1
+	askLength     = 1 + 8
+	recordHeader  = 1 + 8 + 2
 )
 
 func (Hello) Type() Type   { return TypeHello }
@@ -114,6 +135,9 @@ func (Leaf) Type() Type    { return TypeLeaf }
 func (Cancel) Type() Type  { return TypeCancel }
 func (Refuse) Type() Type  { return TypeRefuse }
 func (Bye) Type() Type     { return TypeBye }
+func (Coming) Type() Type  { return TypeComing }
+func (Ask) Type() Type     { return TypeAsk }
+func (Record) Type() Type  { return TypeRecord }
 
 // Append implements Message.
 func (m Hello) Append(dst []byte) []byte {
@@ -132,7 +156,7 @@ func (m Have) Append(dst []byte) []byte {
 
 // Append implements Message.
 func (m Gain) Append(dst []byte) []byte {
-	return appendIndices(appendKey(dst, TypeGain, m.Key), m.Leaves)
+	return appendPieces(appendKey(dst, TypeGain, m.Key), m.Pieces)
 }
 
 // Append implements Message.
@@ -147,7 +171,7 @@ func (m Leaves) Append(dst []byte) []byte {
 
 // Append implements Message.
 func (m Request) Append(dst []byte) []byte {
-	return appendIndices(append(appendKey(dst, TypeRequest, m.Key), m.Flags), m.Leaves)
+	return appendPieces(append(appendKey(dst, TypeRequest, m.Key), m.Flags), m.Wanted)
 }
 
 // Append implements Message.
@@ -159,12 +183,12 @@ func (m Leaf) Append(dst []byte) []byte {
 
 // Append implements Message.
 func (m Cancel) Append(dst []byte) []byte {
-	return appendIndices(appendKey(dst, TypeCancel, m.Key), m.Leaves)
+	return appendPieces(appendKey(dst, TypeCancel, m.Key), m.Pieces)
 }
 
 // Append implements Message.
 func (m Refuse) Append(dst []byte) []byte {
-	return appendIndices(append(appendKey(dst, TypeRefuse, m.Key), byte(m.Reason)), m.Leaves)
+	return appendPieces(append(appendKey(dst, TypeRefuse, m.Key), byte(m.Reason)), m.Pieces)
 }
 
 // Append implements Message. Since reasons are often somebody else's error messages, one that is too long is cut, and
@@ -179,14 +203,29 @@ func (m Bye) Append(dst []byte) []byte {
 	return append(dst, reason...)
 }
 
+// Append implements Message.
+func (m Coming) Append(dst []byte) []byte {
+	return appendPieces(appendKey(dst, TypeComing, m.Key), m.Pieces)
+}
+
+// Append implements Message.
+func (m Ask) Append(dst []byte) []byte { return appendKey(dst, TypeAsk, m.Key) }
+
+// Append implements Message.
+func (m Record) Append(dst []byte) []byte {
+	dst = appendKey(dst, TypeRecord, m.Key)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(m.Data)))
+	return append(dst, m.Data...)
+}
+
 func appendKey(dst []byte, t Type, key Key) []byte {
 	return append(append(dst, byte(t)), key[:]...)
 }
 
-func appendIndices(dst []byte, leaves []uint16) []byte {
-	dst = append(dst, byte(len(leaves)))
-	for _, leaf := range leaves {
-		dst = binary.BigEndian.AppendUint16(dst, leaf)
+func appendPieces[T ~uint16](dst []byte, entries []T) []byte {
+	dst = append(dst, byte(len(entries)))
+	for _, e := range entries {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(e))
 	}
 	return dst
 }
@@ -204,17 +243,18 @@ func (m Have) Check() error {
 	if m.Leaves == 0 || m.Leaves > MaxLeaves {
 		return invalid(TypeHave, "speaks of an object of %d leaves, allowed are 1 to %d", m.Leaves, MaxLeaves)
 	}
-	if want := BitfieldLength(int(m.Leaves)); len(m.Bitfield) != want {
-		return invalid(TypeHave, "has a bitfield of %d bytes, %d leaves need %d", len(m.Bitfield), m.Leaves, want)
+	pieces := Pieces(int(m.Leaves))
+	if want := BitfieldLength(pieces); len(m.Bitfield) != want {
+		return invalid(TypeHave, "has a bitfield of %d bytes, %d pieces need %d", len(m.Bitfield), pieces, want)
 	}
-	if spare := len(m.Bitfield)*8 - int(m.Leaves); m.Bitfield[len(m.Bitfield)-1]&(1<<spare-1) != 0 {
-		return invalid(TypeHave, "sets a bit of its bitfield beyond leaf %d, the last", m.Leaves-1)
+	if spare := len(m.Bitfield)*8 - pieces; m.Bitfield[len(m.Bitfield)-1]&(1<<spare-1) != 0 {
+		return invalid(TypeHave, "sets a bit of its bitfield beyond piece %d, the last", pieces-1)
 	}
 	return nil
 }
 
 // Check implements Message.
-func (m Gain) Check() error { return checkIndices(TypeGain, m.Leaves) }
+func (m Gain) Check() error { return checkPieces(TypeGain, m.Pieces) }
 
 // Check implements Message.
 func (m Lost) Check() error { return nil }
@@ -231,7 +271,20 @@ func (m Leaves) Check() error {
 }
 
 // Check implements Message.
-func (m Request) Check() error { return checkIndices(TypeRequest, m.Leaves) }
+func (m Request) Check() error {
+	if err := checkCount(TypeRequest, len(m.Wanted)); err != nil {
+		return err
+	}
+	for _, w := range m.Wanted {
+		if w.Piece() >= MaxPieces {
+			return invalid(TypeRequest, "names piece %d, the highest allowed is %d", w.Piece(), MaxPieces-1)
+		}
+		if w.Mask() == 0 {
+			return invalid(TypeRequest, "wants no leaf of piece %d", w.Piece())
+		}
+	}
+	return nil
+}
 
 // Check implements Message.
 func (m Leaf) Check() error {
@@ -245,14 +298,14 @@ func (m Leaf) Check() error {
 }
 
 // Check implements Message.
-func (m Cancel) Check() error { return checkIndices(TypeCancel, m.Leaves) }
+func (m Cancel) Check() error { return checkPieces(TypeCancel, m.Pieces) }
 
 // Check implements Message.
 func (m Refuse) Check() error {
 	if m.Reason < Busy || m.Reason > Cancelled {
 		return invalid(TypeRefuse, "gives the unknown reason %d", m.Reason)
 	}
-	return checkIndices(TypeRefuse, m.Leaves)
+	return checkPieces(TypeRefuse, m.Pieces)
 }
 
 // Check implements Message.
@@ -266,13 +319,34 @@ func (m Bye) Check() error {
 	return nil
 }
 
-func checkIndices(t Type, leaves []uint16) error {
-	if len(leaves) == 0 || len(leaves) > MaxBatch {
-		return invalid(t, "names %d leaves, allowed are 1 to %d", len(leaves), MaxBatch)
+// Check implements Message.
+func (m Coming) Check() error { return checkPieces(TypeComing, m.Pieces) }
+
+// Check implements Message.
+func (m Ask) Check() error { return nil }
+
+// Check implements Message.
+func (m Record) Check() error {
+	if len(m.Data) == 0 || len(m.Data) > MaxRecord {
+		return invalid(TypeRecord, "carries %d bytes, allowed are 1 to %d", len(m.Data), MaxRecord)
 	}
-	for _, leaf := range leaves {
-		if leaf >= MaxLeaves {
-			return invalid(t, "names leaf %d, the highest allowed is %d", leaf, MaxLeaves-1)
+	return nil
+}
+
+func checkCount(t Type, count int) error {
+	if count == 0 || count > MaxBatch {
+		return invalid(t, "names %d pieces, allowed are 1 to %d", count, MaxBatch)
+	}
+	return nil
+}
+
+func checkPieces(t Type, pieces []uint16) error {
+	if err := checkCount(t, len(pieces)); err != nil {
+		return err
+	}
+	for _, piece := range pieces {
+		if piece >= MaxPieces {
+			return invalid(t, "names piece %d, the highest allowed is %d", piece, MaxPieces-1)
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 // vectorFile is testdata/vectors.json, which explains itself under "about".
 type vectorFile struct {
 	About    []string `json:"about"`
+	Pieces   [][4]int `json:"pieces"`
 	Messages []vector `json:"messages"`
 	Invalid  []vector `json:"invalid"`
 }
@@ -29,7 +30,7 @@ type vector struct {
 	Why     string `json:"why"`
 }
 
-// fields are the fields of any message in their JSON form. Leaves is a number in HAVE and a list elsewhere.
+// fields are the fields of any message in their JSON form.
 type fields struct {
 	Type     string          `json:"type"`
 	Version  uint8           `json:"version"`
@@ -37,7 +38,9 @@ type fields struct {
 	Flags    uint8           `json:"flags"`
 	Instance string          `json:"instance"`
 	Key      string          `json:"key"`
-	Leaves   json.RawMessage `json:"leaves"`
+	Leaves   uint16          `json:"leaves"`
+	Pieces   []uint16        `json:"pieces"`
+	Wanted   [][2]int        `json:"wanted"` // piece, mask
 	Bitfield string          `json:"bitfield"`
 	Hashes   string          `json:"hashes"`
 	Leaf     uint16          `json:"leaf"`
@@ -93,34 +96,31 @@ func (v vector) message(t testing.TB) Message {
 			t.Fatal(err)
 		}
 	}
-	var leaves []uint16
 	var reason uint8
-	switch f.Type {
-	case "GAIN", "REQUEST", "CANCEL", "REFUSE":
-		parse(f.Leaves, &leaves)
-	}
 	switch f.Type {
 	case "HELLO":
 		return Hello{Version: f.Version, Channel: key(f.Channel), Flags: f.Flags, Instance: Instance(key(f.Instance))}
 	case "HAVE":
-		var total uint16
-		parse(f.Leaves, &total)
-		return Have{Key: key(f.Key), Leaves: total, Bitfield: data(f.Bitfield)}
+		return Have{Key: key(f.Key), Leaves: f.Leaves, Bitfield: data(f.Bitfield)}
 	case "GAIN":
-		return Gain{Key: key(f.Key), Leaves: leaves}
+		return Gain{Key: key(f.Key), Pieces: f.Pieces}
 	case "LOST":
 		return Lost{Key: key(f.Key)}
 	case "LEAVES":
 		return Leaves{Key: key(f.Key), Hashes: data(f.Hashes)}
 	case "REQUEST":
-		return Request{Key: key(f.Key), Flags: f.Flags, Leaves: leaves}
+		var wanted []Wanted
+		for _, w := range f.Wanted {
+			wanted = append(wanted, Want(w[0], uint8(w[1])))
+		}
+		return Request{Key: key(f.Key), Flags: f.Flags, Wanted: wanted}
 	case "LEAF":
 		return Leaf{Key: key(f.Key), Leaf: f.Leaf, Data: data(f.Data)}
 	case "CANCEL":
-		return Cancel{Key: key(f.Key), Leaves: leaves}
+		return Cancel{Key: key(f.Key), Pieces: f.Pieces}
 	case "REFUSE":
 		parse(f.Reason, &reason)
-		return Refuse{Key: key(f.Key), Reason: Reason(reason), Leaves: leaves}
+		return Refuse{Key: key(f.Key), Reason: Reason(reason), Pieces: f.Pieces}
 	case "BYE":
 		var words string
 		if v.Pad.Times == 0 {
@@ -129,6 +129,12 @@ func (v vector) message(t testing.TB) Message {
 			words = string(v.pad(t))
 		}
 		return Bye{Reason: words}
+	case "COMING":
+		return Coming{Key: key(f.Key), Pieces: f.Pieces}
+	case "ASK":
+		return Ask{Key: key(f.Key)}
+	case "RECORD":
+		return Record{Key: key(f.Key), Data: data(f.Data)}
 	}
 	t.Fatalf("%q is not a message type", f.Type)
 	return nil
@@ -159,9 +165,28 @@ func TestVectorsDecodeToTheirFieldsAndEncodeToTheirBytes(t *testing.T) {
 			seen[got.Type()] = true
 		})
 	}
-	for kind := TypeHello; kind <= TypeBye; kind++ {
+	for kind := TypeHello; kind <= TypeRecord; kind++ {
 		if !seen[kind] {
 			t.Errorf("there is no vector for %v", kind)
+		}
+	}
+}
+
+func TestObjectsAreCutIntoPiecesAsTheVectorsSay(t *testing.T) {
+	for _, v := range readVectors(t).Pieces {
+		n, each, pieces, last := v[0], v[1], v[2], v[3]
+		if PieceLeaves(n) != each || Pieces(n) != pieces {
+			t.Errorf("%d leaves: %d pieces of %d, want %d of %d", n, Pieces(n), PieceLeaves(n), pieces, each)
+		}
+		if first, count := PieceSpan(pieces-1, n); first != (pieces-1)*each || count != last {
+			t.Errorf("%d leaves: the last piece is %d leaves from %d, want %d", n, count, first, last)
+		}
+		if _, count := PieceSpan(pieces, n); count != 0 {
+			t.Errorf("%d leaves: there is a piece after the last, of %d leaves", n, count)
+		}
+		all := uint8(1<<last - 1)
+		if !Want(pieces-1, all).Within(n) || Want(pieces, 1).Within(n) || last < MaxPieceLeaves && Want(pieces-1, 1<<last).Within(n) {
+			t.Errorf("%d leaves: a request for the last piece is judged wrongly", n)
 		}
 	}
 }
@@ -217,7 +242,7 @@ func TestProtocolExamplesAreVectors(t *testing.T) {
 		}
 		seen[v.Message.Type] = true
 	}
-	for kind := TypeHello; kind <= TypeBye; kind++ {
+	for kind := TypeHello; kind <= TypeRecord; kind++ {
 		if !seen[kind.String()] {
 			t.Errorf("PROTOCOL.md has no example of %v", kind)
 		}

@@ -1,11 +1,12 @@
-// Package wire is the language that two neighbours speak over their data channel: ten small binary messages, their
+// Package wire is the language that two neighbours speak over their data channel: thirteen small binary messages, their
 // encoding and their limits. The specification in prose is ../PROTOCOL.md; its examples are testdata/vectors.json, which
 // the TypeScript twin of this package replays as well.
 //
-// A conversation in short: both sides say HELLO and announce with HAVE which leaves (16 KiB pieces) of which objects
-// they hold; GAIN and LOST keep that true. Whoever lacks a leaf sends REQUEST; each requested leaf is answered once, with
-// LEAF or with REFUSE, unless CANCEL takes it back. The hashes that let a receiver check one leaf at a time travel as
-// LEAVES.
+// A conversation in short: both sides say HELLO and announce with HAVE which pieces (one to four leaves of 16 KiB) of
+// which objects they hold; GAIN and LOST keep that true, and COMING says what is on its way to them. Whoever lacks a piece
+// sends REQUEST; each requested leaf is answered once, with LEAF or with REFUSE, unless CANCEL takes it back. The hashes
+// that let a receiver check one leaf at a time travel as LEAVES. Whoever hears of an object that it has no record of
+// sends ASK, and gets the signed RECORD: so the live edge travels from neighbour to neighbour.
 //
 // Objects are named by a Key, the first 8 bytes of the root of their hash tree: enough to tell the few hundred objects
 // of a live window apart. It is a name and never a proof: what arrives under it is checked against the full signed root
@@ -30,7 +31,9 @@ const (
 	LeafSize = 16384
 	// MaxLeaves is the largest number of leaves in an object: 64 MiB / LeafSize.
 	MaxLeaves = 4096
-	// MaxBatch is the largest number of leaf indices in one GAIN, REQUEST, CANCEL or REFUSE. Longer lists are split,
+	// MaxPieces is the largest number of pieces in an object, see Pieces.
+	MaxPieces = MaxLeaves / MaxPieceLeaves
+	// MaxBatch is the largest number of pieces in one GAIN, REQUEST, CANCEL, REFUSE or COMING. Longer lists are split,
 	// for instance with slices.Chunk.
 	MaxBatch = 64
 	// MaxMessage is the largest message in bytes. It is a full leaf list that sets it; a LEAF is a quarter of it.
@@ -38,6 +41,8 @@ const (
 	// MaxListLeaves is the longest leaf list that fits a message, that of an object of 32 MiB. The list of a larger
 	// object is fetched over HTTP.
 	MaxListLeaves = (MaxMessage - leavesHeader) / HashSize
+	// MaxRecord is the longest signed record in bytes; the records of today need at most 249.
+	MaxRecord = 1024
 	// MaxReason is the longest reason in a BYE, in bytes of UTF-8.
 	MaxReason = 200
 	// HashSize is the length of one leaf hash (SHA-256) in bytes.
@@ -50,6 +55,8 @@ const (
 	HelloTimeoutMs = 5000
 	// MaxAnnounced is how many objects one neighbour's announcements are remembered for; the oldest are forgotten.
 	MaxAnnounced = 256
+	// ComingMs is how long a COMING counts.
+	ComingMs = 2000
 )
 
 // Type is the first byte of a message.
@@ -67,11 +74,15 @@ const (
 	TypeCancel  Type = 0x08
 	TypeRefuse  Type = 0x09
 	TypeBye     Type = 0x0A
+	TypeComing  Type = 0x0B
+	TypeAsk     Type = 0x0C
+	TypeRecord  Type = 0x0D
 )
 
 var typeNames = [...]string{
 	TypeHello: "HELLO", TypeHave: "HAVE", TypeGain: "GAIN", TypeLost: "LOST", TypeLeaves: "LEAVES",
 	TypeRequest: "REQUEST", TypeLeaf: "LEAF", TypeCancel: "CANCEL", TypeRefuse: "REFUSE", TypeBye: "BYE",
+	TypeComing: "COMING", TypeAsk: "ASK", TypeRecord: "RECORD",
 }
 
 // String is the type's name in PROTOCOL.md.
@@ -91,8 +102,8 @@ func KeyOf(root [32]byte) Key { return Key(root[:8]) }
 // String is the key in hexadecimal, 16 digits.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
 
-// Message is one of the ten message structs, by value: Hello, Have, Gain, Lost, Leaves, Request, Leaf, Cancel, Refuse,
-// Bye.
+// Message is one of the thirteen message structs, by value: Hello, Have, Gain, Lost, Leaves, Request, Leaf, Cancel,
+// Refuse, Bye, Coming, Ask, Record.
 type Message interface {
 	// Type is the message's first byte.
 	Type() Type

@@ -20,6 +20,21 @@ export const MAX_TEXT = 500;
 /** A viewer's name in its room: 16 lower-case hexadecimal digits, not all zero. */
 export type PeerId = string;
 export type Role = "viewer" | "seeder";
+/** How the address translator maps (RFC 4787 4.1); absent, or any other code: unknown. */
+export type Nat = "endpoint-independent" | "address-dependent" | (string & {});
+
+export interface Join {
+  type: "join";
+  version: number;
+  token: string;
+  role: Role;
+  renditions: string[];
+  /** Passes nothing on. */
+  noUpload: boolean;
+  /** As measured before, bits per second, 0: unknown. */
+  uplinkBps: number;
+  nat?: Nat;
+}
 
 /** Why a neighbour was given up. Those from bad-leaf on are evidence against the neighbour itself. */
 export type DropReason =
@@ -52,6 +67,8 @@ export interface Report {
   type: "report";
   /** At least one neighbour is connected. */
   ready: boolean;
+  /** Passes nothing on. */
+  noUpload: boolean;
   neighbours: number;
   renditions: string[];
   /** Bits per second, 0: unknown. */
@@ -62,6 +79,7 @@ export interface Report {
   stalls: number;
   stallMs: number;
   latencyMs: number;
+  /** Leaves fetched from the CDN although a neighbour was connected and it was no duty. */
   rescues: number;
   /** Since the last report, not a total. */
   dropped: { id: PeerId; reason: string }[];
@@ -74,7 +92,7 @@ export interface Share {
 }
 
 export type Message =
-  | { type: "join"; version: number; token: string; role: Role; renditions: string[] }
+  | Join
   | { type: "signal"; to: PeerId; signal: Signal }
   | { type: "signal"; from: PeerId; signal: Signal }
   | Report
@@ -176,6 +194,10 @@ class Fields {
     return this.has(name) ? this.integer(name) : 0;
   }
 
+  optionalFlag(name: string): boolean {
+    return this.has(name) && this.flag(name);
+  }
+
   id(name: string): PeerId {
     const v = this.text(name);
     demand(/^[0-9a-f]{16}$/.test(v), `${name} is not 16 lower-case hexadecimal digits`);
@@ -232,7 +254,9 @@ const readers: { [type: string]: ((f: Fields) => Message) | undefined } = {
     const renditions = f.renditions();
     demand(TOKEN.test(m.token), `token is not 1–${MAX_TOKEN} characters of A–Z a–z 0–9 . _ -`);
     demand(m.role === "viewer" || m.role === "seeder", `role is not "viewer" or "seeder"`);
-    return { type: "join", ...m, renditions };
+    const line = { noUpload: f.optionalFlag("noUpload"), uplinkBps: f.optionalInteger("uplinkBps") };
+    const nat = f.has("nat") ? { nat: checkCode("nat", f.text("nat")) } : {};
+    return { type: "join", ...m, renditions, ...line, ...nat };
   },
   signal(f) {
     demand(f.has("to") !== f.has("from"), `it needs exactly one of "to" and "from"`);
@@ -245,6 +269,7 @@ const readers: { [type: string]: ((f: Fields) => Message) | undefined } = {
     return {
       type: "report",
       ready: f.flag("ready"),
+      noUpload: f.optionalFlag("noUpload"),
       neighbours,
       renditions: f.renditions(),
       uplinkBps: f.optionalInteger("uplinkBps"),

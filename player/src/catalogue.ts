@@ -1,14 +1,24 @@
 // What a channel offers right now: its renditions, their live windows, and the
 // segments in them that are known by a verified record. Only what a Verifier
-// accepted gets in.
+// accepted gets in, from a playlist or by a neighbour's word.
 
 import { equalBytes, type Bytes } from "./bytes";
-import { Feed, type Accepted } from "./feed";
+import { Feed, type Edge } from "./feed";
 import type { Http, Text } from "./fetch";
 import type { Inits } from "./inits";
-import { leafCount, MAX_PLAYLIST_BYTES, readPlaylist, Verifier, type SignedRecord } from "./manifest";
+import {
+  leafCount,
+  ManifestError,
+  MAX_PLAYLIST_BYTES,
+  nextUri,
+  readPlaylist,
+  Verifier,
+  type Playlist,
+  type SignedRecord,
+  type Verified,
+} from "./manifest";
 import type { Carried, Entry, Rendition } from "./objects";
-import { listed, mediaPlaylist, targetDurationMs, type Listed } from "./retell";
+import { address, listed, mediaPlaylist, targetDurationMs, type Listed } from "./retell";
 import { event, Kind, type Event } from "./sched";
 import type { Store } from "./store";
 import { Transfer, type Clock, type NetworkMeter } from "./timing";
@@ -22,12 +32,27 @@ export interface CatalogueHost {
   event(e: Event): void;
   /** When a segment is needed, epoch ms; 0: it is not. */
   deadline(o: Carried, entry: Entry): number;
-  /** A segment became known. */
-  added(o: Carried): void;
+  /** A segment became known; newest: it is the head of its rendition. */
+  added(o: Carried, newest: boolean): void;
   /** It is too old, or the store forgot its bytes. */
   removed(o: Carried): void;
   /** A window has changed, and all that is new was added. */
-  changed(): void;
+  changed(rendition: string): void;
+  /** Whether it is ours to look for a segment first. */
+  duty(rendition: number, sequence: number): boolean;
+  /** Whether there are neighbours that could tell of segments. */
+  company(): boolean;
+  /** A draw for each segment, 0 to 1. */
+  chance(sequence: number): number;
+}
+
+/** What a rendition's playlist said last, and what neighbours told since. */
+interface Told {
+  playlist: Playlist;
+  list: Listed[];
+  base: string;
+  /** How many segments a playlist lists. */
+  length: number;
 }
 
 export class Catalogue {
@@ -37,6 +62,7 @@ export class Catalogue {
   private readonly objects = new Map<number, Carried>();
   private readonly byKey = new Map<Key, Carried>();
   private readonly byUrl = new Map<string, Carried>();
+  private readonly told = new Map<Rendition, Told>();
   private nextObject = 0;
 
   constructor(
@@ -51,9 +77,14 @@ export class Catalogue {
   ) {
     this.renditions = renditions.map(({ name, url }, id) => {
       const verifier = new Verifier(channel, name);
-      const load = () => http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true });
-      const feed = new Feed(clock, load, (text) => this.accept(r, verifier, text));
-      const r: Rendition = { id, name, url, feed, window: [] };
+      const feed = new Feed(clock, {
+        load: () => http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true }),
+        accept: (text) => this.accept(r, text),
+        duty: (sequence) => host.duty(id, sequence),
+        company: () => host.company(),
+        chance: (sequence) => host.chance(sequence),
+      });
+      const r: Rendition = { id, name, url, feed, verifier, window: [] };
       return r;
     });
   }
@@ -74,12 +105,6 @@ export class Catalogue {
     return this.byUrl.get(url);
   }
 
-  /** Media time (epoch ms) at which a rendition's newest known segment ends; 0 if none is known. */
-  headMs(name: string): number {
-    const last = this.rendition(name)?.window.at(-1);
-    return last ? last.startMs + last.durationMs : 0;
-  }
-
   /** The window's entry for an object, or one made of its record if it left the window. */
   entryOf(o: Carried): Entry {
     const { startMs, durationMs, sequence } = o.record;
@@ -93,27 +118,83 @@ export class Catalogue {
       if (!o) continue;
       this.remove(o);
       const entry = o.rendition.window.find((e) => e.object === o);
-      if (entry) entry.object = this.add(o.rendition, record, o.url, entry, true);
+      if (entry) entry.object = this.add(o.rendition, record, o.url, entry, false, true);
     }
   }
 
-  private async accept(r: Rendition, verifier: Verifier, text: Text): Promise<Accepted> {
+  /**
+   * Judges a record that a neighbour told, and moves its rendition's live edge if it can. False: the signature is not the
+   * channel's, which is the neighbour's fault.
+   */
+  async learn(record: SignedRecord): Promise<boolean> {
+    const r = this.rendition(record.rendition);
+    try {
+      if (!r || r.verifier.head < 0) await this.anyVerifier()?.genuine(record);
+      else if (record.sequence > r.verifier.head) this.extend(r, await r.verifier.next(record, Date.now()));
+      else await r.verifier.genuine(record);
+    } catch (error) {
+      if (error instanceof ManifestError && error.code === "signature") return false;
+      r?.feed.pollSoon(); // whatever it is, the playlist explains it
+    }
+    return true;
+  }
+
+  private anyVerifier(): Verifier | undefined {
+    return this.renditions.find((r) => r.verifier.head >= 0)?.verifier;
+  }
+
+  private async accept(r: Rendition, text: Text): Promise<Edge> {
     try {
       const playlist = readPlaylist(text.text);
-      const verified = await verifier.playlist(playlist, Date.now());
-      const list = listed(playlist, verified, text.url);
+      const verified = await r.verifier.playlist(playlist, Date.now());
+      const list = [...listed(playlist, verified, text.url)];
+      const length = list.length;
       this.refused = "";
-      if (verified.length > 0) this.takeWindow(r, list);
-      return {
-        headMs: this.headMs(r.name),
-        targetDurationMs: targetDurationMs(list),
-        ended: playlist.endList,
-        text: mediaPlaylist(playlist, list),
-      };
+      // An edge of the CDN that lags does not take back what a neighbour told.
+      const after = (list.at(-1)?.segment.number ?? Infinity) + 1;
+      const known = this.told.get(r)?.list.filter((e) => e.segment.number >= after) ?? [];
+      if (known[0]?.segment.number === after && !playlist.endList) list.push(...known);
+      return this.tell(r, { playlist, list, base: text.url, length });
     } catch (error) {
       this.refused = (error as Error).message;
       throw error;
     }
+  }
+
+  /** Lists the segment of a record that came without a playlist. */
+  private extend(r: Rendition, verified: Verified): void {
+    const told = this.told.get(r);
+    const { record } = verified;
+    const uri = told && nextUri(told.list.map((e) => e.segment), record.sequence);
+    const url = uri && address(uri, told.base)?.href;
+    const last = told?.list.at(-1);
+    if (!url || last?.segment.number !== record.sequence - 1) return r.feed.pollSoon();
+    const segment = { ...verified.segment, uri };
+    const { startMs, durationMs } = record;
+    const entry: Listed = { segment, verified: { ...verified, segment }, startMs, durationMs, url, mapUrl: last.mapUrl };
+    let { mediaSequence, discontinuitySequence } = told.playlist;
+    const list = [...told.list, entry];
+    while (list.length > Math.max(told.length, 1)) {
+      if (list.shift()!.segment.discontinuity) discontinuitySequence++;
+      mediaSequence++;
+    }
+    const playlist = { ...told.playlist, mediaSequence, discontinuitySequence };
+    r.feed.advance(this.tell(r, { ...told, playlist, list }));
+  }
+
+  private tell(r: Rendition, told: Told): Edge {
+    const { playlist, list } = told;
+    this.told.set(r, told);
+    if (list.some((e) => e.verified)) this.takeWindow(r, list);
+    const last = list.at(-1);
+    return {
+      head: last?.segment.number ?? -1,
+      headMs: last ? last.startMs + last.durationMs : 0,
+      durationMs: last?.durationMs ?? 2000,
+      targetDurationMs: targetDurationMs(list),
+      ended: playlist.endList,
+      text: mediaPlaylist(playlist, list),
+    };
   }
 
   /** Replaces a rendition's window, adds what is new to the objects and forgets what is too old. */
@@ -123,17 +204,17 @@ export class Catalogue {
     });
     list.forEach(({ verified, url, mapUrl }, i) => {
       if (!verified) return;
-      r.window[i].object = this.add(r, verified.record, url, r.window[i]);
+      r.window[i].object = this.add(r, verified.record, url, r.window[i], i === list.length - 1);
       if (mapUrl) this.inits.add(mapUrl, verified.init);
     });
     const oldestMs = r.window[0].startMs - KEEP_BEYOND_MS;
     for (const o of [...this.objects.values()]) {
       if (o.rendition === r && o.record.startMs < oldestMs) this.remove(o);
     }
-    this.host.changed();
+    this.host.changed(r.name);
   }
 
-  private add(r: Rendition, record: SignedRecord, url: string, entry: Entry, evicted = false): Carried | undefined {
+  private add(r: Rendition, record: SignedRecord, url: string, entry: Entry, newest = false, evicted = false): Carried | undefined {
     const key = keyOf(record.root);
     const known = this.byKey.get(key);
     if (known) {
@@ -162,7 +243,7 @@ export class Catalogue {
     const { id, leaves, deadlineMs: value } = o;
     const { sequence, size } = record;
     this.host.event(event(Kind.ObjectAdd, { object: id, rendition: r.id, sequence, leaves, size, value }));
-    this.host.added(o);
+    this.host.added(o, newest);
     return o;
   }
 

@@ -6,12 +6,9 @@
 import type { Bytes } from "./bytes";
 import { HttpError, type Http } from "./fetch";
 import { HASH_SIZE, LEAF_SIZE, leafLength, parseLeaves } from "./manifest";
-import { DeliveryError, type Carried } from "./objects";
+import { DeliveryError, UNSIGNED, type Carried } from "./objects";
 import { blames, type Outcome, type Store } from "./store";
 import type { Clock } from "./timing";
-
-/** Said of bytes that came from the CDN and do not match the record. */
-export const UNSIGNED = new DeliveryError(0, "The server sent bytes that the channel's owner did not sign.", true);
 
 export interface CdnHost {
   /** Whether neighbours could use the leaves of a segment before it is complete. */
@@ -103,16 +100,16 @@ export class Cdn {
   private judge(o: Carried, outcome: Outcome): void {
     if (!blames(outcome)) return;
     this.host.rejected(o);
-    throw UNSIGNED;
+    throw unsigned();
   }
 
   /** The leaf list from the CDN, once at a time; a neighbour's may come first. */
   private leafList(o: Carried): Promise<void> {
     o.list ??= this.http
-      .whole(`${o.url}.leaves`, o.leaves * HASH_SIZE, this.abort.signal, o.failures > 0)
+      .whole(`${o.url}.leaves`, o.leaves * HASH_SIZE, "list", this.abort.signal, o.failures > 0)
       .then((bytes) => {
         if (this.store.listed(o.key)) return;
-        if (blames(this.store.putLeaves(o.key, parseLeaves(bytes)))) throw UNSIGNED;
+        if (blames(this.store.putLeaves(o.key, parseLeaves(bytes)))) throw unsigned();
       })
       .catch((error: unknown) => {
         if (!this.store.listed(o.key)) throw error; // otherwise a neighbour's list came meanwhile
@@ -141,6 +138,10 @@ export class Cdn {
       onBytes,
     });
   }
+}
+
+function unsigned(): DeliveryError {
+  return new DeliveryError(0, UNSIGNED, true);
 }
 
 function toDeliveryError(e: unknown): DeliveryError {

@@ -4,11 +4,12 @@
 // (Chrome 137, Firefox 129, Safari 17). What a browser can do is found out by
 // trying with a known answer, not by reading its name.
 
-import * as noble from "@noble/ed25519";
-import { sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
 import { fromHex, type Bytes } from "./bytes";
+import { sha256Now } from "./sha256";
 
-noble.hashes.sha512 = nobleSha512;
+export { sha256Now };
+
+type Verify = (publicKey: Bytes, message: Bytes, signature: Bytes) => boolean;
 
 /** Below this many bytes the way to WebCrypto and back costs more than hashing. */
 const NATIVE_FROM_BYTES = 4096;
@@ -27,12 +28,7 @@ function subtle(): SubtleCrypto | undefined {
   return globalThis.crypto?.subtle;
 }
 
-/** SHA-256 at once, in JavaScript: for short inputs such as the nodes of a tree. */
-export function sha256Now(data: Uint8Array): Bytes {
-  return nobleSha256(data) as Bytes;
-}
-
-/** SHA-256, off the main thread where that is possible. */
+/** SHA-256, off this thread where that is possible. */
 export async function sha256(data: Bytes): Promise<Bytes> {
   const native = data.length >= NATIVE_FROM_BYTES ? subtle() : undefined;
   if (native) {
@@ -74,23 +70,31 @@ async function verifyNative(publicKey: Bytes, message: Bytes, signature: Bytes):
   return native.verify({ name: "Ed25519" }, key, signature, message);
 }
 
-/** In JavaScript, under RFC 8032's rules as Go applies them (not the laxer ZIP 215). */
-export function verifyJavaScript(publicKey: Bytes, message: Bytes, signature: Bytes): boolean {
+let load: (() => Promise<{ verify: Verify }>) | undefined;
+let loaded: Promise<Verify> | undefined;
+
+/** Says where the JavaScript implementation (ed25519.ts) comes from, should it be needed. */
+export function javascriptFrom(source: () => Promise<{ verify: Verify }>): void {
+  load = source;
+}
+
+async function inJavaScript(): Promise<Verify> {
+  if (!load) throw new Error("There is nothing here to check signatures with.");
+  loaded ??= load().then((module) => module.verify);
   try {
-    return noble.verify(signature, message, publicKey, { zip215: false });
+    return await loaded;
   } catch {
-    return false; // a key that is no point on the curve, for example
+    loaded = undefined;
+    throw new Error("The part of the player that checks signatures could not be loaded.");
   }
 }
 
-/** Whether signature is publicKey's for message. Never throws. */
+/** Whether signature is publicKey's for message. Throws only if it cannot be told. */
 export async function verifyEd25519(publicKey: Bytes, message: Bytes, signature: Bytes): Promise<boolean> {
-  if ((await ed25519Provider()) === "native") {
-    try {
-      return await verifyNative(publicKey, message, signature);
-    } catch {
-      return false; // importKey refuses what is no key
-    }
+  if ((await ed25519Provider()) === "javascript") return (await inJavaScript())(publicKey, message, signature);
+  try {
+    return await verifyNative(publicKey, message, signature);
+  } catch {
+    return false; // importKey refuses what is no key
   }
-  return verifyJavaScript(publicKey, message, signature);
 }

@@ -10,8 +10,7 @@
 import type Hls from "hls.js";
 import type { HlsConfig } from "hls.js";
 import { equalBytes, type Bytes } from "./bytes";
-import { UNSIGNED } from "./cdn";
-import { Http, type Text } from "./fetch";
+import { Http, type Requests, type Text } from "./fetch";
 import { fragmentLoader, playlistLoader, type LoaderHost } from "./hls";
 import {
   folderOf,
@@ -23,13 +22,15 @@ import {
   type Multivariant,
   type Variant,
 } from "./manifest";
-import { DeliveryError, type Delivery } from "./objects";
-import { Playhead, SYNC_SEGMENTS, type PlayState } from "./playhead";
+import { DeliveryError, UNSIGNED, type Delivery } from "./objects";
+import { CoreLink } from "./link";
+import { Playhead, type PlayState } from "./playhead";
+import type { CoreConfig } from "./port";
+import { NO_ACCOUNT, Remote } from "./remote";
 import { address, multivariantPlaylist } from "./retell";
-import { rtcConnector, supportsWebRtc } from "./rtc";
-import { newScheduler } from "./sched";
-import { Session, type Audience, type Ticket } from "./session";
-import type { SwarmConfig } from "./swarm";
+import { channelsCanMove, supportsWebRtc } from "./rtc";
+import type { Ticket } from "./session";
+import { NO_VIEW, SYNC_SEGMENTS } from "./view";
 
 export interface EngineOptions {
   /** The channel's id: the stream must be signed for it. Without one the first stream's id is believed. */
@@ -40,6 +41,8 @@ export interface EngineOptions {
   upload?: boolean;
   /** At most so many neighbours; default 16. */
   maxNeighbours?: number;
+  /** Where ed25519.js lies, which browsers without Ed25519 need; by default beside this file. */
+  ed25519Url?: string;
   /** STUN and TURN servers, if the operator has some. */
   iceServers?: RTCIceServer[];
 }
@@ -50,6 +53,8 @@ export interface Stats {
   p2pBytes: number;
   uploadedBytes: number;
   playlistBytes: number;
+  /** Requests to the CDN so far, by what was asked for. */
+  requests: Requests;
   startupMs: number;
   stalls: number;
   stallMs: number;
@@ -75,11 +80,13 @@ const BANDWIDTH_KEY = "slipstream.bandwidth";
 /** Bits/s assumed on a first visit; enough for a middle rendition. */
 const ASSUMED_BANDWIDTH = 1_500_000;
 
-export class SlipstreamEngine implements LoaderHost, Audience {
+export class SlipstreamEngine implements LoaderHost {
   private readonly http = new Http();
   private readonly wanted: Bytes | undefined;
   private readonly levels = new Map<string, string>(); // media playlist URL → rendition
-  private session: Session | undefined;
+  private session: Remote | undefined;
+  private core: CoreLink | undefined;
+  private id: Bytes | undefined;
   private playhead: Playhead | undefined;
   private unsigned = false;
 
@@ -119,6 +126,7 @@ export class SlipstreamEngine implements LoaderHost, Audience {
       hls,
       () => this.session,
       (level) => this.levels.get(hls.levels[level]?.url[0] ?? "") ?? "",
+      () => this.session?.tellView(),
     );
     // The strings of hls.js's enum Events: its code is not bundled with ours.
     const on = hls.on.bind(hls) as (event: string, listener: (event: string, data: { media: HTMLMediaElement }) => void) => void;
@@ -129,20 +137,22 @@ export class SlipstreamEngine implements LoaderHost, Audience {
   }
 
   get stats(): Stats {
-    const s = this.session?.stats();
+    const s = (this.session?.account ?? NO_ACCOUNT).stats;
+    const { mediaBytes, playlistBytes, requests } = this.http.counters; // the multivariant playlist, and what is unsigned
     const p = this.playhead;
     return {
-      httpBytes: s?.httpBytes ?? this.http.counters.mediaBytes,
-      p2pBytes: s?.p2pBytes ?? 0,
-      uploadedBytes: s?.uploadedBytes ?? 0,
-      playlistBytes: s?.playlistBytes ?? this.http.counters.playlistBytes,
+      httpBytes: s.httpBytes + mediaBytes,
+      p2pBytes: s.p2pBytes,
+      uploadedBytes: s.uploadedBytes,
+      playlistBytes: s.playlistBytes + playlistBytes,
+      requests: { ...s.requests, playlist: s.requests.playlist + requests.playlist },
       startupMs: p?.startupMs ?? 0,
       stalls: p?.stalls ?? 0,
       stallMs: p?.stallMs ?? 0,
       latencyMs: p?.latencyMs ?? 0,
-      peers: s?.peers ?? 0,
-      verifiedLeaves: s?.verifiedLeaves ?? 0,
-      rejectedLeaves: s?.rejectedLeaves ?? 0,
+      peers: s.peers,
+      verifiedLeaves: s.verifiedLeaves,
+      rejectedLeaves: s.rejectedLeaves,
       level: p?.rendition ?? "",
       state: p?.state ?? "starting",
     };
@@ -150,12 +160,12 @@ export class SlipstreamEngine implements LoaderHost, Audience {
 
   /** The channel's id once it is known. */
   get channel(): string {
-    return this.session ? formatHash(this.session.channel) : "";
+    return this.id ? formatHash(this.id) : "";
   }
 
   /** Whether a load error's sentence says that something was not what the channel's owner signed. */
   isRefusal(sentence: string): boolean {
-    return sentence !== "" && (sentence === this.session?.refused || sentence === UNSIGNED.message);
+    return sentence !== "" && (sentence === this.session?.account.refused || sentence === UNSIGNED);
   }
 
   /** The picture is held until enough is there to go on, after an interruption or at the beginning of a broadcast. */
@@ -171,9 +181,14 @@ export class SlipstreamEngine implements LoaderHost, Audience {
   /** Leaves the swarm. The engine cannot be used again. */
   destroy(): void {
     globalThis.removeEventListener?.("pagehide", this.pageHides);
-    rememberBandwidth(this.session?.meter.measuredRate);
+    rememberBandwidth(this.session?.account.rate);
     this.playhead?.detach();
-    this.session?.stop();
+    this.stop();
+  }
+
+  private stop(): void {
+    if (this.session) this.session.stop();
+    else this.core?.end(0);
   }
 
   // ── for the loaders ──────────────────────────────────────────────────────
@@ -202,10 +217,11 @@ export class SlipstreamEngine implements LoaderHost, Audience {
 
   /** Reads the multivariant playlist, checks whose it is, and joins. */
   private async manifest(url: string): Promise<Text> {
+    this.startCore(); // it gets ready meanwhile
     const text = await this.http.text(url, MAX_PLAYLIST_BYTES);
     const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
     const claimed = list?.channel;
-    const channel = this.wanted ?? this.session?.channel ?? claimed;
+    const channel = this.wanted ?? this.id ?? claimed;
     if (channel && claimed && !equalBytes(channel, claimed)) {
       const expected = this.wanted ? "the one asked for" : "the one that it belonged to before";
       throw new DeliveryError(403, `This stream belongs to channel ${formatHash(claimed)}, not to ${expected}.`);
@@ -226,12 +242,20 @@ export class SlipstreamEngine implements LoaderHost, Audience {
     const renditions = variants.map((v) => ({ name: v.rendition, url: v.uri }));
     for (const r of renditions) this.levels.set(r.url, r.name);
     const swarm = this.swarm(list, base);
-    const scheduler = newScheduler({ swarm: swarm !== undefined, upload: swarm?.upload ?? false });
-    this.session = new Session({ channel, renditions, http: this.http, scheduler, audience: this, swarm });
-    this.session.start();
+    const rtc = { iceServers: this.options.iceServers ?? [] };
+    const view = () => this.playhead?.view() ?? NO_VIEW;
+    const ed25519Url = this.options.ed25519Url ?? new URL("ed25519.js", import.meta.url).href;
+    this.id = channel;
+    this.session = new Remote(this.startCore(), { channel, renditions, swarm, ed25519Url }, rtc, view);
   }
 
-  private swarm(list: Multivariant, base: string): SwarmConfig | undefined {
+  private startCore(): CoreLink {
+    const sharing = this.options.p2p !== false && supportsWebRtc();
+    this.core ??= new CoreLink(!sharing || channelsCanMove());
+    return this.core;
+  }
+
+  private swarm(list: Multivariant, base: string): CoreConfig["swarm"] {
     if (this.options.p2p === false || !list.tracker || !list.token || !supportsWebRtc()) return undefined;
     const tracker = address(list.tracker, base, ["ws:", "wss:", "http:", "https:"]);
     const token = address(list.token, base);
@@ -241,32 +265,14 @@ export class SlipstreamEngine implements LoaderHost, Audience {
     return {
       trackerUrl: tracker.href,
       tokenUrl: token.href,
-      connect: rtcConnector({ iceServers: this.options.iceServers ?? [] }),
       maxNeighbours: this.options.maxNeighbours ?? 16,
       upload: this.uploads,
     };
   }
 
-  // ── for the session: the audience ────────────────────────────────────────
-
-  deadlineMs(nowMs: number, entry: { startMs: number; durationMs: number }, rendition: string): number {
-    return this.playhead?.deadlineMs(nowMs, entry.startMs, entry.durationMs, rendition) ?? 0;
-  }
-
-  renditions(): string[] {
-    const p = this.playhead;
-    const idle = !p || (p.startupMs > 0 && !p.playing);
-    return idle || !p.rendition ? [] : [p.rendition];
-  }
-
-  experience(): { stalls: number; stallMs: number; latencyMs: number } {
-    const { stalls = 0, stallMs = 0, latencyMs = 0 } = this.playhead ?? {};
-    return { stalls, stallMs, latencyMs };
-  }
-
   private readonly pageHides = (event: Event): void => {
-    rememberBandwidth(this.session?.meter.measuredRate);
-    if (!(event as PageTransitionEvent).persisted) this.session?.stop();
+    rememberBandwidth(this.session?.account.rate);
+    if (!(event as PageTransitionEvent).persisted) this.stop();
   };
 }
 

@@ -1,25 +1,31 @@
-// One rendition's media playlist, kept fresh while somebody plays it. The session
-// polls rather than the player, for two reasons: a new segment is to be fetched
-// as soon as it is listed, not when the player gets to it, and all viewers should
-// hear of it at about the same moment, so that they can share it. The player's
-// own requests are answered from here.
+// One rendition's media playlist, kept fresh while somebody plays it: by what
+// neighbours tell (section 6 of peer/PROTOCOL.md), and by polls where they do not. The
+// session does that rather than the player: a new segment is to be fetched as soon as it
+// is known, not when the player gets to it, and one viewer's poll serves many. The
+// player's own requests are answered from here.
 
-import type { Clock } from "./timing";
 import { HttpError, type Text } from "./fetch";
 import { ManifestError } from "./manifest";
+import type { Clock } from "./timing";
 
-// After a change we come back a little earlier than the next one is due, after
-// none, and after the very first playlist, a little later: the phase settles just
-// behind the origin's.
-const POLL_EARLY_MS = 100;
-const POLL_AGAIN_MS = 400;
-const POLL_MAX_MS = 4000;
-/** After so many polls without a change the broadcast is interrupted, and there is less of a hurry. */
-const MISSES_IN_A_HURRY = 4;
-// An early poll, because a neighbour has something unknown: no sooner than this after the last poll, and no more than
-// this part of a segment before the next one is due.
-const REFRESH_FLOOR_MS = 300;
-const REFRESH_PART = 0.5;
+/** Until the head has moved once nobody knows when it does. */
+const FIRST_LOOK_MS = 400;
+/** After a poll that came too early; then once for each segment. */
+const AGAIN_MS = [200, 400, 800];
+// Where the next segment is expected moves a little with each poll, so that polls settle just behind the origin.
+const EARLIER_MS = 25;
+const LATER_MS = 75;
+// Who has no duty waits this long for a neighbour to tell, in parts of a segment: so much, and up to so much more.
+const WAIT_PART = 1 / 5;
+const WAIT_SPREAD = 3 / 10;
+/** A neighbour's word is news within this part of a segment after our own poll. */
+const NEWS_PART = 1 / 2;
+/** So many segments in a row that nobody told us of, and we poll as if we had no neighbours. */
+const LONELY_AFTER = 2;
+/** A poll because of something that only the playlist explains: no sooner than this after the last. */
+const SOON_MS = 300;
+const RETRY_MS = 400;
+const RETRY_MAX_MS = 4000;
 /** A player that has not asked for this many target durations has gone. */
 const ABANDONED_AFTER_TARGETS = 3;
 /** A player waits for news for this many target durations; then it gets what it had. */
@@ -27,14 +33,28 @@ const WAIT_TARGETS = 1.5;
 /** How long polls may fail before the player is told. */
 const PATIENCE_MS = 8000;
 
-/** What a poll brought. */
-export interface Accepted {
-  /** End of the newest segment, media time; the playlist changed if it grew. */
+/** What is known of a rendition. */
+export interface Edge {
+  /** The newest segment: its number, its end in media time, how long it is. */
+  head: number;
   headMs: number;
+  durationMs: number;
   targetDurationMs: number;
   ended: boolean;
-  /** What of it the player may read. */
+  /** The playlist that the player may read. */
   text: string;
+}
+
+export interface FeedHost {
+  load(): Promise<Text>;
+  /** Verifies a playlist and takes it in; throws to refuse it. */
+  accept(text: Text): Promise<Edge>;
+  /** Whether it is ours to look for a segment first. */
+  duty(segment: number): boolean;
+  /** Whether there are neighbours that could tell. */
+  company(): boolean;
+  /** This viewer's draw for a segment, 0 to 1. */
+  chance(segment: number): number;
 }
 
 interface Reader {
@@ -48,25 +68,27 @@ interface Reader {
 export class Feed {
   private latest: Text | undefined;
   private fresh = false; // latest has not been given to the player yet
-  private headMs = 0;
-  private targetMs = 2000;
-  private ended = false;
-  private askedMs = -Infinity;
-  private polledMs = -Infinity;
-  private nextMs = 0;
-  private dueMs = -Infinity; // when the next segment is expected
-  private refreshed = false; // there was an early poll since the last segment
+  private edge: Edge | undefined;
+  private moved = false;
+  /** How long after its end in media time a segment becomes known, at best. */
+  private lagMs = Infinity;
+  private misses = 0; // polls since the head moved that did not find it moved
   private polling = false;
-  private misses = 0;
+  private polledMs = -Infinity;
+  private soonMs: number | undefined; // an extra poll then
+  private hurried = false; // there was one since the head moved
+  private askedMs = -Infinity;
   private failures = 0;
   private failingSinceMs = 0;
   private readers: Reader[] = [];
+  /** What we found by polling, until the next one. */
+  private found: { head: number; atMs: number } | undefined;
+  private told = -1; // the newest segment that a neighbour told of
+  private untold = 0; // segments in a row that nobody told of in time
 
   constructor(
     private readonly clock: Clock,
-    private readonly load: () => Promise<Text>,
-    /** Verifies a playlist and takes it in; throws to refuse it. */
-    private readonly accept: (text: Text) => Promise<Accepted>,
+    private readonly host: FeedHost,
   ) {}
 
   /** Whether a player follows this rendition. */
@@ -84,68 +106,119 @@ export class Feed {
     const now = this.clock.now();
     const wasActive = this.active;
     this.askedMs = now;
-    if (this.latest && (this.ended || (this.fresh && wasActive))) return Promise.resolve(this.take(this.latest));
+    if (this.latest && (this.edge?.ended || (this.fresh && wasActive))) return Promise.resolve(this.take(this.latest));
     return new Promise((resolve, reject) => {
       this.readers.push({ untilMs: now + WAIT_TARGETS * this.targetMs, anything: !wasActive, resolve, reject });
-      if (!wasActive) this.nextMs = now;
+      if (!wasActive) this.soonMs = now;
       this.tick();
     });
   }
 
-  /**
-   * A neighbour holds something that we have not heard of: poll soon, if it may be our next segment. It need not be,
-   * there are other renditions: once for each segment is enough.
-   */
-  refresh(): void {
-    const early = this.clock.now() < this.dueMs - REFRESH_PART * this.targetMs;
-    if (early || this.refreshed || this.polling || this.failures > 0) return;
-    this.refreshed = true;
-    this.nextMs = Math.min(this.nextMs, this.polledMs + REFRESH_FLOOR_MS);
+  /** A neighbour's record, verified, moved the live edge. */
+  advance(edge: Edge): void {
+    if (!this.latest) return;
+    this.found = undefined;
+    this.untold = 0;
+    this.move(edge, { ...this.latest, receivedMs: performance.now() });
+    this.answer(() => true);
+  }
+
+  /** A neighbour told of a segment that we know. */
+  heard(segment: number): void {
+    this.told = Math.max(this.told, segment);
+    const { found } = this;
+    if (found?.head !== segment || this.clock.now() > found.atMs + this.durationMs * NEWS_PART) return;
+    this.found = undefined;
+    this.untold = 0;
+  }
+
+  /** A neighbour knows something newer that only the playlist explains. */
+  pollSoon(): void {
+    if (this.hurried || !this.active || this.failures > 0) return;
+    this.hurried = true;
+    this.soonMs = this.polledMs + SOON_MS;
   }
 
   /** To be called often. */
   tick(): void {
     const now = this.clock.now();
     if (this.latest && !this.failures) this.answer((r) => now >= r.untilMs);
-    if (this.polling || this.ended || now < this.nextMs || !this.active) return;
+    if (this.polling || this.edge?.ended || now < this.dueMs() || !this.active) return;
     this.polling = true;
     this.polledMs = now;
+    this.soonMs = undefined;
     void this.poll().finally(() => (this.polling = false));
+  }
+
+  private get targetMs(): number {
+    return this.edge?.targetDurationMs ?? 2000;
+  }
+
+  private get durationMs(): number {
+    return this.edge?.durationMs ?? 2000;
+  }
+
+  /** When the next poll is due. */
+  private dueMs(): number {
+    const { edge, polledMs, soonMs = Infinity } = this;
+    if (this.failures > 0) return polledMs + Math.min(RETRY_MS * 2 ** Math.min(this.failures - 1, 4), RETRY_MAX_MS);
+    if (!edge || !this.moved) return Math.min(soonMs, polledMs + FIRST_LOOK_MS);
+    if (this.misses > 0) return Math.min(soonMs, polledMs + (AGAIN_MS[this.misses - 1] ?? edge.durationMs));
+    const next = edge.head + 1;
+    const first = this.host.duty(next) || !this.host.company() || this.untold >= LONELY_AFTER;
+    const waitMs = first ? 0 : edge.durationMs * (WAIT_PART + WAIT_SPREAD * this.host.chance(next));
+    return Math.min(soonMs, edge.headMs + edge.durationMs + this.lagMs + waitMs);
   }
 
   private async poll(): Promise<void> {
     try {
-      const text = await this.load();
-      const { headMs, targetDurationMs, ended, text: verified } = await this.accept(text);
-      const first = !this.latest;
-      const changed = headMs > this.headMs || first;
-      const now = this.clock.now();
+      const text = await this.host.load();
+      const edge = await this.host.accept(text);
+      const before = this.edge;
+      const misses = this.misses;
+      const changed = this.move(edge, text);
       this.failures = 0;
-      this.headMs = Math.max(headMs, this.headMs);
-      this.targetMs = targetDurationMs;
-      this.ended = ended;
-      this.latest = { ...text, text: verified };
-      this.fresh ||= changed;
-      if (changed && !first) this.dueMs = now + targetDurationMs - POLL_EARLY_MS;
-      if (changed) this.refreshed = false;
-      const early = now < this.dueMs; // or just changed
-      if (changed) this.misses = 0;
-      else if (!early) this.misses++;
-      this.nextMs = early ? this.dueMs : now + this.againMs();
+      if (changed) {
+        if (this.moved && misses === 0) this.lagMs -= EARLIER_MS;
+        if (before) this.foundIt(edge.head);
+      } else if (this.clock.now() >= edge.headMs + edge.durationMs + this.lagMs && this.misses++ === 0) {
+        this.lagMs += LATER_MS;
+      }
+      const now = this.clock.now();
       this.answer((r) => changed || r.anything || now >= r.untilMs);
     } catch (error) {
       this.failed(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
-  private againMs(): number {
-    return Math.min(POLL_AGAIN_MS * 2 ** Math.max(0, this.misses - MISSES_IN_A_HURRY), this.targetMs);
+  /** Takes the edge over; whether it is further than the one before. */
+  private move(edge: Edge, text: Text): boolean {
+    const before = this.edge;
+    const changed = !before || edge.headMs > before.headMs || (edge.ended && !before.ended);
+    this.edge = edge;
+    this.latest = { ...text, text: edge.text };
+    if (!changed) return false;
+    this.fresh = true;
+    this.hurried = false;
+    this.misses = 0;
+    if (before) {
+      this.moved = true;
+      this.lagMs = Math.min(this.lagMs, this.clock.now() - edge.headMs);
+    }
+    return true;
+  }
+
+  /** Our own poll found a segment: did anybody tell of the one before? */
+  private foundIt(head: number): void {
+    const told = this.told >= head;
+    if (told || !this.host.company()) this.untold = 0;
+    else if (this.found) this.untold++;
+    this.found = told ? undefined : { head, atMs: this.clock.now() };
   }
 
   private failed(error: Error): void {
     const now = this.clock.now();
     if (this.failures === 0) this.failingSinceMs = now;
-    this.nextMs = now + Math.min(POLL_AGAIN_MS * 2 ** Math.min(this.failures, 4), POLL_MAX_MS);
     this.failures++;
     // A refused playlist, or one that is not there, is told at once; a network that hiccups is not.
     const telling = error instanceof ManifestError || (error instanceof HttpError && error.status >= 400);

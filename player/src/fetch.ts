@@ -9,9 +9,20 @@ const STALL_MS = 4000;
 const LIMIT_MS = 8000;
 const MIN_BYTES_PER_SEC = 64 * 1024;
 
+/** Requests to the CDN, by what was asked for. */
+export interface Requests {
+  playlist: number;
+  /** Leaf lists. */
+  list: number;
+  /** Segments and ranges of segments. */
+  media: number;
+  /** Init sections. */
+  other: number;
+}
+
 /** What went over HTTP. Bytes are bytes of bodies. */
 export interface HttpCounters {
-  requests: number;
+  requests: Requests;
   mediaBytes: number;
   playlistBytes: number;
 }
@@ -54,7 +65,11 @@ export interface RangeRequest {
 }
 
 export class Http {
-  readonly counters: HttpCounters = { requests: 0, mediaBytes: 0, playlistBytes: 0 };
+  readonly counters: HttpCounters = {
+    requests: { playlist: 0, list: 0, media: 0, other: 0 },
+    mediaBytes: 0,
+    playlistBytes: 0,
+  };
 
   constructor(private readonly fetchFunction: FetchFunction = (url, init) => globalThis.fetch(url, init)) {}
 
@@ -63,6 +78,7 @@ export class Http {
     const chunks: Bytes[] = [];
     let length = 0;
     const init: RequestInit = options.revalidate ? { cache: "no-cache" } : {};
+    this.counters.requests.playlist++;
     const response = await this.stream(url, init, [200], options.signal, (chunk) => {
       this.counters.playlistBytes += chunk.length;
       length += chunk.length;
@@ -76,7 +92,14 @@ export class Http {
   }
 
   /** Gets a small object whole: an init section, a leaf list. */
-  async whole(url: string, limit: number, signal?: AbortSignal, reload = false): Promise<Bytes> {
+  async whole(
+    url: string,
+    limit: number,
+    kind: "list" | "other",
+    signal?: AbortSignal,
+    reload = false,
+  ): Promise<Bytes> {
+    this.counters.requests[kind]++;
     const parts: Bytes[] = [];
     let length = 0;
     await this.stream(url, reload ? { cache: "reload" } : {}, [200], signal, (chunk) => {
@@ -96,6 +119,7 @@ export class Http {
 
   /** Gets a byte range and hands over the bytes as they arrive; all of them, or it throws. */
   async range(r: RangeRequest): Promise<void> {
+    this.counters.requests.media++;
     const partial = r.first > 0 || r.end < r.size;
     const init: RequestInit = partial ? { headers: { Range: `bytes=${r.first}-${r.end - 1}` } } : {};
     if (r.reload) init.cache = "reload";
@@ -130,7 +154,6 @@ export class Http {
     onHeaders?: (response: Response) => void,
     limitMs = LIMIT_MS,
   ): Promise<Response> {
-    this.counters.requests++;
     const abort = new AbortController();
     const stop = () => abort.abort(signal?.reason);
     if (signal?.aborted) stop();

@@ -18,8 +18,6 @@ import { ManifestError } from "./manifest";
 import { DeliveryError, type Delivery } from "./objects";
 import type { Progress, Ticket } from "./session";
 
-/** How often stats move while a fragment loads; hls.js looks at them every 100 ms. */
-const PROGRESS_EVERY_MS = 80;
 /** HTTP's "bad gateway": what is in between sent something invalid. hls.js tries such a load again. */
 const REFUSED = 502;
 
@@ -156,42 +154,53 @@ export function playlistLoader(host: LoaderHost): LoaderClass<PlaylistLoaderCont
 }
 
 /**
- * Sets the times that hls.js estimates bandwidth from: as if the transfer had
- * just now taken as long as the network needed for it.
+ * Makes the times that hls.js estimates bandwidth from tell, whenever it looks, that the
+ * transfer just now took as long as the network needed for what is loaded.
  */
-export function writeTimings(stats: LoaderStats, p: Progress, nowMs: number): void {
-  const wait = p.loaded > 0 ? p.firstByteMs : 0;
-  stats.loaded = p.loaded;
-  stats.total = p.total;
-  stats.loading.start = Math.max(1, nowMs - p.elapsedMs - wait);
-  stats.loading.first = p.loaded > 0 ? stats.loading.start + wait : 0;
+function liveTimings(stats: LoaderStats, progress: () => Progress): void {
+  const start = (p: Progress) => Math.max(1, performance.now() - p.elapsedMs - (p.loaded > 0 ? p.firstByteMs : 0));
+  derive(stats, "loaded", () => progress().loaded);
+  derive(stats, "total", () => progress().total);
+  derive(stats.loading, "start", () => start(progress()));
+  derive(stats.loading, "first", () => (progress().loaded > 0 ? start(progress()) + progress().firstByteMs : 0));
+}
+
+/** A property that is computed until it is set. */
+function derive<T, K extends keyof T>(target: T, name: K, get: () => T[K]): void {
+  const set = (value: T[K]) => fix(target, name, value);
+  Object.defineProperty(target, name, { get, set, configurable: true, enumerable: true });
+}
+
+function fix<T, K extends keyof T>(target: T, name: K, value: T[K]): void {
+  Object.defineProperty(target, name, { value, writable: true, configurable: true, enumerable: true });
 }
 
 export function fragmentLoader(host: LoaderHost): LoaderClass<FragmentLoaderContext> {
   class FragmentLoader extends OneLoad<FragmentLoaderContext> {
     private ticket: Ticket | undefined;
-    private ticker: ReturnType<typeof setInterval> | undefined;
 
     protected begin(context: FragmentLoaderContext): void {
-      this.ticker = setInterval(() => this.observe(), PROGRESS_EVERY_MS);
-      this.ticket = host.deliver(context.url, {
+      const ticket = host.deliver(context.url, {
         done: (bytes) => this.done(bytes),
         failed: (error) => this.failed(error),
       });
+      this.ticket = ticket;
+      liveTimings(this.stats, () => ticket.progress());
     }
 
+    /** The times stand still from now on. */
     protected end(): void {
-      clearInterval(this.ticker);
+      const { stats } = this;
+      const { start, first } = stats.loading;
+      fix(stats, "loaded", stats.loaded);
+      fix(stats, "total", stats.total);
+      fix(stats.loading, "start", start);
+      fix(stats.loading, "first", first);
       this.ticket?.cancel();
       this.ticket = undefined;
     }
 
-    private observe(): void {
-      if (this.ticket) writeTimings(this.stats, this.ticket.progress(), performance.now());
-    }
-
     private done(bytes: ArrayBuffer): void {
-      this.observe();
       const callbacks = this.release();
       if (!callbacks) return;
       const { stats, context } = this;

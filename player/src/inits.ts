@@ -77,7 +77,7 @@ export class Inits {
 
   private async fetch(url: string, init: Init, reload: boolean): Promise<Bytes> {
     const watch = init.transfer.request(this.clock.now());
-    const bytes = await this.http.whole(url, init.record.size, undefined, reload);
+    const bytes = await this.http.whole(url, init.record.size, "other", undefined, reload);
     watch.bytes(bytes.length);
     watch.ended(this.clock.now());
     await checkObject(init.record, bytes);

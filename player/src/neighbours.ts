@@ -5,24 +5,33 @@
 import { MAX_DROPPED, type DropReason, type PeerId, type Signal } from "./announce";
 import { Announced } from "./announced";
 import { toHex, type Bytes } from "./bytes";
-import { HASH_SIZE, parseLeaves } from "./manifest";
+import { Gossip, type Teller } from "./gossip";
+import { HASH_SIZE, parseLeaves, type SignedRecord } from "./manifest";
 import type { Carried } from "./objects";
-import type { Connection, Connector } from "./rtc";
+import type { Connection, Connector } from "./channel";
 import { Do, event, Kind, Reason, type Action, type Event } from "./sched";
 import { blames, type Store } from "./store";
 import {
+  bitfieldLength,
   byeReason,
   decode,
   encode,
   FLAG_NEED_LIST,
+  hasBit,
   HELLO_TIMEOUT_MS,
   keyOf,
   MAX_BATCH,
   MAX_LIST_LEAVES,
   NOT_HELD,
+  pieceCount,
+  pieceLeaves,
+  pieceSpan,
+  setBit,
   WIRE_VERSION,
+  within,
   type Key,
   type Message,
+  type Wanted,
 } from "./wire";
 
 /** What may still be on its way about an object that we gave up: so long, and for so many objects. */
@@ -43,13 +52,17 @@ export interface NeighboursHost {
   stored(o: Carried, leaf: number, neighbour: number, bytes: number): void;
   rejected(): void;
   uploaded(bytes: number): void;
-  /** A neighbour has something that we do not know. */
-  unknownObject(): void;
+  /** Judges a record that a neighbour told. False: its signature is not the channel's. */
+  learn(record: SignedRecord): Promise<boolean>;
+  /** A neighbour announced this. */
+  heard(o: Carried): void;
+  /** The newest segment of each rendition. */
+  heads(): Iterable<Carried>;
   /** Passes a signal on by the tracker, which knows whom it introduced at this visit only. */
   signal(to: PeerId, signal: Signal, visit: number): void;
 }
 
-interface Neighbour {
+interface Neighbour extends Teller {
   /** The scheduler's name for it. */
   id: number;
   peer: PeerId;
@@ -62,9 +75,11 @@ interface Neighbour {
   /** Drawn by the other side when it started: known from its HELLO on. */
   instance?: Key;
   /** Objects that it was told of. */
-  announced: Map<number, Key>;
+  told: Map<number, Key>;
   /** Leaf lists that it got from us; each goes out once, so that asking again costs us nothing. */
   listSent: Set<Key>;
+  /** Objects whose record it got from us, likewise. */
+  recordSent: Set<Key>;
   unknown: Announced;
   buffered: number;
   sentLeaf: boolean;
@@ -77,6 +92,7 @@ export class Neighbours {
   private readonly byId = new Map<number, Neighbour>();
   private readonly byPeer = new Map<PeerId, Neighbour>();
   private readonly instance: Key = toHex(crypto.getRandomValues(new Uint8Array(8)));
+  private readonly gossip: Gossip<Neighbour>;
   private nextId = 0;
   /** Objects that were given up, and when, oldest first. */
   private readonly gone = new Map<Key, number>();
@@ -87,7 +103,16 @@ export class Neighbours {
     private readonly store: Store,
     private readonly connect: Connector,
     private readonly limit: number,
-  ) {}
+    /** Whether we give anything to anybody. */
+    private readonly upload: boolean,
+  ) {
+    this.gossip = new Gossip<Neighbour>({
+      tellers: () => this.byId.values(),
+      ask: (n, key) => void send(n, { type: "ASK", key }),
+      learn: (record) => host.learn(record),
+      blame: (n, sentence) => this.blame(n, sentence),
+    });
+  }
 
   /** How many can be asked for leaves. */
   get open(): number {
@@ -125,15 +150,19 @@ export class Neighbours {
       this.noteDrop(peer, "unreachable"); // WebRTC is there but forbidden
       return;
     }
+    const unknown = new Announced();
     const n: Neighbour = {
+      announced: (key) => unknown.has(key),
       id,
       peer,
       visit,
       connection,
       open: false,
-      announced: new Map(),
+      told: new Map(),
       listSent: new Set(),
-      unknown: new Announced(),
+      recordSent: new Set(),
+      asked: new Set(),
+      unknown,
       buffered: 0,
       sentLeaf: false,
       allowance: MESSAGES_AT_ONCE,
@@ -148,21 +177,51 @@ export class Neighbours {
     if (n?.visit === visit) n.connection.signal(signal);
   }
 
-  /** Tells the scheduler how much waits in the send buffers. */
-  observeBuffers(): void {
+  /** Tells the scheduler how much waits in the send buffers, and asks again where a neighbour does not answer. */
+  tick(nowMs: number): void {
+    this.gossip.tick(nowMs);
     for (const n of this.byId.values()) if (n.open) this.observeBuffer(n);
   }
 
-  /** A record became known: who announced its object already? */
-  introduce(o: Carried): void {
+  /** A record became known: who announced its object already, and who has yet to hear of it? */
+  introduce(o: Carried, newest: boolean): void {
     for (const n of this.byId.values()) {
       const bits = n.unknown.take(o.key, o.leaves);
-      if (bits) this.host.event(event(Kind.Have, { neighbour: n.id, object: o.id, bits }));
+      if (bits) {
+        this.host.event(event(Kind.Have, { neighbour: n.id, object: o.id, bits }));
+        this.host.heard(o);
+      } else if (newest && n.open) {
+        this.tellOf(n, o);
+      }
     }
   }
 
+  /** Says that we know an object's record. */
+  private tellOf(n: Neighbour, o: Carried): void {
+    if (!this.upload || n.told.has(o.id)) return;
+    n.told.set(o.id, o.key);
+    send(n, { type: "HAVE", key: o.key, leaves: o.leaves, bitfield: this.pieces(o) });
+  }
+
+  /** Which pieces we hold. */
+  private pieces(o: Carried): Bytes {
+    const bits = this.store.bitfield(o.key) ?? new Uint8Array(bitfieldLength(o.leaves));
+    const count = pieceCount(o.leaves);
+    const pieces = new Uint8Array(bitfieldLength(count));
+    for (let piece = 0; piece < count; piece++) {
+      const { first, count: length } = pieceSpan(piece, o.leaves);
+      let held = true;
+      for (let leaf = first; leaf < first + length; leaf++) held &&= hasBit(bits, leaf);
+      if (held) setBit(pieces, piece);
+    }
+    return pieces;
+  }
+
   forgetObject(o: Carried): void {
-    for (const n of this.byId.values()) n.listSent.delete(o.key);
+    for (const n of this.byId.values()) {
+      n.listSent.delete(o.key);
+      n.recordSent.delete(o.key);
+    }
     this.gone.delete(o.key);
     this.gone.set(o.key, performance.now());
     if (this.gone.size <= MAX_FORGIVEN) return;
@@ -188,46 +247,49 @@ export class Neighbours {
       const a = actions[i];
       let end = i + 1;
       while (end < actions.length && end - i < MAX_BATCH && batches(a) && together(a, actions[end])) end++;
-      const leaves = actions.slice(i, end).map((x) => x.leaf);
+      const batch = actions.slice(i, end);
       i = end;
       const n = this.byId.get(a.neighbour);
-      if (n) this.act(n, a, leaves);
+      if (n) this.act(n, a, batch);
     }
   }
 
-  private act(n: Neighbour, a: Action, leaves: number[]): void {
+  private act(n: Neighbour, a: Action, batch: readonly Action[]): void {
     if (a.kind === Do.Drop) {
       const [reason, sentence] = DROPS[a.reason] ?? DROPS[Reason.TooManyAsked];
       return this.drop(n, reason, sentence);
     }
     if (a.kind === Do.SendLost) {
-      const key = n.announced.get(a.object);
-      n.announced.delete(a.object);
+      const key = n.told.get(a.object);
+      n.told.delete(a.object);
       if (key) send(n, { type: "LOST", key });
       return;
     }
     const o = this.host.object(a.object);
     if (!o) return;
     const key = o.key;
+    const pieces = () => batch.map((x) => x.piece);
     switch (a.kind) {
-      case Do.SendHave: {
-        const bitfield = this.store.bitfield(key);
-        if (!bitfield) return;
-        n.announced.set(o.id, key);
-        send(n, { type: "HAVE", key, leaves: o.leaves, bitfield });
+      case Do.SendHave:
+        n.told.set(o.id, key);
+        send(n, { type: "HAVE", key, leaves: o.leaves, bitfield: this.pieces(o) });
+        return;
+      case Do.SendGain:
+        send(n, { type: "GAIN", key, pieces: pieces() });
+        return;
+      case Do.SendComing:
+        send(n, { type: "COMING", key, pieces: pieces() });
+        return;
+      case Do.SendRequest: {
+        const flags = this.store.listed(key) ? 0 : FLAG_NEED_LIST;
+        send(n, { type: "REQUEST", key, flags, wanted: batch.map((x): Wanted => [x.piece, x.mask]) });
         return;
       }
-      case Do.SendGain:
-        send(n, { type: "GAIN", key, leaves });
-        return;
-      case Do.SendRequest:
-        send(n, { type: "REQUEST", key, flags: this.store.listed(key) ? 0 : FLAG_NEED_LIST, leaves });
-        return;
       case Do.SendCancel:
-        send(n, { type: "CANCEL", key, leaves });
+        send(n, { type: "CANCEL", key, pieces: pieces() });
         return;
       case Do.SendRefuse:
-        send(n, { type: "REFUSE", key, reason: a.reason, leaves });
+        send(n, { type: "REFUSE", key, reason: a.reason, pieces: pieces() });
         return;
       case Do.SendLeaf:
         this.sendLeaf(n, o, a.leaf);
@@ -237,7 +299,7 @@ export class Neighbours {
   private sendLeaf(n: Neighbour, o: Carried, leaf: number): void {
     const data = this.store.leaf(o.key, leaf);
     if (!data) {
-      send(n, { type: "REFUSE", key: o.key, reason: NOT_HELD, leaves: [leaf] });
+      send(n, { type: "REFUSE", key: o.key, reason: NOT_HELD, pieces: [Math.trunc(leaf / pieceLeaves(o.leaves))] });
     } else if (send(n, { type: "LEAF", key: o.key, leaf, data })) {
       n.sentLeaf = true;
       this.host.uploaded(data.length);
@@ -274,31 +336,37 @@ export class Neighbours {
     clearTimeout(n.helloTimer);
     n.open = true;
     this.host.event(event(Kind.NeighbourAdd, { neighbour: n.id }));
+    for (const o of this.host.heads()) if (this.store.heldBytes(o.key) === 0) this.tellOf(n, o);
   }
 
   private converse(n: Neighbour, m: Exclude<Message, { type: "HELLO" | "BYE" }>): void {
     const o = this.host.objectByKey(m.key);
     const about = { neighbour: n.id, object: o?.id ?? 0 };
-    const each = (kind: number, leaves: number[], value = 0) => {
-      for (const leaf of leaves) this.host.event(event(kind, { ...about, leaf, value }));
+    const each = (kind: number, pieces: number[], value = 0) => {
+      for (const piece of pieces) this.host.event(event(kind, { ...about, piece, value }));
     };
     switch (m.type) {
       case "HAVE":
         if (!o) {
           n.unknown.have(m.key, m.leaves, m.bitfield);
-          this.host.unknownObject();
+          this.gossip.heardOf(m.key, performance.now());
         } else if (m.leaves !== o.leaves) {
           this.drop(n, "liar", "announced an object with a wrong number of leaves");
         } else {
           this.host.event(event(Kind.Have, { ...about, bits: m.bitfield }));
+          this.host.heard(o);
         }
         return;
       case "GAIN":
-        if (o) each(Kind.Gain, m.leaves);
-        else n.unknown.gain(m.key, m.leaves);
+        if (o) each(Kind.Gain, m.pieces);
+        else n.unknown.gain(m.key, m.pieces);
+        return;
+      case "COMING":
+        if (o) each(Kind.Coming, m.pieces);
         return;
       case "LOST":
         n.unknown.forget(m.key);
+        this.gossip.lost(n, m.key, performance.now());
         if (o) this.host.event(event(Kind.Lost, about));
         return;
       case "LEAVES":
@@ -306,18 +374,23 @@ export class Neighbours {
         else this.unwanted(n, m.key);
         return;
       case "REQUEST":
-        if (!o) send(n, { type: "REFUSE", key: m.key, reason: NOT_HELD, leaves: m.leaves });
-        else this.receivedRequest(n, o, m.flags, () => each(Kind.Request, m.leaves));
+        if (o) this.receivedRequest(n, o, m.flags, m.wanted);
+        else send(n, { type: "REFUSE", key: m.key, reason: NOT_HELD, pieces: m.wanted.map(([piece]) => piece) });
         return;
       case "LEAF":
         if (o) void this.receivedLeaf(n, o, m.leaf, m.data);
         else this.unwanted(n, m.key);
         return;
       case "CANCEL":
-        if (o) each(Kind.Cancel, m.leaves);
+        if (o) each(Kind.Cancel, m.pieces);
         return;
       case "REFUSE":
-        if (o) each(Kind.Refuse, m.leaves, m.reason);
+        if (o) each(Kind.Refuse, m.pieces, m.reason);
+        return;
+      case "ASK":
+        return this.receivedAsk(n, m.key, o);
+      case "RECORD":
+        if (!this.gossip.received(n, m.key, m.data)) this.unsolicited(n, -1);
     }
   }
 
@@ -325,7 +398,19 @@ export class Neighbours {
   private unwanted(n: Neighbour, key: Key): void {
     const goneMs = this.gone.get(key) ?? -Infinity;
     if (performance.now() - goneMs < FORGIVE_MS) return;
-    this.host.event(event(Kind.Unsolicited, { neighbour: n.id, object: -1 }));
+    this.unsolicited(n, -1);
+  }
+
+  private unsolicited(n: Neighbour, object: number, leaf = 0): void {
+    this.host.event(event(Kind.Unsolicited, { neighbour: n.id, object, leaf }));
+  }
+
+  /** Each record goes out once, so that asking again costs us nothing. */
+  private receivedAsk(n: Neighbour, key: Key, o: Carried | undefined): void {
+    if (!o) return void send(n, { type: "LOST", key });
+    if (n.recordSent.has(key)) return;
+    n.recordSent.add(key);
+    send(n, { type: "RECORD", key, data: o.record.encoded });
   }
 
   /** A leaf list that does not match the signed root costs its sender the connection, like a bad leaf. */
@@ -334,7 +419,10 @@ export class Neighbours {
     if (blames(this.store.putLeaves(o.key, parseLeaves(hashes)))) this.blame(n);
   }
 
-  private receivedRequest(n: Neighbour, o: Carried, flags: number, leaves: () => void): void {
+  private receivedRequest(n: Neighbour, o: Carried, flags: number, wanted: Wanted[]): void {
+    if (!wanted.every((w) => within(w, o.leaves))) {
+      return this.drop(n, "protocol", "asked for leaves that the object does not have");
+    }
     if (flags & FLAG_NEED_LIST && !n.listSent.has(o.key)) {
       const hashes = this.store.leafList(o.key);
       if (hashes && hashes.length <= MAX_LIST_LEAVES * HASH_SIZE) {
@@ -342,25 +430,26 @@ export class Neighbours {
         send(n, { type: "LEAVES", key: o.key, hashes });
       }
     }
-    leaves();
+    for (const [piece, mask] of wanted) {
+      this.host.event(event(Kind.Request, { neighbour: n.id, object: o.id, piece, mask }));
+    }
   }
 
   private async receivedLeaf(n: Neighbour, o: Carried, leaf: number, data: Bytes): Promise<void> {
     if (!this.host.expects(n.id, o.id, leaf)) {
-      this.host.event(event(Kind.Unsolicited, { neighbour: n.id, object: o.id, leaf }));
-      return;
+      return this.unsolicited(n, o.id, leaf);
     }
     const outcome = await this.store.putLeaf(o.key, leaf, data);
     if (outcome === "stored") this.host.stored(o, leaf, n.id, data.length);
     else if (blames(outcome)) this.blame(n);
-    else if (outcome === "no-list") this.host.event(event(Kind.Unsolicited, { neighbour: n.id, object: o.id, leaf })); // the list comes first
+    else if (outcome === "no-list") this.unsolicited(n, o.id, leaf); // the list comes first
   }
 
   /** Drops who sent bytes that do not match the record, before its next message is looked at. */
-  private blame(n: Neighbour): void {
+  private blame(n: Neighbour, sentence = "sent bytes that the channel's owner did not sign"): void {
     if (this.byId.get(n.id) !== n) return; // another leaf of the same burst was found bad before
     this.host.rejected();
-    this.drop(n, "bad-leaf", "sent bytes that the channel's owner did not sign");
+    this.drop(n, "bad-leaf", sentence);
   }
 
   /** Ends a connection for a reason that the tracker should know. */
@@ -413,8 +502,10 @@ function allows(n: Neighbour): boolean {
   return n.allowance >= 0;
 }
 
+const BATCHED: readonly number[] = [Do.SendGain, Do.SendComing, Do.SendRequest, Do.SendCancel, Do.SendRefuse];
+
 function batches(a: Action): boolean {
-  return a.kind === Do.SendGain || a.kind === Do.SendRequest || a.kind === Do.SendCancel || a.kind === Do.SendRefuse;
+  return BATCHED.includes(a.kind);
 }
 
 function together(a: Action, b: Action): boolean {
@@ -424,7 +515,7 @@ function together(a: Action, b: Action): boolean {
 const DROPS: { [reason: number]: [DropReason, string] } = {
   [Reason.BadLeaf]: ["bad-leaf", "sent bytes that the channel's owner did not sign"],
   [Reason.Stalled]: ["stalled", "promised leaves and did not send them"],
-  [Reason.Liar]: ["liar", "announced leaves that it did not have"],
+  [Reason.Liar]: ["liar", "announced pieces that it did not have"],
   [Reason.Intruder]: ["intruder", "sent leaves that nobody asked for"],
   [Reason.TooManyAsked]: ["greedy", "kept asking beyond every bound"],
 };

@@ -1,7 +1,7 @@
 // What a session knows of a channel: its renditions, their live windows and the
 // segments in them.
 
-import type { SignedRecord } from "./manifest";
+import type { SignedRecord, Verifier } from "./manifest";
 import type { Feed } from "./feed";
 import type { Transfer } from "./timing";
 import type { Key } from "./wire";
@@ -36,6 +36,7 @@ export interface Rendition {
   name: string;
   url: string;
   feed: Feed;
+  verifier: Verifier;
   window: Entry[];
 }
 
@@ -68,3 +69,6 @@ export class DeliveryError extends Error {
     this.name = "DeliveryError";
   }
 }
+
+/** Said of bytes that came from the CDN and do not match the record. */
+export const UNSIGNED = "The server sent bytes that the channel's owner did not sign.";

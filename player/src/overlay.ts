@@ -21,6 +21,10 @@ export function offload(stats: Stats): number {
   return all > 0 ? stats.p2pBytes / all : 0;
 }
 
+function requests({ requests: { playlist, list, media, other } }: Stats): string {
+  return `${playlist} playlists, ${media} media, ${list + other} other`;
+}
+
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
@@ -40,6 +44,7 @@ export function statRows(s: Stats): [string, string][] {
     ["Startup", s.startupMs ? seconds(s.startupMs) : "–"],
     ["Stalls", s.stalls ? `${s.stalls} (${seconds(s.stallMs)})` : "0"],
     ["Playlists", formatBytes(s.playlistBytes)],
+    ["CDN requests", requests(s)],
     ["State", s.state],
   ];
 }

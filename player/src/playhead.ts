@@ -4,13 +4,8 @@
 
 import type Hls from "hls.js";
 import type { Entry } from "./objects";
+import { SYNC_SEGMENTS, type View } from "./view";
 
-/** Nothing is fetched that is further ahead of the playhead than the player buffers. */
-const LOOK_AHEAD_MS = 30_000;
-/** A segment is needed this long before it is shown: it has to be parsed and appended. */
-const APPEND_MS = 200;
-/** Where a live player starts: this many segments behind the newest (hls.js liveSyncDurationCount). */
-export const SYNC_SEGMENTS = 3;
 /** A playhead this close to the end of a segment has shown it: decoders stop a frame or two early. */
 const ROUNDING_MS = 150;
 const KEEP_DISTANCE_EVERY_MS = 100;
@@ -87,17 +82,19 @@ export class Playhead {
     private readonly hls: Hls,
     private readonly listing: () => Listing | undefined,
     private readonly renditionOf: (level: number) => string,
+    /** The view may have changed, other than by going on. */
+    private readonly changed: () => void = () => undefined,
   ) {}
 
   attach(media: HTMLMediaElement): void {
     this.detach();
     this.media = media;
     for (const type of EVENTS) media.addEventListener(type, this.handle);
-    this.timer = setInterval(() => this.keepDistance(), KEEP_DISTANCE_EVERY_MS);
+    this.watch();
   }
 
   detach(): void {
-    clearInterval(this.timer);
+    this.rest();
     for (const type of EVENTS) this.media?.removeEventListener(type, this.handle);
     this.release();
     this.media = undefined;
@@ -150,22 +147,23 @@ export class Playhead {
     return startMs ? startMs + (time - at.start) * 1000 : undefined;
   }
 
-  /** When (epoch ms) a listed segment is needed; 0: it is not. */
-  deadlineMs(nowMs: number, startMs: number, durationMs: number, rendition: string): number {
-    if (rendition !== this.rendition || (this.startupMs > 0 && !this.playing)) return 0;
-    const from = this.expectation(nowMs);
-    if (!from || startMs + durationMs <= from.positionMs || startMs > from.positionMs + LOOK_AHEAD_MS) return 0;
-    const rate = this.media?.playbackRate || 1;
-    return Math.max(nowMs, Math.trunc(from.atMs + (startMs - from.positionMs) / rate - APPEND_MS));
-  }
-
-  /** Where playback is or will go on, and when. */
-  private expectation(nowMs: number): Resumption | undefined {
-    if (this.held) return this.resumption(nowMs);
-    const position = this.positionMs();
-    if (position !== undefined) return { positionMs: position, atMs: nowMs };
-    const first = this.window(this.rendition).filter((e) => !e.gap).at(-SYNC_SEGMENTS);
-    return first && { positionMs: first.startMs, atMs: nowMs };
+  /** What the session has to know: where playback is or will go on, and when. */
+  view(): View {
+    const nowMs = Date.now();
+    const { rendition, stalls, stallMs, latencyMs } = this;
+    const next = this.held ? this.resumption(nowMs) : undefined;
+    const started = this.startupMs > 0;
+    return {
+      rendition,
+      wanting: (!started || this.playing) && (!this.held || next !== undefined),
+      idle: started && !this.playing,
+      positionMs: this.held ? next?.positionMs : this.positionMs(),
+      atMs: next?.atMs ?? nowMs,
+      rate: (this.held ? this.heldRate : this.media?.playbackRate) || 1,
+      stalls,
+      stallMs,
+      latencyMs,
+    };
   }
 
   private window(rendition: string): readonly Entry[] {
@@ -181,9 +179,20 @@ export class Playhead {
   // eight seconds behind stays eight seconds behind. The same goes for the
   // beginning of a broadcast.
 
+  /** Looks often, until the picture moves. */
+  private watch(): void {
+    this.timer ??= setInterval(() => this.keepDistance(), KEEP_DISTANCE_EVERY_MS);
+  }
+
+  private rest(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
   private keepDistance(): void {
     const media = this.media;
     if (!media || media.paused) return;
+    if (this.startupMs > 0 && !this.standing && !this.held) return this.rest();
     const now = Date.now();
     const next = this.resumption(now);
     if (this.held) {
@@ -265,6 +274,7 @@ export class Playhead {
         if (this.startupMs === 0 || this.seekedByViewer || this.held || media.paused) break;
         this.standing = true;
         if (!this.offAir()) this.meter.waiting(now);
+        this.watch();
         this.keepDistance();
         break;
       case "pause":
@@ -272,6 +282,7 @@ export class Playhead {
       case "emptied":
         this.moves(now);
     }
+    if (event.type !== "timeupdate") this.changed();
   };
 
   private moves(now: number): void {
@@ -282,4 +293,4 @@ export class Playhead {
   }
 }
 
-const EVENTS = ["playing", "timeupdate", "seeking", "seeked", "waiting", "pause", "ended", "emptied"];
+const EVENTS = ["playing", "ratechange", "timeupdate", "seeking", "seeked", "waiting", "pause", "ended", "emptied"];

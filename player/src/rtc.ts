@@ -1,52 +1,39 @@
-// A data channel to one neighbour. The channel is negotiated in advance (id 0,
-// ordered, reliable), and signalling carries only what differs between two
-// session descriptions: both sides rebuild the rest from the template in the
+// The line to one neighbour: an RTCPeerConnection, which only pages have, and the
+// signals that bring it about. Its data channel is negotiated in advance (id 0, ordered,
+// reliable) and handed to the core, see channel.ts. Signalling carries only what differs
+// between two session descriptions: both sides rebuild the rest from the template in the
 // specification of tracker/announce.
 
 import { MAX_CANDIDATES, isCandidate, type Signal } from "./announce";
-import type { Bytes } from "./bytes";
 
-/** How long a connection may take to come about. */
-export const CONNECT_TIMEOUT_MS = 15_000;
 /** How long a broken connection may take to mend by itself. */
 const DISCONNECT_TIMEOUT_MS = 8_000;
-/** Below this much in the send buffer we hear of it, so that the next leaf can follow. */
-/** Less than a leaf, so that it is crossed even if a single one was waiting. */
-const BUFFERED_LOW_BYTES = 8 * 1024;
 /** Candidates are gathered this long before they are signalled, to need fewer messages. */
 const GATHER_MS = 50;
-/** Chromium refuses to queue more than 16 MiB; nobody gets near it. */
-const MAX_BUFFERED_BYTES = 8 * 1024 * 1024;
-
-export interface Callbacks {
-  /** To be carried to the neighbour by the tracker. */
-  signal(signal: Signal): void;
-  open(): void;
-  message(bytes: Bytes): void;
-  bufferedLow(): void;
-  /** Once, with a reason for people; not after close(). */
-  closed(reason: string): void;
-}
-
-/** What a session needs of a connection; tests bring their own. */
-export interface Connection {
-  /** False if the connection is gone or its buffer is full. */
-  send(bytes: Bytes): boolean;
-  readonly bufferedAmount: number;
-  signal(signal: Signal): void;
-  close(): void;
-}
-
-/** Makes connections: makesOffer says which of the two sides begins. */
-export type Connector = (makesOffer: boolean, callbacks: Callbacks) => Connection;
 
 /** Whether this browser can connect to neighbours at all. */
 export function supportsWebRtc(): boolean {
   return typeof RTCPeerConnection === "function" && typeof RTCDataChannel === "function";
 }
 
-export function rtcConnector(configuration: RTCConfiguration = {}): Connector {
-  return (makesOffer, callbacks) => new RtcConnection(makesOffer, callbacks, configuration);
+/** Whether a data channel can be given to a worker (Chromium and Safari can do that, Firefox cannot yet). */
+export function channelsCanMove(): boolean {
+  try {
+    const pc = new RTCPeerConnection();
+    const channel = pc.createDataChannel("", { negotiated: true, id: 0 });
+    structuredClone(channel, { transfer: [channel as unknown as Transferable] });
+    pc.close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export interface LineEvents {
+  /** To be carried to the neighbour by the tracker. */
+  signal(signal: Signal): void;
+  /** Once, with a reason for people; not after close(). */
+  ended(reason: string): void;
 }
 
 /** What a session description says about one side, or undefined if it is not one of ours. */
@@ -87,11 +74,12 @@ export function writeDescription(s: Signal): string {
   ].join("\r\n");
 }
 
-class RtcConnection implements Connection {
+export class Line {
+  /** To be handed over before anything else happens: a channel that has been used can not move. */
+  readonly channel: RTCDataChannel;
   private readonly pc: RTCPeerConnection;
-  private readonly channel: RTCDataChannel;
-  private ended = false;
-  private timer: ReturnType<typeof setTimeout>;
+  private closed = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private gatherTimer: ReturnType<typeof setTimeout> | undefined;
   /** Set until the offer or answer went out: what the candidates gathered meanwhile travel with. */
   private description: Signal | undefined;
@@ -103,39 +91,14 @@ class RtcConnection implements Connection {
 
   constructor(
     private readonly makesOffer: boolean,
-    private readonly callbacks: Callbacks,
     configuration: RTCConfiguration,
+    private readonly events: LineEvents,
   ) {
     this.pc = new RTCPeerConnection(configuration);
     this.channel = this.pc.createDataChannel("slipstream", { negotiated: true, id: 0, ordered: true });
-    this.channel.binaryType = "arraybuffer";
-    this.channel.bufferedAmountLowThreshold = BUFFERED_LOW_BYTES;
-    this.channel.onopen = () => this.opened();
-    this.channel.onclose = () => this.end("the data channel was closed");
-    this.channel.onbufferedamountlow = () => callbacks.bufferedLow();
-    this.channel.onmessage = (event: MessageEvent) => {
-      if (event.data instanceof ArrayBuffer) callbacks.message(new Uint8Array(event.data));
-      else this.end("it sent text where only bytes belong");
-    };
     this.pc.onicecandidate = (event) => this.gather(event.candidate?.candidate ?? "");
     this.pc.onconnectionstatechange = () => this.stateChanged();
-    this.timer = setTimeout(() => this.end("no connection came about"), CONNECT_TIMEOUT_MS);
     if (makesOffer) this.inTurn(() => this.describe("offer"));
-  }
-
-  get bufferedAmount(): number {
-    return this.ended ? 0 : this.channel.bufferedAmount;
-  }
-
-  send(bytes: Bytes): boolean {
-    if (this.ended || this.channel.readyState !== "open") return false;
-    if (this.channel.bufferedAmount + bytes.length > MAX_BUFFERED_BYTES) return false;
-    try {
-      this.channel.send(bytes);
-      return true;
-    } catch {
-      return false;
-    }
   }
 
   signal(signal: Signal): void {
@@ -143,19 +106,17 @@ class RtcConnection implements Connection {
   }
 
   close(): void {
-    if (this.ended) return;
-    this.ended = true;
+    if (this.closed) return;
+    this.closed = true;
     clearTimeout(this.timer);
     clearTimeout(this.gatherTimer);
-    // A message that was just sent, such as BYE, still has to leave the buffer.
-    const linger = this.channel.bufferedAmount > 0 ? 250 : 0;
-    setTimeout(() => this.pc.close(), linger);
+    this.pc.close();
   }
 
   private end(reason: string): void {
-    if (this.ended) return;
+    if (this.closed) return;
     this.close();
-    this.callbacks.closed(reason);
+    this.events.ended(reason);
   }
 
   private inTurn(step: () => Promise<void>): void {
@@ -165,7 +126,7 @@ class RtcConnection implements Connection {
   }
 
   private async take(signal: Signal): Promise<void> {
-    if (this.ended) return;
+    if (this.closed) return;
     if (signal.kind === "candidate") {
       if (!this.described) return;
       for (const candidate of signal.candidates) {
@@ -205,24 +166,18 @@ class RtcConnection implements Connection {
   private flush(): void {
     clearTimeout(this.gatherTimer);
     this.gatherTimer = undefined;
-    if (this.ended || !this.ufrag) return;
+    if (this.closed || !this.ufrag) return;
     const candidates = this.gathered.splice(0, MAX_CANDIDATES);
-    if (this.description) this.callbacks.signal({ ...this.description, candidates });
-    else if (candidates.length > 0) this.callbacks.signal({ kind: "candidate", ufrag: this.ufrag, candidates });
+    if (this.description) this.events.signal({ ...this.description, candidates });
+    else if (candidates.length > 0) this.events.signal({ kind: "candidate", ufrag: this.ufrag, candidates });
     this.description = undefined;
     if (this.gathered.length > 0) this.scheduleSignal();
-  }
-
-  private opened(): void {
-    clearTimeout(this.timer);
-    this.callbacks.open();
   }
 
   /** Browsers notice a death after 8 to 18 s; the scheduler's own deadlines are far shorter. */
   private stateChanged(): void {
     const state = this.pc.connectionState;
     if (state === "failed" || state === "closed") this.end("the connection was lost");
-    if (this.channel.readyState !== "open") return;
     clearTimeout(this.timer);
     if (state === "disconnected") {
       this.timer = setTimeout(() => this.end("the connection was lost"), DISCONNECT_TIMEOUT_MS);

@@ -15,10 +15,10 @@
 import type { Bytes } from "./bytes";
 import { Catalogue } from "./catalogue";
 import { Cdn } from "./cdn";
-import type { Http, Text } from "./fetch";
+import type { Http, Requests, Text } from "./fetch";
 import { Inits } from "./inits";
 import { DeliveryError, type Carried, type Delivery, type Entry } from "./objects";
-import { CDN, Do, event, Kind, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
+import { CDN, Do, event, Kind, mix32, STRIPES, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
 import { Store } from "./store";
 import { Swarm, type SwarmConfig } from "./swarm";
 import { Clock, NetworkMeter } from "./timing";
@@ -49,6 +49,8 @@ export interface SessionConfig {
   audience: Audience;
   /** Undefined: no peer-to-peer; then nothing is fetched before the player asks. */
   swarm?: SwarmConfig;
+  /** A rendition's window has changed. */
+  listed?: (rendition: string) => void;
   /** How much is kept in memory; default 64 MiB. */
   storeBytes?: number;
   clock?: Clock;
@@ -59,7 +61,7 @@ export interface SessionStats {
   p2pBytes: number;
   uploadedBytes: number;
   playlistBytes: number;
-  httpRequests: number;
+  requests: Requests;
   verifiedLeaves: number;
   rejectedLeaves: number;
   peers: number;
@@ -89,6 +91,8 @@ export class Session {
   private readonly inits: Inits;
   private readonly swarm: Swarm | undefined;
   private readonly counted = { p2pBytes: 0, uploadedBytes: 0, verifiedLeaves: 0, rejectedLeaves: 0 };
+  /** What is to differ from viewer to viewer. */
+  private readonly seed = crypto.getRandomValues(new Uint32Array(1))[0];
   private events: Event[] = [];
   private stepping = false;
   private stopped = false;
@@ -104,7 +108,10 @@ export class Session {
     this.store = new Store(config.storeBytes ?? STORE_BYTES, awaited);
     this.cdn = new Cdn(http, this.store, this.clock, {
       inCompany: () => (this.swarm?.neighbours.open ?? 0) > 0,
-      stored: (o, leaf) => this.stored(o, leaf, CDN),
+      stored: (o, leaf) => {
+        this.swarm?.fetched(o, leaf);
+        this.stored(o, leaf, CDN);
+      },
       rejected: () => void this.counted.rejectedLeaves++,
       ended: (o, first, last, bytes, elapsedMs, error) => {
         const [kind, value] = error ? [Kind.FetchFailed, error.status] : [Kind.FetchDone, bytes];
@@ -116,9 +123,15 @@ export class Session {
     this.catalogue = new Catalogue(channel, config.renditions, http, this.store, this.inits, this.meter, this.clock, {
       event: (e) => this.event(e),
       deadline: (o, entry) => this.deadline(o, entry),
-      added: (o) => this.swarm?.neighbours.introduce(o),
+      added: (o, newest) => this.swarm?.neighbours.introduce(o, newest),
       removed: (o) => this.removed(o),
-      changed: () => this.step(),
+      changed: (rendition) => {
+        config.listed?.(rendition);
+        this.step();
+      },
+      duty: (rendition, sequence) => ((this.swarm?.duties.get(rendition) ?? 0) & (1 << (sequence % STRIPES))) !== 0,
+      company: () => (this.swarm?.neighbours.open ?? 0) > 0,
+      chance: (sequence) => mix32((this.seed ^ sequence) >>> 0) / 2 ** 32,
     });
     if (config.swarm) this.swarm = this.joinSwarm(config.swarm);
   }
@@ -139,7 +152,7 @@ export class Session {
   stats(): SessionStats {
     const { mediaBytes, playlistBytes, requests } = this.config.http.counters;
     const peers = this.swarm?.neighbours.open ?? 0;
-    return { httpBytes: mediaBytes, playlistBytes, httpRequests: requests, peers, ...this.counted };
+    return { httpBytes: mediaBytes, playlistBytes, requests: { ...requests }, peers, ...this.counted };
   }
 
   /** Why the latest playlist was refused, "" if it was not. */
@@ -324,15 +337,15 @@ export class Session {
       },
       rejected: () => void this.counted.rejectedLeaves++,
       uploaded: (bytes) => void (this.counted.uploadedBytes += bytes),
-      unknownObject: () => {
-        for (const r of this.catalogue.renditions) if (r.feed.active) r.feed.refresh();
-      },
+      learn: (record) => this.catalogue.learn(record),
+      heard: (o) => o.rendition.feed.heard(o.record.sequence),
+      heads: () => this.catalogue.renditions.flatMap((r) => r.window.at(-1)?.object ?? []),
       account: () => {
         const { stalls, stallMs, latencyMs } = audience.experience();
         const { p2pBytes, uploadedBytes } = this.counted;
         const uplinkBps = scheduler.uplinkBytesPerSec() * 8;
         const httpBytes = http.counters.mediaBytes;
-        return { uplinkBps, httpBytes, p2pBytes, uploadedBytes, stalls, stallMs, latencyMs, rescues: 0 };
+        return { uplinkBps, httpBytes, p2pBytes, uploadedBytes, stalls, stallMs, latencyMs };
       },
     };
     return new Swarm(config, host, this.store);

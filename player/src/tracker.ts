@@ -2,7 +2,7 @@
 // goes away, with a jittered back-off. Neighbours stay meanwhile, and without
 // any tracker playback goes on over HTTP.
 
-import { ANNOUNCE_VERSION, decode, encode, type Message, type Role } from "./announce";
+import { ANNOUNCE_VERSION, decode, encode, type Join, type Message, type Role } from "./announce";
 
 const REJOIN_MIN_MS = 500;
 const REJOIN_MAX_MS = 15_000;
@@ -20,6 +20,8 @@ export interface TrackerConfig {
   role: Role;
   /** What this viewer plays, asked at each join. */
   renditions: () => string[];
+  /** What it knows of its line, asked at each join. */
+  line?: () => Pick<Join, "noUpload" | "uplinkBps">;
   heard: (message: Message) => void;
   /** The connection is gone; another will be tried, unless the client gave up for good. */
   away: (reason: string, forGood: boolean) => void;
@@ -107,6 +109,7 @@ export class TrackerClient {
       case "join-first":
       case "token-channel":
       case "token-role":
+      case "expelled":
         return { stay: false };
       case "token-invalid":
       case "token-origin":
@@ -147,7 +150,8 @@ export class TrackerClient {
       };
       socket.onopen = () => {
         const { role, renditions } = this.config;
-        socket.send(encode({ type: "join", version: ANNOUNCE_VERSION, token, role, renditions: renditions() }));
+        const line = this.config.line?.() ?? { noUpload: false, uplinkBps: 0 };
+        socket.send(encode({ type: "join", version: ANNOUNCE_VERSION, token, role, renditions: renditions(), ...line }));
       };
       socket.onmessage = (event: MessageEvent) => {
         let message: Message;

@@ -1,4 +1,4 @@
-// The language of two neighbours on their data channel: ten small binary
+// The language of two neighbours on their data channel: thirteen small binary
 // messages, the twin of the Go package peer/wire. peer/PROTOCOL.md is the
 // specification, peer/wire/testdata/vectors.json its examples. What decode
 // accepts it would encode in exactly the same bytes.
@@ -10,13 +10,18 @@ export const WIRE_VERSION = 1;
 
 export const LEAF_SIZE = 16384;
 export const MAX_LEAVES = 4096;
-/** The largest number of leaf indices in one GAIN, REQUEST, CANCEL or REFUSE. */
+/** The largest number of leaves in a piece, which is what is announced and asked for. */
+export const MAX_PIECE_LEAVES = 4;
+export const MAX_PIECES = MAX_LEAVES / MAX_PIECE_LEAVES;
+/** The largest number of pieces in one GAIN, REQUEST, CANCEL, REFUSE or COMING. */
 export const MAX_BATCH = 64;
 /** The largest message in bytes; it is a full leaf list that sets it. */
 export const MAX_MESSAGE = 65536 + 16;
 export const HASH_SIZE = 32;
 /** The longest leaf list that fits a message; a longer one is fetched over HTTP. */
 export const MAX_LIST_LEAVES = Math.floor((MAX_MESSAGE - 11) / HASH_SIZE);
+/** The longest signed record in bytes. */
+export const MAX_RECORD = 1024;
 /** The longest reason in a BYE, in bytes of UTF-8. */
 export const MAX_REASON = 200;
 
@@ -24,6 +29,8 @@ export const MAX_REASON = 200;
 export const HELLO_TIMEOUT_MS = 5000;
 /** How many objects one neighbour's announcements are remembered for. */
 export const MAX_ANNOUNCED = 256;
+/** How long a COMING counts. */
+export const COMING_MS = 2000;
 
 /** In REQUEST: send the leaf list before the first leaf. */
 export const FLAG_NEED_LIST = 1;
@@ -40,19 +47,64 @@ export function keyOf(root: Uint8Array): Key {
   return toHex(root.subarray(0, 8));
 }
 
+/** The number of leaves in each piece of an object of n leaves; the last piece is what remains. */
+export function pieceLeaves(n: number): number {
+  return Math.min(Math.max(n >> 4, 1), MAX_PIECE_LEAVES);
+}
+
+/** The number of pieces of an object of n leaves. */
+export function pieceCount(n: number): number {
+  const each = pieceLeaves(n);
+  return Math.trunc((n + each - 1) / each);
+}
+
+/** The first leaf of a piece and the number of its leaves, which is 0 for a piece that the object does not have. */
+export function pieceSpan(piece: number, n: number): { first: number; count: number } {
+  const each = pieceLeaves(n);
+  const first = piece * each;
+  return { first, count: Math.max(Math.min(each, n - first), 0) };
+}
+
+/** A piece, and which of its leaves are wanted: bit i stands for the i-th. */
+export type Wanted = [piece: number, mask: number];
+
+/** Whether an object of n leaves has that piece, and the piece all of those leaves. */
+export function within([piece, mask]: Wanted, n: number): boolean {
+  const { count } = pieceSpan(piece, n);
+  return count > 0 && mask < 1 << count;
+}
+
 export type Message =
   | { type: "HELLO"; version: number; channel: Key; flags: number; instance: Key }
   | { type: "HAVE"; key: Key; leaves: number; bitfield: Bytes }
-  | { type: "GAIN"; key: Key; leaves: number[] }
+  | { type: "GAIN"; key: Key; pieces: number[] }
   | { type: "LOST"; key: Key }
   | { type: "LEAVES"; key: Key; hashes: Bytes }
-  | { type: "REQUEST"; key: Key; flags: number; leaves: number[] }
+  | { type: "REQUEST"; key: Key; flags: number; wanted: Wanted[] }
   | { type: "LEAF"; key: Key; leaf: number; data: Bytes }
-  | { type: "CANCEL"; key: Key; leaves: number[] }
-  | { type: "REFUSE"; key: Key; reason: number; leaves: number[] }
-  | { type: "BYE"; reason: string };
+  | { type: "CANCEL"; key: Key; pieces: number[] }
+  | { type: "REFUSE"; key: Key; reason: number; pieces: number[] }
+  | { type: "BYE"; reason: string }
+  | { type: "COMING"; key: Key; pieces: number[] }
+  | { type: "ASK"; key: Key }
+  | { type: "RECORD"; key: Key; data: Bytes };
 
-const TYPES = ["", "HELLO", "HAVE", "GAIN", "LOST", "LEAVES", "REQUEST", "LEAF", "CANCEL", "REFUSE", "BYE"] as const;
+const TYPES = [
+  "",
+  "HELLO",
+  "HAVE",
+  "GAIN",
+  "LOST",
+  "LEAVES",
+  "REQUEST",
+  "LEAF",
+  "CANCEL",
+  "REFUSE",
+  "BYE",
+  "COMING",
+  "ASK",
+  "RECORD",
+] as const;
 
 /** Whoever sends such a message is dropped. */
 export class WireError extends Error {
@@ -62,7 +114,7 @@ export class WireError extends Error {
   }
 }
 
-/** The length in bytes of a bitfield for n leaves; leaf 0 is its highest bit (BEP 3). */
+/** The length in bytes of a bitfield for n indices; index 0 is its highest bit (BEP 3). */
 export function bitfieldLength(n: number): number {
   return (n + 7) >> 3;
 }
@@ -76,13 +128,13 @@ export function setBit(bits: Uint8Array, i: number): void {
 }
 
 export function encode(m: Message): Bytes {
-  const w = new Writer(m.type === "LEAF" ? m.data.length + 11 : 64).u8(TYPES.indexOf(m.type));
+  const w = new Writer(m.type === "LEAF" || m.type === "RECORD" ? m.data.length + 11 : 64).u8(TYPES.indexOf(m.type));
   const key = (k: Key) => {
     for (let i = 0; i < 16; i += 2) w.u8(parseInt(k.slice(i, i + 2), 16));
   };
-  const indices = (leaves: number[]) => {
-    w.u8(leaves.length);
-    for (const leaf of leaves) w.u16(leaf);
+  const entries = (pieces: number[]) => {
+    w.u8(pieces.length);
+    for (const piece of pieces) w.u16(piece);
   };
   switch (m.type) {
     case "HELLO":
@@ -97,10 +149,12 @@ export function encode(m: Message): Bytes {
       break;
     case "GAIN":
     case "CANCEL":
+    case "COMING":
       key(m.key);
-      indices(m.leaves);
+      entries(m.pieces);
       break;
     case "LOST":
+    case "ASK":
       key(m.key);
       break;
     case "LEAVES":
@@ -110,7 +164,7 @@ export function encode(m: Message): Bytes {
     case "REQUEST":
       key(m.key);
       w.u8(m.flags);
-      indices(m.leaves);
+      entries(m.wanted.map(([piece, mask]) => piece * 16 + mask));
       break;
     case "LEAF":
       key(m.key);
@@ -119,10 +173,14 @@ export function encode(m: Message): Bytes {
     case "REFUSE":
       key(m.key);
       w.u8(m.reason);
-      indices(m.leaves);
+      entries(m.pieces);
       break;
     case "BYE":
       w.name(m.reason);
+      break;
+    case "RECORD":
+      key(m.key);
+      w.u16(m.data.length).raw(m.data);
   }
   return w.bytes();
 }
@@ -153,21 +211,27 @@ class Decoder {
       case "HAVE":
         return this.have();
       case "GAIN":
-        return { type: "GAIN", key: this.key(), leaves: this.indices() };
+        return { type: "GAIN", key: this.key(), pieces: this.pieces() };
       case "LOST":
         return { type: "LOST", key: this.key() };
       case "LEAVES":
         return this.leafList();
       case "REQUEST":
-        return { type: "REQUEST", key: this.key(), flags: this.u8(), leaves: this.indices() };
+        return { type: "REQUEST", key: this.key(), flags: this.u8(), wanted: this.wanted() };
       case "LEAF":
         return this.leaf();
       case "CANCEL":
-        return { type: "CANCEL", key: this.key(), leaves: this.indices() };
+        return { type: "CANCEL", key: this.key(), pieces: this.pieces() };
       case "REFUSE":
         return this.refuse();
       case "BYE":
         return this.bye();
+      case "COMING":
+        return { type: "COMING", key: this.key(), pieces: this.pieces() };
+      case "ASK":
+        return { type: "ASK", key: this.key() };
+      case "RECORD":
+        return this.record();
     }
   }
 
@@ -190,10 +254,11 @@ class Decoder {
     if (leaves === 0 || leaves > MAX_LEAVES) {
       throw this.invalid(`speaks of an object of ${leaves} leaves, allowed are 1 to ${MAX_LEAVES}`);
     }
-    const bitfield = this.take(bitfieldLength(leaves));
-    const spare = bitfield.length * 8 - leaves;
+    const pieces = pieceCount(leaves);
+    const bitfield = this.take(bitfieldLength(pieces));
+    const spare = bitfield.length * 8 - pieces;
     if ((bitfield[bitfield.length - 1] & ((1 << spare) - 1)) !== 0) {
-      throw this.invalid(`sets a bit of its bitfield beyond leaf ${leaves - 1}, the last`);
+      throw this.invalid(`sets a bit of its bitfield beyond piece ${pieces - 1}, the last`);
     }
     return { type: "HAVE", key, leaves, bitfield };
   }
@@ -222,7 +287,7 @@ class Decoder {
     const key = this.key();
     const reason = this.u8();
     if (reason < BUSY || reason > CANCELLED) throw this.invalid(`gives the unknown reason ${reason}`);
-    return { type: "REFUSE", key, reason, leaves: this.indices() };
+    return { type: "REFUSE", key, reason, pieces: this.pieces() };
   }
 
   private bye(): Message {
@@ -257,15 +322,38 @@ class Decoder {
     return toHex(this.take(8));
   }
 
-  private indices(): number[] {
+  private entries(): number[] {
     const count = this.u8();
-    if (count === 0 || count > MAX_BATCH) throw this.invalid(`names ${count} leaves, allowed are 1 to ${MAX_BATCH}`);
+    if (count === 0 || count > MAX_BATCH) throw this.invalid(`names ${count} pieces, allowed are 1 to ${MAX_BATCH}`);
     const b = this.take(2 * count);
-    return Array.from({ length: count }, (_, i) => {
-      const leaf = (b[2 * i] << 8) | b[2 * i + 1];
-      if (leaf >= MAX_LEAVES) throw this.invalid(`names leaf ${leaf}, the highest allowed is ${MAX_LEAVES - 1}`);
-      return leaf;
+    return Array.from({ length: count }, (_, i) => (b[2 * i] << 8) | b[2 * i + 1]);
+  }
+
+  private pieces(): number[] {
+    return this.entries().map((piece) => this.piece(piece));
+  }
+
+  private wanted(): Wanted[] {
+    return this.entries().map((entry) => {
+      const piece = this.piece(entry >> 4);
+      const mask = entry & 15;
+      if (mask === 0) throw this.invalid(`wants no leaf of piece ${piece}`);
+      return [piece, mask];
     });
+  }
+
+  private piece(piece: number): number {
+    if (piece >= MAX_PIECES) throw this.invalid(`names piece ${piece}, the highest allowed is ${MAX_PIECES - 1}`);
+    return piece;
+  }
+
+  private record(): Message {
+    const key = this.key();
+    const length = this.u16();
+    if (length === 0 || length > MAX_RECORD) {
+      throw this.invalid(`carries ${length} bytes, allowed are 1 to ${MAX_RECORD}`);
+    }
+    return { type: "RECORD", key, data: this.take(length) };
   }
 
   private invalid(reason: string): WireError {

@@ -27,7 +27,9 @@ const SIGNED = [
 async function load(webCrypto: unknown): Promise<typeof import("../src/crypto")> {
   vi.resetModules();
   vi.stubGlobal("crypto", webCrypto);
-  return import("../src/crypto");
+  const c = await import("../src/crypto");
+  c.javascriptFrom(() => import("../src/ed25519"));
+  return c;
 }
 
 const withoutEd25519 = {
@@ -85,5 +87,26 @@ test("both implementations refuse a signature whose scalar is too large", async 
   let s = signature.slice(32).reduceRight((sum, b) => sum * 256n + BigInt(b), 0n) + order;
   for (let i = 32; i < 64; i++, s >>= 8n) signature[i] = Number(s & 255n);
   expect(await c.verifyEd25519(fromHex(v.key)!, fromHex(v.message)!, signature)).toBe(false);
-  expect(c.verifyJavaScript(fromHex(v.key)!, fromHex(v.message)!, signature)).toBe(false);
+  const { verify } = await import("../src/ed25519");
+  expect(verify(fromHex(v.key)!, fromHex(v.message)!, signature)).toBe(false);
+  expect(verify(fromHex(v.key)!, fromHex(v.message)!, fromHex(v.signature)!)).toBe(true);
+});
+
+test("what cannot be checked is an error, not a forgery, and is tried again", async () => {
+  const c = await load(undefined);
+  let offline = true;
+  c.javascriptFrom(() => (offline ? Promise.reject(new TypeError("offline")) : import("../src/ed25519")));
+  const [key, message, signature] = [SIGNED[1].key, SIGNED[1].message, SIGNED[1].signature].map((h) => fromHex(h)!);
+  await expect(c.verifyEd25519(key, message, signature)).rejects.toThrow("could not be loaded");
+  offline = false;
+  expect(await c.verifyEd25519(key, message, signature)).toBe(true);
+});
+
+test("SHA-256 of every length up to three blocks is WebCrypto's", async () => {
+  const c = await load(realCrypto);
+  for (let length = 0; length <= 192; length++) {
+    const data = Uint8Array.from({ length }, (_, i) => (i * 37 + length) & 255);
+    const expected = new Uint8Array(await realCrypto.subtle.digest("SHA-256", data));
+    expect(toHex(c.sha256Now(data)), `${length} bytes`).toBe(toHex(expected));
+  }
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from "vitest";
 import { onMeteredLink, SlipstreamEngine } from "../src/engine";
+import { CoreLink } from "../src/link";
 import { readMultivariant } from "../src/manifest";
 import { formatBytes, offload, statRows } from "../src/overlay";
 import { area, Rates } from "../pages/chart";
@@ -87,11 +88,13 @@ describe("whose stream it is", () => {
   ])("with %s given as %s there is playback, and a swarm: %s", async (good, given, expected) => {
     vi.stubGlobal("RTCPeerConnection", class {});
     vi.stubGlobal("RTCDataChannel", class {});
+    const said = vi.spyOn(CoreLink.prototype, "say");
     const { engine } = await engineFor({}, channel.multivariant(true).replace(`"${good}"`, `"${given}"`));
-    const { swarm } = (engine as unknown as { session: { swarm: unknown } }).session;
+    const [opening] = said.mock.calls.flatMap(([m]) => (m.type === "open" ? [m] : []));
+    said.mockRestore();
     engine.destroy();
     expect(engine.channel).toBe(channel.id);
-    expect(swarm !== undefined).toBe(expected);
+    expect(opening.config.swarm !== undefined).toBe(expected);
   });
 
   test("a channel id that is none is told at once", () => {

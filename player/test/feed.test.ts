@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Feed } from "../src/feed";
+import { Feed, type Edge } from "../src/feed";
 import { HttpError, type Text } from "../src/fetch";
 import { ManifestError } from "../src/manifest";
 import { Clock } from "../src/timing";
@@ -11,26 +11,52 @@ class World {
   readonly polls: number[] = [];
   fail: Error | undefined;
   interrupted = false;
+  duty = false;
+  company = false;
   private head = 0;
+  private told = 0;
   private readonly startMs = Date.now();
-  readonly feed = new Feed(
-    new Clock(Date.now, Date.now),
-    async () => {
+  readonly feed = new Feed(new Clock(Date.now, Date.now), {
+    load: async () => {
       this.polls.push(Date.now() - this.startMs);
       if (this.fail) throw this.fail;
       return this.text();
     },
-    async (text) => {
-      if (text.text === "forged") throw new ManifestError("signature", "segment 7", "it was changed");
-      return { headMs: Number(text.text), targetDurationMs: SEGMENT_MS, ended: false, text: text.text };
+    accept: async ({ text }) => {
+      if (text === "forged") throw new ManifestError("signature", "segment 7", "it was changed");
+      return this.edge(Number(text) / SEGMENT_MS);
     },
-  );
+    duty: () => this.duty,
+    company: () => this.company,
+    chance: () => 0.5,
+  });
+
+  /** Segments are published at 1.3 s after the start, and every two seconds from then on. */
+  published(): number {
+    return Math.floor((Date.now() - this.startMs + SEGMENT_MS - 1300) / SEGMENT_MS);
+  }
+
+  edge(head: number): Edge {
+    const headMs = this.startMs + head * SEGMENT_MS;
+    const text = String(head * SEGMENT_MS);
+    return { head, headMs, durationMs: SEGMENT_MS, targetDurationMs: SEGMENT_MS, ended: false, text };
+  }
 
   private text(): Text {
-    // Segments are published at 1.3 s after the start, and every two seconds from then on.
-    const published = Math.floor((Date.now() - this.startMs + SEGMENT_MS - 1300) / SEGMENT_MS);
-    if (!this.interrupted) this.head = published;
+    if (!this.interrupted) this.head = this.published();
     return { text: String(this.head * SEGMENT_MS), url: "u", receivedMs: Date.now(), header: () => null };
+  }
+
+  /** A neighbour tells of each segment so long after it was published. */
+  gossip(afterMs: number): () => void {
+    return () => {
+      const head = Math.floor((Date.now() - this.startMs + SEGMENT_MS - 1300 - afterMs) / SEGMENT_MS);
+      if (head <= this.told) return;
+      this.told = head;
+      if (head <= this.head) return this.feed.heard(head);
+      this.head = head;
+      this.feed.advance(this.edge(head));
+    };
   }
 
   /** Plays like hls.js: asks, and asks again two seconds after the answer says it was loaded. Returns the answers. */
@@ -115,45 +141,55 @@ describe("the feed", () => {
     expect((await world.play(8000)).some(([, text]) => Number(text) > 20_000)).toBe(true);
   });
 
-  test("what neighbours have of other renditions costs at most one more poll for each segment, and not the phase", async () => {
+  test("who hears of each segment by neighbours polls no more, and is not later", async () => {
     const world = new World();
     await world.play(10_000);
+    world.company = true;
+    await world.play(4000, world.gossip(250));
     const before = world.polls.length;
-    const answers = await world.play(20_000, () => world.feed.refresh());
-    expect(world.polls.length - before).toBeLessThanOrEqual(22); // ten segments
+    const answers = await world.play(20_000, world.gossip(250));
+    expect(world.polls.length - before).toBe(0);
     for (const [at, text] of answers) expect(at - (Number(text) - SEGMENT_MS + 1300)).toBeLessThan(600);
   });
 
-  test("what neighbours have just after a segment was published is no news", async () => {
+  test("when neighbours fall silent, it is no later than half a segment", async () => {
     const world = new World();
     await world.play(10_000);
+    world.company = true;
+    await world.play(6000, world.gossip(250));
+    const answers = await world.play(10_000);
+    for (const [at, text] of answers) expect(at - (Number(text) - SEGMENT_MS + 1300)).toBeLessThan(1200);
+    const last = world.polls.at(-1)!;
+    expect((last - 1300) % SEGMENT_MS).toBeLessThan(400); // silence long enough is loneliness: it polls as if alone
+  });
+
+  test("whose duty the first piece is looks first", async () => {
+    const world = new World();
+    await world.play(10_000);
+    world.company = world.duty = true;
+    await world.play(10_000, world.gossip(700));
+    const polls = world.polls.filter((at) => at > 12_000);
+    expect(polls.length).toBeGreaterThanOrEqual(4);
+    for (const at of polls) expect((at - 1300 + SEGMENT_MS) % SEGMENT_MS).toBeLessThan(700);
+  });
+
+  test("what only the playlist explains brings one poll for each segment, and no more while polls fail", async () => {
+    const world = new World();
+    await world.play(10_000);
+    world.company = true;
+    await world.play(6000, world.gossip(100));
     const before = world.polls.length;
-    const startMs = Date.now(); // 0.7 s after a segment was published
-    await world.play(20_000, () => void ((Date.now() - startMs) % SEGMENT_MS < 100 && world.feed.refresh()));
-    expect(world.polls.length - before).toBeLessThanOrEqual(13);
-  });
-
-  test("a neighbour that has the next segment brings a poll", async () => {
-    const world = new World();
-    await world.play(10_000);
-    const lastMs = world.polls.at(-1)!;
-    await world.play(lastMs + 1200 - 10_000);
-    world.feed.refresh();
-    await world.play(100);
-    expect(world.polls.at(-1)! - lastMs).toBeLessThan(1400);
-  });
-
-  test("while polls fail, neighbours bring no more of them", async () => {
-    const count = async (meanwhile: (feed: Feed) => void) => {
-      const world = new World();
-      await world.play(5000);
-      world.fail = new HttpError(503, "busy");
-      await world.play(1000);
-      const before = world.polls.length;
-      await world.play(20_000, () => meanwhile(world.feed));
-      return world.polls.length - before;
-    };
-    expect(await count((feed) => feed.refresh())).toBe(await count(() => {}));
+    await world.play(10_000, () => {
+      world.gossip(100)();
+      world.feed.pollSoon();
+    });
+    expect(world.polls.length - before).toBeGreaterThanOrEqual(4);
+    expect(world.polls.length - before).toBeLessThanOrEqual(6);
+    world.fail = new HttpError(503, "busy");
+    await world.play(3000);
+    const failing = world.polls.length;
+    await world.play(10_000, () => world.feed.pollSoon());
+    expect(world.polls.length - failing).toBeLessThanOrEqual(5);
   });
 
   test("while the broadcast is interrupted polls become rarer", async () => {

@@ -24,7 +24,7 @@ describe("byte ranges", () => {
   test("bring exactly what was asked for, in chunks, and are counted", async () => {
     const http = new Http(serve());
     expect(await range(http, 16_384, 40_000)).toEqual(DATA.slice(16_384, 40_000));
-    expect(http.counters).toEqual({ requests: 1, mediaBytes: 40_000 - 16_384, playlistBytes: 0 });
+    expect(http.counters).toEqual({ requests: { playlist: 0, list: 0, media: 1, other: 0 }, mediaBytes: 40_000 - 16_384, playlistBytes: 0 });
   });
 
   test("of a whole object need no range", async () => {
@@ -125,7 +125,7 @@ describe("trouble", () => {
 
   test.each([
     ["a playlist that drips", 20, (http: Http) => http.text("u", 1 << 20), "u took longer than 8 s."],
-    ["a leaf list that drips", 20, (http: Http) => http.whole("u", 1 << 20), "u took longer than 8 s."],
+    ["a leaf list that drips", 20, (http: Http) => http.whole("u", 1 << 20, "list"), "u took longer than 8 s."],
     ["a small range that drips", 20, (http: Http) => range(http, 0, 1000), "u took longer than 8 s."],
     ["a large range that drips", 1 << 16, large, "u took longer than 16 s."],
     ["a large range that is slow", 1 << 18, large, "done"],
@@ -135,7 +135,7 @@ describe("trouble", () => {
 
   test("an object longer than allowed is not read to its end", async () => {
     const http = new Http(serve(200));
-    await expect(http.whole("u", 10_000)).rejects.toThrow("u is longer than 10000 bytes.");
+    await expect(http.whole("u", 10_000, "other")).rejects.toThrow("u is longer than 10000 bytes.");
     await expect(http.text("u", 10_000)).rejects.toThrow("u is longer than 10000 bytes.");
   });
 });

@@ -14,6 +14,7 @@ import {
   leafHashes,
   leafLength,
   ManifestError,
+  nextUri,
   parseDelegation,
   parseHash,
   parseLeaves,
@@ -23,6 +24,7 @@ import {
   signedBy,
   treeRoot,
   Verifier,
+  type Segment,
 } from "../src/manifest";
 
 interface Vectors {
@@ -54,8 +56,11 @@ interface Vectors {
     name: string;
     channel: string;
     rendition: string;
-    polls: { text: string; nowMs: number; code: string; accepted: number[] }[];
+    polls: { text: string; record?: string; nowMs: number; code: string; accepted: number[] }[];
   }[];
+  /** Likewise, with records that come alone. */
+  news: Vectors["playlists"];
+  patterns: { name: string; first: number; uris: string[] | null; number: number; uri: string }[];
 }
 
 const vectors = JSON.parse(
@@ -154,15 +159,24 @@ describe("objects", () => {
 });
 
 describe("playlists", () => {
-  test.each(named(vectors.playlists))("%s", async (_, v) => {
+  test.each(named([...vectors.playlists, ...vectors.news]))("%s", async (_, v) => {
     const verifier = new Verifier(parseHash(v.channel)!, v.rendition);
     for (const poll of v.polls) {
       let accepted: number[] = [];
       const code = await codeOf(async () => {
-        const list = await verifier.playlist(readPlaylist(poll.text), poll.nowMs);
+        const list = poll.record
+          ? [await verifier.next(parseRecord(fromBase64Url(poll.record)!), poll.nowMs)]
+          : await verifier.playlist(readPlaylist(poll.text), poll.nowMs);
         accepted = list.map((entry) => entry.record.sequence);
       });
       expect([code, accepted]).toEqual([poll.code, poll.accepted]);
     }
+  });
+});
+
+describe("where the next segment will be", () => {
+  test.each(named(vectors.patterns))("%s", (_, v) => {
+    const listed = (v.uris ?? []).map((uri, i) => ({ number: v.first + i, uri, gap: uri === "" }) as Segment);
+    expect(nextUri(listed, v.number) ?? "").toBe(v.uri);
   });
 });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bytes } from "../src/bytes";
 import { Neighbours, type NeighboursHost } from "../src/neighbours";
 import type { Carried } from "../src/objects";
-import type { Callbacks, Connection } from "../src/rtc";
+import type { Callbacks, Connection } from "../src/channel";
 import { Kind, type Event } from "../src/sched";
 import { Store } from "../src/store";
 import { encode, type Message } from "../src/wire";
@@ -27,7 +27,9 @@ class World {
       stored: () => undefined,
       rejected: () => undefined,
       uploaded: () => undefined,
-      unknownObject: () => undefined,
+      learn: async () => true,
+      heard: () => undefined,
+      heads: () => [],
       signal: (_to, _signal, visit) => this.signals.push(visit),
     } as NeighboursHost,
     new Store(1 << 20),
@@ -42,6 +44,7 @@ class World {
       };
     },
     8,
+    true,
   );
 
   /** A neighbour that has said HELLO. */
@@ -121,9 +124,9 @@ describe("a neighbour that floods us", () => {
   });
 
   test.each<Message>([
-    { type: "REQUEST", key: KEY, flags: 0, leaves: [0] },
-    { type: "CANCEL", key: KEY, leaves: [0] },
-    { type: "REFUSE", key: KEY, reason: 1, leaves: [0] },
+    { type: "REQUEST", key: KEY, flags: 0, wanted: [[0, 1]] },
+    { type: "CANCEL", key: KEY, pieces: [0] },
+    { type: "REFUSE", key: KEY, reason: 1, pieces: [0] },
     { type: "LOST", key: KEY },
     list,
   ])("with more messages than anybody needs is dropped: $type", async (m) => {

@@ -2,6 +2,7 @@ import type Hls from "hls.js";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Entry } from "../src/objects";
 import { Playhead, StallMeter } from "../src/playhead";
+import { agrees, deadlineMs } from "../src/view";
 
 const EPOCH = 1_767_225_600_000;
 const SEGMENT_MS = 2000;
@@ -48,6 +49,11 @@ class World {
     }));
     const fragments = numbers.map((sn) => ({ sn, level: 0, start: sn * 2, duration: 2, programDateTime: null }));
     this.hls.latestLevelDetails = { fragments };
+  }
+
+  deadline(number: number): number {
+    const segment = { startMs: EPOCH + number * SEGMENT_MS, durationMs: SEGMENT_MS };
+    return deadlineMs(this.playhead.view(), this.entries, Date.now(), segment);
   }
 
   say(type: string): void {
@@ -141,8 +147,7 @@ describe("the playhead", () => {
 });
 
 describe("deadlines", () => {
-  const at = (world: World, number: number, rendition = "360p") =>
-    world.playhead.deadlineMs(Date.now(), EPOCH + number * SEGMENT_MS, SEGMENT_MS, rendition) - Date.now();
+  const at = (world: World, number: number) => world.deadline(number) - Date.now();
 
   test("are when the playhead gets there, less the time to append", async () => {
     const world = new World();
@@ -151,7 +156,6 @@ describe("deadlines", () => {
     expect(at(world, 14)).toBeCloseTo(5800 - 200, -2);
     expect(at(world, 11)).toBe(0 as number); // being shown: needed at once
     expect(at(world, 10) + Date.now()).toBe(0); // shown already
-    expect(at(world, 14, "180p") + Date.now()).toBe(0); // another rendition
     expect(at(world, 40) + Date.now()).toBe(0); // further than the player buffers
   });
 
@@ -161,6 +165,17 @@ describe("deadlines", () => {
     expect(at(world, 12)).toBe(0 as number);
     expect(at(world, 13)).toBe(1800);
     expect(at(world, 11) + Date.now()).toBe(0);
+  });
+
+  test("need no news while the picture moves as it did", async () => {
+    const world = new World();
+    world.list(0, 14);
+    await world.start(22, 30);
+    const told = world.playhead.view();
+    await world.run(3000);
+    expect(agrees(told, world.playhead.view())).toBe(true);
+    world.media.currentTime += 1; // somebody seeks
+    expect(agrees(told, world.playhead.view())).toBe(false);
   });
 
   test("of a paused player are none", async () => {
@@ -189,7 +204,7 @@ describe("an interrupted broadcast", () => {
     ];
     await world.run(500);
     expect(world.playhead.state).toBe("off-air"); // two seconds after the gap are too little
-    const expected = world.playhead.deadlineMs(Date.now(), EPOCH + 20 * SEGMENT_MS, SEGMENT_MS, "360p") - Date.now();
+    const expected = world.deadline(20) - Date.now();
     expect(expected).toBeGreaterThan(4000); // neighbours have time to share
 
     world.list(0, 21, 15, 16, 17, 18);

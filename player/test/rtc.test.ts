@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Signal } from "../src/announce";
-import { CONNECT_TIMEOUT_MS, readDescription, rtcConnector, writeDescription } from "../src/rtc";
+import { ChannelConnection, CONNECT_TIMEOUT_MS } from "../src/channel";
+import { Line, readDescription, writeDescription } from "../src/rtc";
 
 const FINGERPRINT = `sha-256 ${Array.from({ length: 32 }, (_, i) => (i + 16).toString(16).toUpperCase()).join(":")}`;
 const HOST = "candidate:1 1 udp 2113937151 192.0.2.1 5000 typ host generation 0";
@@ -104,13 +105,18 @@ class FakeConnection {
 function connect(makesOffer: boolean) {
   const heard: string[] = [];
   const signals: Signal[] = [];
-  const connection = rtcConnector()(makesOffer, {
+  const line = new Line(makesOffer, {}, {
+    signal: (s) => connection.signalled(s),
+    ended: (reason) => connection.end(reason),
+  });
+  const connection = new ChannelConnection(line, {
     signal: (s) => signals.push(s),
     open: () => heard.push("open"),
     message: (b) => heard.push(`message ${b.length}`),
     bufferedLow: () => heard.push("low"),
     closed: (reason) => heard.push(`closed: ${reason}`),
   });
+  connection.attach(line.channel);
   return { connection, heard, signals, pc: FakeConnection.last };
 }
 
@@ -166,7 +172,6 @@ describe("a connection", () => {
 
   test("survives a short disconnection, not a long one", async () => {
     const { heard, pc } = connect(true);
-    pc.channel.readyState = "open";
     pc.channel.onopen!();
     const be = (state: string) => {
       pc.connectionState = state;

@@ -6,7 +6,8 @@ import { Core } from "../src/sched/core";
 import type { Config } from "../src/sched/config";
 import { defaultConfig } from "../src/sched/config";
 import { CDN, Do, event, Kind, newScheduler, type Action, type Event } from "../src/sched";
-import { mix32, stripe } from "../src/sched/mix32";
+import { mix32 } from "../src/sched/mix32";
+import { stripe } from "../src/sched/piece";
 
 // The traces were recorded from the Go core; peer/sched/trace_test.go describes them.
 const testdata = new URL("../../peer/sched/testdata/", import.meta.url);
@@ -19,11 +20,12 @@ const EVENT_FIELDS: Record<string, (keyof Event)[]> = {
   neighbourAdd: ["neighbour"],
   neighbourRemove: ["neighbour"],
   have: ["neighbour", "object", "bits"],
-  gain: ["neighbour", "object", "leaf"],
+  gain: ["neighbour", "object", "piece"],
+  coming: ["neighbour", "object", "piece"],
   lost: ["neighbour", "object"],
-  request: ["neighbour", "object", "leaf"],
-  cancel: ["neighbour", "object", "leaf"],
-  refuse: ["neighbour", "object", "leaf", "value"],
+  request: ["neighbour", "object", "piece", "mask"],
+  cancel: ["neighbour", "object", "piece"],
+  refuse: ["neighbour", "object", "piece", "value"],
   verified: ["neighbour", "object", "leaf"],
   rejected: ["neighbour", "object", "leaf"],
   unsolicited: ["neighbour", "object", "leaf"],
@@ -35,11 +37,12 @@ const EVENT_FIELDS: Record<string, (keyof Event)[]> = {
 
 const ACTION_FIELDS: Record<string, (keyof Action)[]> = {
   sendHave: ["neighbour", "object"],
-  sendGain: ["neighbour", "object", "leaf"],
+  sendGain: ["neighbour", "object", "piece"],
+  sendComing: ["neighbour", "object", "piece"],
   sendLost: ["neighbour", "object"],
-  sendRequest: ["neighbour", "object", "leaf"],
-  sendCancel: ["neighbour", "object", "leaf"],
-  sendRefuse: ["neighbour", "object", "leaf", "reason"],
+  sendRequest: ["neighbour", "object", "piece", "mask"],
+  sendCancel: ["neighbour", "object", "piece"],
+  sendRefuse: ["neighbour", "object", "piece", "reason"],
   sendLeaf: ["neighbour", "object", "leaf"],
   fetch: ["object", "leaf", "last"],
   drop: ["neighbour", "reason"],
@@ -111,7 +114,7 @@ describe("without a swarm", () => {
   test("what is wanted is fetched at once, whole", () => {
     const core = newScheduler({ swarm: false, upload: false });
     expect(core.handle(1000, [object(1, 9000), object(2, 0)])).toEqual([
-      { kind: Do.Fetch, neighbour: 0, object: 1, leaf: 0, last: 3, reason: 0 },
+      { kind: Do.Fetch, neighbour: 0, object: 1, piece: 0, mask: 0, leaf: 0, last: 3, reason: 0 },
     ]);
     expect(core.handle(1100, [event(Kind.ObjectWant, { object: 2, value: 9000 })])).toHaveLength(1);
   });
@@ -131,8 +134,8 @@ describe("without a swarm", () => {
     const core = newScheduler({ swarm: true, upload: false });
     core.handle(1000, [event(Kind.NeighbourAdd, { neighbour: 1 }), object(1, 1000)]);
     const verified = [0, 1, 2, 3].map((leaf) => event(Kind.Verified, { neighbour: CDN, object: 1, leaf }));
-    expect(core.handle(1200, [...verified, event(Kind.Request, { neighbour: 1, object: 1 })])).toMatchObject([
-      { kind: Do.SendRefuse, neighbour: 1, leaf: 0 },
+    expect(core.handle(1200, [...verified, event(Kind.Request, { neighbour: 1, object: 1, piece: 0, mask: 1 })])).toMatchObject([
+      { kind: Do.SendRefuse, neighbour: 1, piece: 0 },
     ]);
   });
 });

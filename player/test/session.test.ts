@@ -3,7 +3,7 @@ import { decode as decodeAnnounce, type Message } from "../src/announce";
 import type { Bytes } from "../src/bytes";
 import { Http } from "../src/fetch";
 import { LEAF_SIZE } from "../src/manifest";
-import type { Callbacks, Connection, Connector } from "../src/rtc";
+import type { Callbacks, Connection, Connector } from "../src/channel";
 import { Kind, newScheduler, type Event as Heard } from "../src/sched";
 import { Session } from "../src/session";
 import { decode, encode, keyOf, type Message as WireMessage } from "../src/wire";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Callbacks } from "../src/rtc";
+import type { Callbacks } from "../src/channel";
 import { Store } from "../src/store";
 import { Swarm, type SwarmHost } from "../src/swarm";
 import { until } from "./fixture";
@@ -40,7 +40,7 @@ test("signals for those who were introduced at an earlier visit to the tracker a
       },
     },
   };
-  const swarm = new Swarm(config, { playing: () => [], event: () => undefined } as unknown as SwarmHost, new Store(1000));
+  const swarm = new Swarm(config, { playing: () => [], renditions: () => [], event: () => undefined } as unknown as SwarmHost, new Store(1000));
   const visit = async (peer: string) => {
     const count = sockets.length + 1;
     await until("a visit", () => sockets.length === count && sockets[count - 1].onmessage !== undefined);

@@ -87,7 +87,7 @@ describe("the tracker client", () => {
     expect(world.tokenRequests).toEqual(["POST https://o.test/live/demo/token"]);
     expect(world.socket.url).toBe("wss://t.test/tracker");
     expect(world.socket.sent).toEqual([
-      { type: "join", version: 1, token: "abc.def.ghi", role: "viewer", renditions: ["360p"] },
+      { type: "join", version: 1, token: "abc.def.ghi", role: "viewer", renditions: ["360p"], noUpload: false, uplinkBps: 0 },
     ]);
     world.socket.say({ type: "neighbour", id: "5eed5eed5eed5eed", offer: true });
     expect(world.heard.map((m) => m.type)).toEqual(["welcome", "neighbour"]);
@@ -141,7 +141,7 @@ describe("the tracker client", () => {
     expect(world.tokenRequests).toHaveLength(2);
   });
 
-  test.each(["malformed", "version", "join-first", "token-channel", "token-role"])(
+  test.each(["malformed", "version", "join-first", "token-channel", "token-role", "expelled"])(
     "stays away after %s",
     async (code) => {
       const world = new World();

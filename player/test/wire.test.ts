@@ -1,7 +1,18 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { fromHex, toHex, type Bytes } from "../src/bytes";
-import { byeReason, decode, encode, MAX_MESSAGE, WireError, type Message } from "../src/wire";
+import {
+  byeReason,
+  decode,
+  encode,
+  MAX_MESSAGE,
+  pieceCount,
+  pieceLeaves,
+  pieceSpan,
+  WireError,
+  within,
+  type Message,
+} from "../src/wire";
 
 interface Vector {
   name: string;
@@ -12,6 +23,7 @@ interface Vector {
 }
 
 const file = JSON.parse(readFileSync(new URL("../../peer/wire/testdata/vectors.json", import.meta.url), "utf8")) as {
+  pieces: [leaves: number, each: number, pieces: number, last: number][];
   messages: Vector[];
   invalid: Vector[];
 };
@@ -39,6 +51,15 @@ describe("the vectors of peer/wire", () => {
   test.each(file.invalid.map((v) => [v.name, v] as const))("refused: %s", (_, v) => {
     expect(() => decode(bytesOf(v))).toThrow(WireError);
   });
+});
+
+test.each(file.pieces)("an object of %i leaves has pieces of %i, %i in all, the last of %i", (leaves, each, pieces, last) => {
+  expect([pieceLeaves(leaves), pieceCount(leaves)]).toEqual([each, pieces]);
+  expect(pieceSpan(pieces - 1, leaves)).toEqual({ first: leaves - last, count: last });
+  expect(pieceSpan(pieces, leaves).count).toBe(0);
+  expect(within([pieces - 1, (1 << last) - 1], leaves)).toBe(true);
+  expect(within([pieces - 1, 1 << last], leaves)).toBe(false);
+  expect(within([pieces, 1], leaves)).toBe(false);
 });
 
 describe("hostile input", () => {

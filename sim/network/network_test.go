@@ -70,11 +70,11 @@ func TestMessageSizesAreThoseOfTheEncoder(t *testing.T) {
 		want    int64
 	}{
 		{wire.Hello{Version: wire.Version}, HelloBytes},
-		{wire.Have{Leaves: 62, Bitfield: wire.NewBitfield(62)}, HaveBytes(62)},
-		{wire.Gain{Leaves: indices}, IndicesBytes(5)},
-		{wire.Cancel{Leaves: indices}, IndicesBytes(5)},
-		{wire.Request{Leaves: indices}, IndicesBytes(5) + 1},
-		{wire.Refuse{Leaves: indices}, IndicesBytes(5) + 1},
+		{wire.Have{Leaves: 62, Bitfield: wire.NewBitfield(wire.Pieces(62))}, HaveBytes(21)},
+		{wire.Gain{Pieces: indices}, IndicesBytes(5)},
+		{wire.Cancel{Pieces: indices}, IndicesBytes(5)},
+		{wire.Request{Wanted: make([]wire.Wanted, 5)}, IndicesBytes(5) + 1},
+		{wire.Refuse{Pieces: indices}, IndicesBytes(5) + 1},
 		{wire.Lost{}, LostBytes},
 		{wire.Leaves{Hashes: make([]byte, 32*62)}, LeafListBytes(62)},
 		{wire.Leaf{Data: make([]byte, 777)}, LeafBytes(777)},

@@ -18,8 +18,8 @@ func WireBytes(message, overhead int64) int64 {
 // Sizes of the messages of package wire, each held to the encoder by a test.
 // The simulator moves no bytes, so it need not encode them.
 
-// HaveBytes is the size of a HAVE for an object of that many leaves.
-func HaveBytes(leaves int64) int64 { return 11 + (leaves+7)/8 }
+// HaveBytes is the size of a HAVE for an object of that many pieces.
+func HaveBytes(pieces int64) int64 { return 11 + (pieces+7)/8 }
 
 // IndicesBytes is the size of a GAIN or CANCEL that names that many leaves; a
 // REQUEST or REFUSE has one byte more.

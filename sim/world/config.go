@@ -12,6 +12,7 @@ type Config struct {
 	DurationMs     int64 // simulated time after the first join
 	MeasureAfterMs int64 // segments published earlier count as warming up
 	PeerToPeer     bool  // false: plain HLS over the CDN, to compare with
+	Watch          bool  // keep what Result.Watched and Result.Graph tell
 
 	Stream         Stream
 	Viewers        int

@@ -1,6 +1,8 @@
 package world
 
 import (
+	"math"
+
 	"slipstream/peer/sched"
 	"slipstream/sim/network"
 	"slipstream/tracker/announce"
@@ -10,15 +12,20 @@ import (
 type end struct {
 	peer    int32 // the viewer at the other end
 	peerEnd int32 // the name that this viewer has there
-	open    bool
 	delayUs int64
-	buffer  buffer
-	path    network.Path
+	cutUs   int64 // what the other end sends later than this never comes: it is gone
+	open    bool
+
+	buffer buffer
+	path   network.Path
+	lists  []int32 // objects whose leaf list the other end has got from us
+	early  []early // announcements of objects that we do not know yet
 	// drippedUs is when the last leaf of an attacker arrives that drips.
 	drippedUs int64
-	lists     []int32 // objects whose leaf list the other end has got from us
-	early     []early // announcements of objects that we do not know yet
 }
+
+// never is a time that does not come.
+const never = math.MaxInt64
 
 // early is an announcement that came before the record of its object.
 type early struct {
@@ -73,8 +80,8 @@ func (w *world) open(a, b *viewer, delayUs int64) {
 		return
 	}
 	endA, endB := int32(len(a.ends)), int32(len(b.ends))
-	a.ends = append(a.ends, end{peer: b.index, peerEnd: endB, open: true, delayUs: delayUs})
-	b.ends = append(b.ends, end{peer: a.index, peerEnd: endA, open: true, delayUs: delayUs})
+	a.ends = append(a.ends, end{peer: b.index, peerEnd: endB, open: true, delayUs: delayUs, cutUs: never})
+	b.ends = append(b.ends, end{peer: a.index, peerEnd: endA, open: true, delayUs: delayUs, cutUs: never})
 	w.audit.connections++
 	for _, side := range []struct {
 		v *viewer
@@ -95,6 +102,9 @@ func (v *viewer) closeEnd(n int32, crash bool, noticeMs int64) {
 	}
 	e.open = false
 	other, otherEnd := v.w.viewers[e.peer], e.peerEnd
+	if v.gone && !other.gone {
+		other.ends[otherEnd].cutUs = v.w.nowMs*1000 + e.delayUs
+	}
 	delay := network.MsFromUs(e.delayUs)
 	if crash {
 		delay += noticeMs

@@ -47,8 +47,8 @@ func (v *viewer) sendHave(a *sched.Action) {
 		v.w.audit.unknown(v, a.Object, "announces")
 		return
 	}
-	v.pieces = h.pieceBits(v.w.stream.leaves, v.pieces)
-	ref := v.w.batches.newBits(v.pieces)
+	v.w.pieces = h.pieceBits(v.w.stream.leaves, v.w.pieces)
+	ref := v.w.batches.newBits(v.w.pieces)
 	if v.hostile == Lie {
 		all := v.w.batches.bitfield(ref)
 		for piece := range sched.Pieces(v.w.stream.leaves) {
@@ -143,8 +143,7 @@ func (v *viewer) sendList(n, object int32) {
 // arrives is when the last byte of a message reaches the downlink.
 func (v *viewer) arrives(e *event) {
 	from := &v.ends[e.end]
-	sender := v.w.viewers[from.peer]
-	if !from.open || sender.gone && e.lastUs-from.delayUs > sender.goneUs {
+	if !from.open || e.lastUs > from.cutUs {
 		v.w.batches.release(e) // the sender went before this left its queue
 		return
 	}

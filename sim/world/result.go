@@ -18,8 +18,16 @@ type Result struct {
 
 	Connections   int64
 	PlaylistBytes int64
-	Spread        []int64  // of all leaves, see SpreadMs
-	Failures      []string // what must never happen and did
+	Spread        []int64 // of all leaves, see SpreadMs
+	Watched       []Watched
+	Graph         [][]int32 // of each viewer at the end, its neighbours, by their places in Viewers; only of one cluster
+	Failures      []string  // what must never happen and did
+}
+
+// Watched is how the first leaf of a measured segment spread.
+type Watched struct {
+	HeldMs []int64 // when each viewer got it, in order
+	Copies int64   // that left the CDN
 }
 
 // SpreadMs is the time from a leaf's publication within which that share of the
@@ -61,6 +69,7 @@ type Measured struct {
 	StreamBytes  int64   // of the segments that reached anybody, once
 	ViewersMean  float64 // N of the bound: viewers that a segment reached
 	UplinkMean   float64 // ū of the bound, bytes/s, seeders' shared out
+	SlackMs      float64 // mean time from a segment's publication to when a viewer needed it
 }
 
 // CDNCopies is how often a leaf left the CDN.
@@ -92,6 +101,7 @@ type Part struct {
 	segments    []segmentStats
 	spread      spread
 	connections int64
+	graph       [][]int32
 	failures    []string
 }
 
@@ -108,8 +118,24 @@ func (w *world) part() *Part {
 		})
 		w.checkBooks(v)
 	}
+	if w.cfg.Watch {
+		p.graph = w.graph()
+	}
 	p.failures = w.audit.failures
 	return p
+}
+
+// graph is who is connected to whom.
+func (w *world) graph() [][]int32 {
+	g := make([][]int32, len(w.viewers))
+	for i, v := range w.viewers {
+		for n := range v.ends {
+			if v.ends[n].open {
+				g[i] = append(g[i], v.ends[n].peer)
+			}
+		}
+	}
+	return g
 }
 
 // Merge makes a result of the clusters' parts, in their order.
@@ -143,7 +169,13 @@ func Merge(cfg Config, parts []*Part) *Result {
 		late := startMs + cfg.DurationMs - int64(cfg.Stream.HoldBackSegments)*stream.segmentMs
 		if stream.recorded > 0 || published >= startMs+cfg.MeasureAfterMs && published <= late {
 			r.Measured.add(&stream, &segments[i])
+			if cfg.Watch {
+				r.Watched = append(r.Watched, Watched{HeldMs: segments[i].firstMs, Copies: int64(segments[i].cdn[0])})
+			}
 		}
+	}
+	if len(parts) == 1 {
+		r.Graph = parts[0].graph
 	}
 	r.Whole.close(r.Viewers)
 	r.Measured.close(r.Viewers)
@@ -156,6 +188,9 @@ func (s *segmentStats) add(t *segmentStats) {
 	s.uplink += t.uplink
 	s.http += t.http
 	s.p2p += t.p2p
+	s.slackMs += t.slackMs
+	s.slacks += t.slacks
+	s.firstMs = append(s.firstMs, t.firstMs...)
 	for leaf, n := range t.cdn {
 		s.cdn[leaf] += n
 	}
@@ -181,6 +216,9 @@ func (m *Measured) add(stream *stream, s *segmentStats) {
 	}
 	m.ViewersMean += float64(s.viewers)
 	m.UplinkMean += float64(s.uplink)
+	if s.slacks > 0 {
+		m.SlackMs += float64(s.slackMs) / float64(s.slacks)
+	}
 }
 
 func (m *Measured) close(viewers []Viewer) {
@@ -189,6 +227,7 @@ func (m *Measured) close(viewers []Viewer) {
 	}
 	m.UplinkMean /= m.ViewersMean
 	m.ViewersMean /= float64(m.Segments)
+	m.SlackMs /= float64(m.Segments)
 	for i := range viewers {
 		if v := &viewers[i]; v.Seeder {
 			m.UplinkMean += float64(v.UplinkBytesPerSec) / m.ViewersMean

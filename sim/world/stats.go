@@ -46,6 +46,9 @@ type segmentStats struct {
 	p2p     int64    // bytes to viewers from neighbours
 	cdn     []int32  // how often each leaf was fetched, by viewers and seeders
 	cause   [3]int64 // of http: startup, duty, rescue
+	slackMs int64    // from its publication to when it was needed, summed over viewers that learnt of it later than at their start
+	slacks  int64
+	firstMs []int64 // if watched: when each viewer got its first leaf
 }
 
 const (
@@ -99,6 +102,9 @@ func (v *viewer) count(object, leaf, from int32) {
 		s.http += bytes
 	} else {
 		s.p2p += bytes
+	}
+	if leaf == 0 && v.w.cfg.Watch {
+		s.firstMs = append(s.firstMs, v.w.nowMs)
 	}
 	if !h.startup && v.w.stream.recorded == 0 {
 		late := v.w.nowMs - v.w.stream.publishedMs(object)

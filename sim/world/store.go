@@ -45,6 +45,11 @@ func (v *viewer) addObject(object int32, wantMs int64, startup bool) {
 		Kind: sched.ObjectAdd, Object: object, Leaves: s.leaves, Size: s.size,
 		Sequence: s.sequence(object), Value: wantMs,
 	})
+	if v.counts() && !startup && wantMs > 0 {
+		stats := v.w.segmentStats(object)
+		stats.slackMs += wantMs - s.publishedMs(object)
+		stats.slacks++
+	}
 	v.lies(object)
 	for n := range v.ends {
 		e := &v.ends[n]

@@ -87,6 +87,10 @@ func (w *world) handle(ev swarm.Event) {
 			}
 		case swarm.Gone:
 			// A connection that works may go on; one that does not ends by itself.
+		case swarm.Expel:
+			if v := t.byID[a.Viewer]; v != nil {
+				w.after(delay, v.expelled)
+			}
 		}
 	}
 }
@@ -124,7 +128,15 @@ func (v *viewer) joinEvent(id uint64) swarm.Join {
 	if v.seeder {
 		return swarm.Join{Room: room, Viewer: id, Role: announce.Seeder}
 	}
-	return swarm.Join{Room: room, Viewer: id, Role: announce.Viewer, Renditions: []string{rendition}}
+	return swarm.Join{Room: room, Viewer: id, Role: announce.Viewer, Renditions: []string{rendition}, NoUpload: v.noUpload}
+}
+
+// expelled is the tracker's closing the connection for good.
+func (v *viewer) expelled() {
+	if !v.gone {
+		v.leaveTracker(false, 0)
+		v.member.id = 0
+	}
 }
 
 func (v *viewer) retryTracker() {
@@ -151,8 +163,9 @@ func (v *viewer) report() {
 	})
 	a.ready = v.useful()
 	r := swarm.Report{
-		Viewer: id, Ready: a.ready, Neighbours: a.neighbours,
+		Viewer: id, Ready: a.ready, Neighbours: a.neighbours, NoUpload: v.noUpload,
 		UplinkBps: 8 * v.core.UplinkBytesPerSec(), Dropped: a.dropped,
+		MediaBytes: v.stats.HTTPBytes + v.stats.P2PBytes, Rescues: v.stats.RescueBytes / leafSize,
 	}
 	if !v.seeder {
 		r.Renditions = []string{rendition}
@@ -162,7 +175,7 @@ func (v *viewer) report() {
 }
 
 // useful tells whether a duty would be of use to somebody.
-func (v *viewer) useful() bool { return v.member.neighbours > 0 && !v.noUpload }
+func (v *viewer) useful() bool { return v.member.neighbours > 0 }
 
 // neighboursChanged reports at once if that changes whether the viewer is ready.
 func (v *viewer) neighboursChanged(by int) {

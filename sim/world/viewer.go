@@ -9,37 +9,33 @@ import (
 // viewer is the shell around one scheduler: what package session is in a real
 // viewer, with a player on top. A seeder is one without a player.
 type viewer struct {
-	w        *world
-	index    int32 // in w.viewers
+	// What each event touches lies together.
+	w          *world
+	core       *sched.Core
+	ends       []end // neighbours by the number that the core knows them by
+	index      int32 // in w.viewers
+	news, last int32 // what the core is to hear in this millisecond: a chain in w.inbox
+	here       bool  // has joined
+	gone       bool  // has left; nothing happens to it any more
+	seeder     bool
+	hostile    HostileKind
+	up, down   network.Link
+	objects    objects
+	sending    sendQueue
+	player     player
+
 	number   int64 // names it in draws and results
-	seeder   bool
 	noUpload bool
-	hostile  HostileKind
+	crashed  bool
 	class    int
 	place    int
 	nat      NATKind
-
-	core  *sched.Core
-	inbox []sched.Event
-
-	up, down network.Link
 	uplink   int64   // bytes/s, also where it is not used
 	far      float64 // how far it is from all others, 1 on average
+	joinMs   int64
 
-	here    bool // has joined
-	gone    bool // has left; nothing happens to it any more
-	crashed bool
-	joinMs  int64
-	goneUs  int64
-
-	ends    []end // neighbours by the number that the core knows them by
-	objects objects
-	fetches []fetch
-	pieces  []byte // scratch: of a HAVE
-	sending sendQueue
-
+	fetches  []fetch
 	playlist playlist
-	player   player
 	member   member
 
 	messages int64 // sent over lossy paths, for the draws
@@ -54,7 +50,7 @@ func (w *world) newViewer(number, joinMs int64, seeder bool) *viewer {
 	}
 	v := &w.slab[0]
 	w.slab = w.slab[1:]
-	*v = viewer{w: w, index: int32(len(w.viewers)), number: number, seeder: seeder, joinMs: joinMs}
+	*v = viewer{w: w, index: int32(len(w.viewers)), news: none, number: number, seeder: seeder, joinMs: joinMs}
 	w.viewers = append(w.viewers, v)
 	if len(w.viewers) > 64*len(w.woken) {
 		w.woken = append(w.woken, 0)
@@ -118,8 +114,7 @@ func (v *viewer) join() {
 	cfg.Seed = uint32(v.w.draw.Bits(v.number, drawSeed, 0))
 	cfg.NoUpload = v.noUpload
 	v.core = sched.New(cfg)
-	v.inbox = append(v.inbox, sched.Event{Kind: sched.Tick}) // tells the core when it began
-	v.wake()
+	v.tell(sched.Event{Kind: sched.Tick}) // it learns when it began
 	v.w.wheel.At(v.w.nowMs+1+v.w.draw.Below(sched.TickMs, v.number, drawTick, 0),
 		event{kind: eventTick, viewer: v.index})
 	roundTrip := 2 * v.w.cfg.CDN.OneWayMs
@@ -137,25 +132,48 @@ func (v *viewer) leave(crash bool) {
 		return
 	}
 	v.settle()
-	v.gone, v.crashed, v.goneUs = true, crash, v.w.nowMs*1000
+	v.gone, v.crashed = true, crash
 	notice := v.w.cfg.Network.CrashNoticeMs
 	for i := range v.ends {
 		v.closeEnd(int32(i), crash, notice)
 	}
 	v.leaveTracker(crash, notice)
-	v.core, v.inbox, v.objects = nil, nil, objects{}
+	v.core, v.objects = nil, objects{}
 	v.sending, v.fetches = sendQueue{}, nil
 }
 
 func (v *viewer) present() bool { return v.here && !v.gone }
 
 // tell puts an event into the inbox; the core gets it at the end of the millisecond.
+// All viewers' inboxes are chains in one list, which stays in the processor's cache.
 func (v *viewer) tell(e sched.Event) {
-	v.inbox = append(v.inbox, e)
-	v.wake()
+	w := v.w
+	if w.acting { // what an action of this millisecond brings about
+		w.after(1, func() {
+			if !v.gone {
+				v.tell(e)
+			}
+		})
+		return
+	}
+	at := int32(len(w.inbox))
+	w.inbox = append(w.inbox, letter{e, none})
+	if v.news == none {
+		v.news = at
+		w.woken[v.index>>6] |= 1 << (v.index & 63)
+	} else {
+		w.inbox[v.last].next = at
+	}
+	v.last = at
 }
 
-func (v *viewer) wake() { v.w.woken[v.index>>6] |= 1 << (v.index & 63) }
+// letter is an event in a viewer's inbox, and where the next lies.
+type letter struct {
+	event sched.Event
+	next  int32
+}
+
+const none = -1
 
 // tick tells the core the time, and how full the send buffers are.
 func (v *viewer) tick() {
@@ -168,11 +186,16 @@ func (v *viewer) tick() {
 
 // run gives the inbox to the core and does what the core wants done.
 func (v *viewer) run() {
+	w := v.w
+	events := w.events[:0]
+	for at := v.news; at != none; at = w.inbox[at].next {
+		events = append(events, w.inbox[at].event)
+	}
+	v.news, w.events = none, events
 	if v.gone {
 		return
 	}
-	actions := v.core.Handle(v.w.nowMs, v.inbox)
-	v.inbox = v.inbox[:0]
+	actions := v.core.Handle(w.nowMs, events)
 	for i := 0; i < len(actions); {
 		a := &actions[i]
 		n := 1 // how many actions one message takes along

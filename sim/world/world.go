@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/bits"
 
+	"slipstream/peer/sched"
 	"slipstream/sim/clock"
 	"slipstream/sim/draw"
 	"slipstream/sim/network"
@@ -57,9 +58,13 @@ type world struct {
 	loss    network.Loss
 	tracker tracker
 
-	viewers []*viewer // by index
-	slab    []viewer  // where the next ones are to lie
-	woken   []uint64  // a bit for each viewer with something in the inbox
+	viewers []*viewer     // by index
+	slab    []viewer      // where the next ones are to lie
+	woken   []uint64      // a bit for each viewer with something in the inbox
+	acting  bool          // the second half of the millisecond
+	inbox   []letter      // of this millisecond
+	events  []sched.Event // scratch: one viewer's
+	pieces  []byte        // scratch: of a HAVE
 
 	batches batches
 	calls   []func()
@@ -126,6 +131,7 @@ func (w *world) millisecond() {
 	for e, ok := w.wheel.Take(w.nowMs); ok; e, ok = w.wheel.Take(w.nowMs) {
 		w.dispatch(&e)
 	}
+	w.acting = true
 	for i, word := range w.woken {
 		if word == 0 {
 			continue
@@ -135,6 +141,7 @@ func (w *world) millisecond() {
 			w.viewers[i<<6|bits.TrailingZeros64(word)].run()
 		}
 	}
+	w.inbox, w.acting = w.inbox[:0], false
 }
 
 func (w *world) dispatch(e *event) {

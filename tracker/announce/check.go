@@ -54,6 +54,13 @@ func (m Join) check() error {
 		return fmt.Errorf("token is not 1–%d characters of A–Z a–z 0–9 . _ -", MaxToken)
 	case m.Role != Viewer && m.Role != Seeder:
 		return fmt.Errorf(`role is not "viewer" or "seeder"`)
+	case m.UplinkBps < 0 || m.UplinkBps > MaxInteger:
+		return fmt.Errorf("uplinkBps is not an integer from 0 to %d", MaxInteger)
+	}
+	if m.NAT != UnknownNAT {
+		if err := checkCode("nat", string(m.NAT)); err != nil {
+			return err
+		}
 	}
 	return checkRenditions(m.Renditions)
 }

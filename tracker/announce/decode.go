@@ -46,6 +46,7 @@ func (f *fields) message(name string) Message {
 		return Join{
 			Version: f.integer("version", true), Token: f.text("token", true),
 			Role: Role(f.text("role", true)), Renditions: f.texts("renditions", MaxRenditions),
+			NoUpload: f.flag("noUpload", false), UplinkBps: f.integer("uplinkBps", false), NAT: f.nat(),
 		}
 	case "signal":
 		return f.signalMessage()
@@ -56,7 +57,7 @@ func (f *fields) message(name string) Message {
 	case "welcome":
 		return Welcome{ID: f.id("id"), ReportMs: f.integer("reportMs", true), Viewers: f.integer("viewers", true)}
 	case "neighbour":
-		return Neighbour{ID: f.id("id"), Offer: f.flag("offer")}
+		return Neighbour{ID: f.id("id"), Offer: f.flag("offer", true)}
 	case "gone":
 		return Gone{ID: f.id("id")}
 	case "duty":
@@ -65,6 +66,15 @@ func (f *fields) message(name string) Message {
 		return Error{Code: f.text("code", true), Message: f.text("message", true)}
 	}
 	return nil
+}
+
+// nat must be a code if it is there: "" is for those who say nothing.
+func (f *fields) nat() NAT {
+	s := f.text("nat", false)
+	if _, there := f.raw["nat"]; there {
+		f.fail(checkCode("nat", s))
+	}
+	return NAT(s)
 }
 
 // signalMessage tells the direction by which of "to" and "from" is there.
@@ -89,7 +99,7 @@ func (f *fields) signalMessage() Message {
 
 func (f *fields) report() Message {
 	m := Report{
-		Ready: f.flag("ready"), Neighbours: f.integer("neighbours", false),
+		Ready: f.flag("ready", true), NoUpload: f.flag("noUpload", false), Neighbours: f.integer("neighbours", false),
 		Renditions: f.texts("renditions", MaxRenditions), UplinkBps: f.integer("uplinkBps", false),
 		HTTPBytes: f.integer("httpBytes", false), P2PBytes: f.integer("p2pBytes", false),
 		UploadedBytes: f.integer("uploadedBytes", false), Stalls: f.integer("stalls", false),

@@ -52,6 +52,10 @@
 //	token       token. Its claims: sub the channel id, org the web origin of the page or "", role, jti, iat, exp
 //	role        "viewer" or "seeder"; must not exceed the token's
 //	renditions  optional list of at most 8 different renditions that this viewer plays. A seeder plays all
+//	noUpload    optional boolean, true: passes nothing on to anybody (no consent, a metered line); absent means false
+//	uplinkBps   optional integer: uplink in bits per second as measured before, 0 or absent if unknown
+//	nat         optional code: how its address translator maps (RFC 4787 4.1), "endpoint-independent" (or none at all)
+//	            or "address-dependent"; absent or any other code means unknown
 //
 // signal, to a viewer that the tracker introduced (anybody else: error "stranger"); to one that has left: ignored:
 //
@@ -62,19 +66,25 @@
 // required; an absent number is 0, an absent list empty. Totals count since playback began, not since the last report:
 //
 //	ready          boolean: at least one neighbour is connected, so a duty would be of use to somebody
+//	noUpload       as in join; it may change at any time
 //	neighbours     integer ≤ 1024: connected neighbours
 //	renditions     as in join
 //	uplinkBps      measured uplink in bits per second, 0 if unknown
 //	httpBytes, p2pBytes, uploadedBytes      totals of media bytes from the CDN, from and to neighbours
-//	stalls, stallMs, rescues                totals: interruptions, their length, fetches made because a deadline was near
+//	stalls, stallMs                         totals: interruptions and their length
+//	rescues        total: leaves (of 16 KiB) fetched from the CDN although a neighbour was connected and it was no duty
 //	latencyMs      how far playback is behind the live edge
 //	dropped        at most 16 of {"id": id, "reason": code}: neighbours given up since the last report, each told once
 //
 // The reasons of a drop are "unreachable" (never connected: say so after 15 s), "lost" (the connection died), "full"
 // (had more neighbours than wanted), "stalled" (promised and did not send), and those that are evidence against the
-// neighbour: "bad-leaf", "liar", "intruder", "greedy", "protocol". The tracker introduces an unreachable or lost pair
-// again after a while, ever more rarely; any other reason makes it wait long; a pair with evidence never meets again,
-// and a viewer against whom three others gave evidence gets no more neighbours.
+// neighbour: "bad-leaf", "liar", "intruder", "greedy", "protocol". The tracker introduces a lost pair again after a
+// while, ever more rarely, and so an unreachable one in a small room; in a large one it finds them others. Any other
+// reason makes it wait long. A pair with evidence never meets again; evidence of several independent neighbours, who
+// must be half of those whom the accused met, ends first introductions and duties, and then the visit ("expelled").
+//
+// All of this is what viewers say about themselves and others, so all of it is weighed: an uplink counts up to 16
+// Mb/s, a viewer's rescues up to a bound and without those who claim the most, an accuser by its network.
 //
 // leave has no members and ends the visit; closing the connection does as well.
 //
@@ -126,6 +136,7 @@
 //	tracker-full     the tracker has no place left                             tries again after minutes
 //	rate-limited     too many messages                                         tries again after a minute
 //	stranger         a signal to somebody to whom it was not introduced        joins again; it spoke of an earlier visit
+//	expelled         several neighbours gave evidence against this viewer      stays away
 //	shutting-down    the tracker stops or restarts                             joins again after 1–10 random seconds
 //
 // Clients treat an unknown code like rate-limited, and a closed connection without one as a tracker that is

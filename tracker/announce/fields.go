@@ -54,8 +54,8 @@ func (f *fields) text(name string, required bool) (s string) {
 	return s
 }
 
-func (f *fields) flag(name string) (b bool) {
-	f.read(f.get(name, "tf", "true or false", true), name, "true or false", &b)
+func (f *fields) flag(name string, required bool) (b bool) {
+	f.read(f.get(name, "tf", "true or false", required), name, "true or false", &b)
 	return b
 }
 

@@ -90,7 +90,20 @@ type Join struct {
 	Token      string   `json:"token"`
 	Role       Role     `json:"role"`
 	Renditions []string `json:"renditions"` // that it plays; seeders leave it empty
+	NoUpload   bool     `json:"noUpload"`   // passes nothing on
+	UplinkBps  int64    `json:"uplinkBps"`  // measured before, bits per second, 0 = unknown
+	NAT        NAT      `json:"nat,omitempty"`
 }
+
+// NAT is how a viewer's address translator maps its addresses (RFC 4787 4.1).
+type NAT string
+
+// The kinds that matter to the tracker. Any other code means unknown.
+const (
+	UnknownNAT          NAT = ""
+	EndpointIndependent NAT = "endpoint-independent" // or no translator at all
+	AddressDependent    NAT = "address-dependent"    // or address and port: "symmetric"
+)
 
 // SignalTo asks the tracker to relay a signal.
 type SignalTo struct {
@@ -101,6 +114,7 @@ type SignalTo struct {
 // Report tells how the viewer is doing. Totals count since playback began.
 type Report struct {
 	Ready         bool     `json:"ready"`      // at least one neighbour is connected
+	NoUpload      bool     `json:"noUpload"`   // passes nothing on
 	Neighbours    int64    `json:"neighbours"` // connected neighbours
 	Renditions    []string `json:"renditions"`
 	UplinkBps     int64    `json:"uplinkBps"` // bits per second, 0 = unknown
@@ -110,7 +124,7 @@ type Report struct {
 	Stalls        int64    `json:"stalls"`
 	StallMs       int64    `json:"stallMs"`
 	LatencyMs     int64    `json:"latencyMs"`
-	Rescues       int64    `json:"rescues"`
+	Rescues       int64    `json:"rescues"` // leaves
 	Dropped       []Drop   `json:"dropped"` // since the last report, not a total
 }
 
@@ -219,6 +233,7 @@ const (
 	CodeTrackerFull  = "tracker-full"
 	CodeRateLimited  = "rate-limited"
 	CodeStranger     = "stranger"
+	CodeExpelled     = "expelled"
 	CodeShuttingDown = "shutting-down"
 )
 

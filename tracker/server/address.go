@@ -33,17 +33,43 @@ func prefixOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// subnetKey is the prefix as the swarm wants it, 0 if unknown.
+// subnetKey is the prefix as the swarm wants it, 0 if unknown. Addresses that only mean something here or in one house
+// are unknown too: whoever uses them is behind a proxy, in a test, or in a network that is trusted anyway.
 func subnetKey(a netip.Addr) uint64 {
-	p := prefixOf(a)
-	if !p.IsValid() {
+	a = a.Unmap()
+	if !a.IsValid() || a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() {
 		return 0
 	}
-	b := p.Addr().As16() // IPv4 is mapped, its 24 bits are bytes 12–14
+	return prefixKey(prefixOf(a))
+}
+
+// prefixKey is a number for a network, never 0, and never the same for two of one length.
+func prefixKey(p netip.Prefix) uint64 {
 	if p.Addr().Is4() {
-		return 1<<63 | uint64(binary.BigEndian.Uint32(b[12:]))
+		b := p.Addr().As4()
+		return 1<<63 | uint64(binary.BigEndian.Uint32(b[:]))
 	}
+	b := p.Addr().As16()
 	return binary.BigEndian.Uint64(b[:8])>>16 | 1<<62
+}
+
+// byNetwork is the Locator of those who have no better: /16 and /32 are about what a provider is given at a time.
+type byNetwork struct{}
+
+// Locate implements Locator. It knows no regions.
+func (byNetwork) Locate(a netip.Addr) (isp, region uint64) {
+	if subnetKey(a) == 0 {
+		return 0, 0
+	}
+	bits := 16
+	if a = a.Unmap(); a.Is6() {
+		bits = 32
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return 0, 0
+	}
+	return prefixKey(p), 0
 }
 
 // addresses counts connections per prefix.

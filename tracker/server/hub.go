@@ -123,9 +123,12 @@ func (h *hub) handleJoin(c *conn, a admitted) {
 	h.members[m.id], h.byConn[c] = m, m
 	r.members = append(r.members, m)
 	h.srv.metrics.joined(m.role, len(h.rooms))
+	isp, region := h.srv.cfg.Locator.Locate(c.addr)
 	m.send(announce.Welcome{ID: m.id, ReportMs: h.srv.cfg.ReportMs, Viewers: int64(len(r.members))})
 	h.act(swarm.Join{
-		Room: m.room, Viewer: uint64(m.id), Role: m.role, SubnetKey: subnetKey(c.addr), Renditions: a.join.Renditions,
+		Room: m.room, Viewer: uint64(m.id), Role: m.role, Renditions: a.join.Renditions,
+		NoUpload: a.join.NoUpload, UplinkBps: a.join.UplinkBps, NAT: a.join.NAT,
+		SubnetKey: subnetKey(c.addr), ISPKey: isp, RegionKey: region,
 	})
 }
 
@@ -169,7 +172,8 @@ func (h *hub) handleReport(m *member, r announce.Report) {
 	h.srv.metrics.reported(m, r)
 	m.report, m.shown = r, true
 	ev := swarm.Report{
-		Viewer: uint64(m.id), Ready: r.Ready, Neighbours: int(r.Neighbours), Renditions: r.Renditions, UplinkBps: r.UplinkBps,
+		Viewer: uint64(m.id), Ready: r.Ready, NoUpload: r.NoUpload, Neighbours: int(r.Neighbours), Renditions: r.Renditions,
+		UplinkBps: r.UplinkBps, Rescues: r.Rescues, MediaBytes: min(r.HTTPBytes+r.P2PBytes, announce.MaxInteger),
 	}
 	for _, d := range r.Dropped {
 		ev.Dropped = append(ev.Dropped, swarm.Drop{Viewer: uint64(d.ID), Reason: d.Reason})
@@ -188,6 +192,9 @@ func (h *hub) act(ev swarm.Event) {
 		case swarm.Duty:
 			h.srv.metrics.duties.Inc()
 			h.tell(announce.PeerID(a.Viewer), announce.Duty{Duties: a.Duties})
+		case swarm.Expel:
+			h.srv.metrics.expelled.Inc()
+			h.tell(announce.PeerID(a.Viewer), *says(announce.CodeExpelled, "Several neighbours proved that this viewer sends what it should not."))
 		}
 	}
 }

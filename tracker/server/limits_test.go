@@ -129,6 +129,27 @@ func TestSubnetKeys(t *testing.T) {
 	if subnetKey(netip.Addr{}) != 0 {
 		t.Error("an unknown address has a subnet")
 	}
+	for _, s := range []string{"127.0.0.1", "::1", "10.1.2.3", "192.168.1.2", "fd00::1", "fe80::1"} {
+		if key(s) != 0 {
+			t.Errorf("%s has a subnet: tests and houses would have no neighbours", s)
+		}
+	}
+}
+
+func TestWithoutALocatorNetworksStandForISPs(t *testing.T) {
+	isp := func(s string) uint64 {
+		key, region := byNetwork{}.Locate(netip.MustParseAddr(s))
+		if region != 0 {
+			t.Errorf("%s is in region %d; how do we know?", s, region)
+		}
+		return key
+	}
+	if isp("192.0.2.1") != isp("192.0.77.1") || isp("192.0.2.1") == isp("192.1.2.1") || isp("2001:db8:1::1") != isp("2001:db8:2::1") {
+		t.Error("a provider is not a /16 or a /32")
+	}
+	if isp("10.0.0.1") != 0 || isp("127.0.0.1") != 0 {
+		t.Error("a private address has a provider")
+	}
 }
 
 func TestWhoDoesNotJoinInTimeIsClosed(t *testing.T) {

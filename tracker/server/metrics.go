@@ -18,6 +18,7 @@ type metrics struct {
 	introductions prometheus.Counter
 	duties        prometheus.Counter
 	drops         *prometheus.CounterVec
+	expelled      prometheus.Counter
 	slow          prometheus.Counter
 	bytes         *prometheus.CounterVec
 	stalls        prometheus.Counter
@@ -45,6 +46,7 @@ func newMetrics() *metrics {
 		introductions: counter("introductions_total", "Pairs introduced."),
 		duties:        counter("duties_total", "Duty messages sent."),
 		drops:         vec("drops_total", "Neighbours given up, by kind of reason: connectivity, evidence, other.", "kind"),
+		expelled:      counter("expelled_total", "Clients closed because of their neighbours' evidence."),
 		slow:          counter("slow_closed_total", "Clients closed because they read too slowly."),
 		bytes:         vec("media_bytes_total", "Media bytes that viewers report, by path: http, p2p.", "path"),
 		stalls:        counter("stalls_total", "Interruptions that viewers report."),
@@ -56,7 +58,7 @@ func newMetrics() *metrics {
 
 func (m *metrics) register(reg prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
-		m.viewers, m.rooms, m.joins, m.refused, m.errors, m.messages, m.signals, m.introductions, m.duties, m.drops, m.slow,
+		m.viewers, m.rooms, m.joins, m.refused, m.errors, m.messages, m.signals, m.introductions, m.duties, m.drops, m.expelled, m.slow,
 		m.bytes, m.stalls,
 	} {
 		if err := reg.Register(c); err != nil {

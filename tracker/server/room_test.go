@@ -1,9 +1,13 @@
 package server
 
 import (
+	"net/http"
+	"net/netip"
 	"reflect"
 	"sync"
 	"testing"
+
+	"github.com/coder/websocket"
 
 	"slipstream/tracker/announce"
 )
@@ -137,7 +141,7 @@ func TestStatisticsAddUpWhatViewersReport(t *testing.T) {
 		return len(s.Rooms) == 1 && s.Rooms[0].HTTPBytes == 2000 && s.Rooms[0].SeederHTTPBytes == 9000
 	})
 	want := RoomStats{
-		Channel: channel, Viewers: 2, Seeders: 1, Ready: 2, NeighboursMean: 1.5, Offload: 0.75, HTTPBytes: 2000, P2PBytes: 6000,
+		Channel: channel, Viewers: 2, Seeders: 1, Parts: 1, Ready: 2, NeighboursMean: 1.5, Offload: 0.75, HTTPBytes: 2000, P2PBytes: 6000,
 		UploadedBytes: 1000, SeederHTTPBytes: 9000, SeederUploadedBytes: 8000, Stalls: 2, StallMs: 140, Rescues: 4, LatencyMsMean: 5000,
 	}
 	if got.Rooms[0] != want || got.Viewers != 2 || got.Seeders != 1 {
@@ -186,5 +190,44 @@ func TestManyComeAndGoAtOnce(t *testing.T) {
 	got := h.statsUntil(func(s Stats) bool { return s.Viewers == 30 })
 	if got.Rooms[0].Viewers != 30 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestWhoIsExpelledHearsWhy(t *testing.T) {
+	h := start(t, nil)
+	bad := h.join(announce.Viewer)
+	witnesses := make([]*client, 5)
+	for i := range witnesses {
+		witnesses[i] = h.join(announce.Viewer)
+	}
+	for _, witness := range witnesses {
+		witness.send(announce.Report{
+			Ready: true, Renditions: []string{"360p"}, Dropped: []announce.Drop{{ID: bad.id, Reason: announce.BadLeaf}},
+		})
+	}
+	bad.refused(announce.CodeExpelled, "Several neighbours", websocket.StatusPolicyViolation)
+	if s := h.statsUntil(func(s Stats) bool { return s.Viewers == 5 }); s.Rooms[0].Parts != 1 {
+		t.Errorf("%+v", s.Rooms)
+	}
+}
+
+// whereabouts is a Locator that knows everybody.
+type whereabouts struct{ asked chan netip.Addr }
+
+func (w whereabouts) Locate(a netip.Addr) (isp, region uint64) {
+	w.asked <- a
+	return 1, 2
+}
+
+func TestEverybodyIsLocated(t *testing.T) {
+	where := whereabouts{make(chan netip.Addr, 1)}
+	addr := netip.MustParseAddr("203.0.113.7")
+	h := start(t, func(c *Config) {
+		c.Locator = where
+		c.ClientAddr = func(*http.Request) netip.Addr { return addr }
+	})
+	h.join(announce.Viewer)
+	if got := <-where.asked; got != addr {
+		t.Errorf("asked for %v, want %v", got, addr)
 	}
 }

@@ -39,17 +39,25 @@ type Config struct {
 	// ClientAddr tells a client's address; nil means the connection's remote address. Set it behind a reverse proxy,
 	// where all connections come from one address.
 	ClientAddr func(*http.Request) netip.Addr
+	// Locator tells where an address is; nil means that only its network tells.
+	Locator Locator
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log receives what an operator may want to read; nil means slog.Default.
 	Log *slog.Logger
 }
 
+// Locator knows which ISP an address belongs to and in which region it is: keys that are equal for what is near, 0 if
+// unknown. It is called for each join and must be fast.
+type Locator interface {
+	Locate(netip.Addr) (isp, region uint64)
+}
+
 // Limits bound what clients can use up. Zero values mean the defaults in brackets.
 type Limits struct {
 	Connections       int // at a time [10,000]
 	Rooms             int // [10,000]
-	RoomViewers       int // in one room, seeders included [5,000]
+	RoomViewers       int // of one channel, seeders included [10,000]
 	PrefixConnections int // at a time from one address prefix, /24 or /48, loopback excepted [1,000]
 	PrefixRate        int // new connections per second from one prefix [20]
 	PrefixBurst       int // new connections at once from one prefix [200]
@@ -68,7 +76,7 @@ func (l *Limits) setDefaults() {
 		n *int
 		v int
 	}{
-		{&l.Connections, 10_000}, {&l.Rooms, 10_000}, {&l.RoomViewers, 5_000}, {&l.PrefixConnections, 1_000},
+		{&l.Connections, 10_000}, {&l.Rooms, 10_000}, {&l.RoomViewers, 10_000}, {&l.PrefixConnections, 1_000},
 		{&l.PrefixRate, 20}, {&l.PrefixBurst, 200}, {&l.Prefixes, 50_000}, {&l.MessageRate, 20}, {&l.MessageBurst, 400},
 		{&l.Queue, 256},
 	} {
@@ -130,6 +138,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
+	}
+	if cfg.Locator == nil {
+		cfg.Locator = byNetwork{}
 	}
 	if cfg.ClientAddr == nil {
 		cfg.ClientAddr = remoteAddr

@@ -23,6 +23,7 @@ type RoomStats struct {
 	Channel             string  `json:"channel"` // id
 	Viewers             int     `json:"viewers"` // without seeders
 	Seeders             int     `json:"seeders"`
+	Parts               int     `json:"parts"`          // into which the tracker split the channel: those of one know of each other
 	Ready               int     `json:"ready"`          // viewers with at least one neighbour
 	NeighboursMean      float64 `json:"neighboursMean"` // of viewers
 	Offload             float64 `json:"offload"`        // p2pBytes / (httpBytes + p2pBytes), 0 without bytes
@@ -78,6 +79,9 @@ func (h *hub) snapshot() []byte {
 	all := Stats{NowMs: nowMs, Rooms: []RoomStats{}}
 	for channel, r := range h.rooms {
 		room := r.count(channel)
+		for _, n := range h.swarm.Rooms(channel) {
+			room.Parts += min(n, 1)
+		}
 		all.Viewers += room.Viewers
 		all.Seeders += room.Seeders
 		all.Rooms = append(all.Rooms, room)

@@ -2,40 +2,64 @@ package swarm
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
+	"strings"
 
 	"slipstream/tracker/announce"
 )
 
-// deal is one rendition's stripes.
+// deal is one rendition's stripes in one room.
 type deal struct {
+	room      *room
 	rendition string
-	players   set       // who plays it, ready or not
-	ranked    []*viewer // who could hold stripes, best first
-	holders   []*viewer // who does
-	stale     bool      // the best of ranked changed since the stripes were dealt
+	players   set               // who plays it, able to hold stripes or not
+	ranked    []chance          // to hold a stripe, best first
+	seated    map[uint64]uint64 // weights of those who have chances, by viewer
+	holders   []*viewer         // who has stripes, in an order that the deal decided
+	masks     map[uint64]uint16 // their stripes
+	stale     bool              // the best of ranked changed since the stripes were dealt
+	need      int               // the least class of an uplink that is of use, see fare.go
+	copies
 }
 
-// quarters is what the class of an uplink makes of a weight, in quarters: unknown, below 1, 4, 16 Mb/s, and more.
-var quarters = [...]uint64{4, 1, 4, 8, 16}
+// chance is one entry in the ranking. A viewer has one, a seeder several.
+type chance struct {
+	of    *viewer
+	n     int
+	score uint64
+}
 
-// uplinkClass sorts an uplink into a few classes. It falls only when clearly below the class, because every change of
-// class may move duties and measurements waver.
+func byScore(a, b chance) int {
+	return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.of.id, b.of.id), cmp.Compare(a.n, b.n))
+}
+
+// seederChances is how many stripes a seeder can hold of each rendition in a large room.
+const seederChances = 4
+
+func (v *viewer) chances() int {
+	if v.seeder {
+		return seederChances
+	}
+	return 1
+}
+
+// The classes of uplinks: 0 is unknown, 1 is below 250 kb/s, and each next one begins at twice as much; the last, from
+// 16 Mb/s on, is as much as anybody is believed. Unknown counts as 2 to 4 Mb/s.
+const (
+	firstClassBps = 250_000
+	lastClass     = 8
+	unknownCounts = 5
+)
+
+// uplinkClass sorts an uplink into a class. It falls only when clearly below, because every change of class may move
+// duties and measurements waver.
 func uplinkClass(class int, bps int64) int {
 	if bps <= 0 {
 		return class
 	}
-	of := func(bps int64) int {
-		switch {
-		case bps < 1_000_000:
-			return 1
-		case bps < 4_000_000:
-			return 2
-		case bps < 16_000_000:
-			return 3
-		}
-		return 4
-	}
+	of := func(bps int64) int { return min(1+bits.Len64(uint64(bps/firstClassBps)), lastClass) }
+	bps = min(bps, firstClassBps<<lastClass)
 	now := of(bps)
 	if now < class && of(bps+bps/3) >= class {
 		return class
@@ -43,33 +67,53 @@ func uplinkClass(class int, bps int64) int {
 	return now
 }
 
-// weight is in quarters of a viewer.
+// weight grows with the uplink, and is four times as much for a seeder.
 func (v *viewer) weight() uint64 {
-	if v.seeder {
-		return 4 * quarters[v.class]
+	w := uint64(1) << unknownCounts
+	if v.class > 0 {
+		w = 1 << v.class
 	}
-	return quarters[v.class]
+	if v.seeder {
+		w *= 4
+	}
+	return w
 }
 
-// setRenditions moves v between the renditions' players and tells whether anything changed. A rendition comes into
-// being with its first player and goes with its last; seeders are not counted, they carry whatever is played.
-func (s *Swarm) setRenditions(v *viewer, names []string) bool {
+func (r *room) deal(rendition string) *deal {
+	if i, ok := r.dealAt(rendition); ok {
+		return r.deals[i]
+	}
+	return nil
+}
+
+func (r *room) dealAt(rendition string) (int, bool) {
+	return slices.BinarySearchFunc(r.deals, rendition, func(d *deal, name string) int { return strings.Compare(d.rendition, name) })
+}
+
+// setRenditions makes v a player of these and of no others. Seeders are not counted, they carry whatever is played.
+func (s *Swarm) setRenditions(v *viewer, names []string) {
 	if v.seeder {
-		return false
+		return
 	}
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
 	if slices.Equal(names, v.renditions) {
-		return false
+		return
 	}
-	r, before := v.room, v.renditions
+	before := v.renditions
 	v.renditions = names
 	for _, name := range before {
-		if d := r.deal(name); d != nil && !slices.Contains(names, name) {
-			d.players.remove(v)
+		if !slices.Contains(names, name) {
+			s.stopPlaying(v, name)
 		}
 	}
-	s.sweep(r)
-	for _, name := range names {
+	s.sweep(v.room)
+	s.play(v)
+}
+
+// play makes v a player of its renditions. A rendition comes into being with its first player and goes with its last.
+func (s *Swarm) play(v *viewer) {
+	r := v.room
+	for _, name := range v.renditions {
 		i, ok := r.dealAt(name)
 		if !ok && len(r.deals) >= maxRenditions {
 			continue // plays it alone, over HTTP
@@ -78,16 +122,29 @@ func (s *Swarm) setRenditions(v *viewer, names []string) bool {
 			r.deals = slices.Insert(r.deals, i, s.openDeal(r, name))
 		}
 		r.deals[i].players.add(v)
+		s.seat(r.deals[i], v)
 	}
-	return true
+}
+
+// unplay takes v out of all deals of its room.
+func (s *Swarm) unplay(v *viewer) {
+	for _, name := range v.renditions {
+		s.stopPlaying(v, name)
+	}
+	s.sweep(v.room)
+}
+
+func (s *Swarm) stopPlaying(v *viewer, rendition string) {
+	if d := v.room.deal(rendition); d != nil {
+		d.players.remove(v)
+		d.withdraw(v)
+	}
 }
 
 func (s *Swarm) openDeal(r *room, rendition string) *deal {
-	d := &deal{rendition: rendition}
-	for _, v := range r.seeders.items {
-		if d.wants(v) {
-			d.insert(v, s.cfg.Holders)
-		}
+	d := &deal{room: r, rendition: rendition, seated: map[uint64]uint64{}, masks: map[uint64]uint16{}, copies: copies{now: 1}}
+	for _, v := range r.channel.seeders.items {
+		s.seat(d, v)
 	}
 	return d
 }
@@ -99,7 +156,7 @@ func (s *Swarm) sweep(r *room) {
 			return false
 		}
 		for _, v := range d.holders {
-			s.assign(v, d.rendition, 0)
+			s.change(v)
 		}
 		return true
 	})
@@ -107,137 +164,155 @@ func (s *Swarm) sweep(r *room) {
 
 // wants tells whether v may hold stripes.
 func (d *deal) wants(v *viewer) bool {
-	return v.ready && !v.barred && !v.gone && (v.seeder || slices.Contains(v.renditions, d.rendition))
+	if !v.ready || v.suspended || v.gone || v.noUpload || v.class > 0 && v.class < d.need {
+		return false
+	}
+	_, plays := d.players.at[v.id]
+	return plays || v.seeder
 }
 
-// seat gives v its place in every deal after anything about it changed. The old place is found by the old score.
-func (s *Swarm) seat(v *viewer) {
-	for _, d := range v.room.deals {
-		d.withdraw(v, s.cfg.Holders)
+// reseat gives v its places after anything about it changed.
+func (s *Swarm) reseat(v *viewer) {
+	if v.room != nil {
+		for _, name := range v.renditions {
+			if d := v.room.deal(name); d != nil {
+				s.seat(d, v)
+			}
+		}
+		return
 	}
-	v.score = uint64(v.rank) << 16 / v.weight()
-	for _, d := range v.room.deals {
-		if d.wants(v) {
-			d.insert(v, s.cfg.Holders)
+	for _, r := range v.channel.rooms {
+		for _, d := range r.deals {
+			s.seat(d, v)
+		}
+		s.touch(r)
+	}
+}
+
+// seat gives v its places in a ranking, or takes them away.
+func (s *Swarm) seat(d *deal, v *viewer) {
+	weight, seated := d.seated[v.id]
+	wanted := d.wants(v)
+	if wanted == seated && (!seated || weight == v.weight()) {
+		return
+	}
+	d.withdraw(v)
+	if !wanted {
+		return
+	}
+	d.seated[v.id] = v.weight()
+	for n := range v.chances() {
+		c := d.chance(v, n)
+		i, _ := slices.BinarySearchFunc(d.ranked, c, byScore)
+		d.ranked = slices.Insert(d.ranked, i, c)
+		d.stale = d.stale || i < d.places()
+	}
+}
+
+func (d *deal) withdraw(v *viewer) {
+	if _, seated := d.seated[v.id]; !seated {
+		return
+	}
+	for n := range v.chances() {
+		if i, ok := slices.BinarySearchFunc(d.ranked, d.chance(v, n), byScore); ok {
+			d.ranked = slices.Delete(d.ranked, i, i+1)
+			d.stale = d.stale || i < d.places()
 		}
 	}
+	delete(d.seated, v.id)
+	d.stale = d.stale || d.masks[v.id] != 0
 }
 
-func byScore(a, b *viewer) int {
-	return cmp.Or(cmp.Compare(a.score, b.score), cmp.Compare(a.id, b.id))
+func (d *deal) chance(v *viewer, n int) chance {
+	return chance{v, n, score(rankOf(d.room.channel.name, d.rendition, v.id, n), d.seated[v.id])}
 }
 
-func (d *deal) insert(v *viewer, holders int) {
-	i, ok := slices.BinarySearchFunc(d.ranked, v, byScore)
-	if ok {
-		return
-	}
-	d.ranked = slices.Insert(d.ranked, i, v)
-	d.stale = d.stale || i < holders
-}
+// places is how many of the best ranked matter.
+func (d *deal) places() int { return announce.Stripes * d.now }
 
-func (d *deal) withdraw(v *viewer, holders int) {
-	i, ok := slices.BinarySearchFunc(d.ranked, v, byScore)
-	if !ok {
-		return
-	}
-	d.ranked = slices.Delete(d.ranked, i, i+1)
-	d.stale = d.stale || i < holders
-}
-
-// sendDuties deals what is stale in a room and tells those whose stripes changed.
+// sendDuties deals what is stale in a room.
 func (s *Swarm) sendDuties(r *room) {
 	for _, d := range r.deals {
+		if now := s.copiesOf(d); now != d.now {
+			d.now, d.stale = now, true
+		}
 		if d.stale {
 			d.stale = false
 			s.redeal(d)
 		}
 	}
+}
+
+// redeal gives every stripe its holders, and moves as little as it can.
+func (s *Swarm) redeal(d *deal) {
+	var holders []*viewer
+	var masks map[uint64]uint16
+	if len(d.ranked) < announce.Stripes {
+		holders, masks = d.dealArcs()
+	} else {
+		holders, masks = d.dealStripes()
+	}
+	for _, v := range d.holders {
+		if masks[v.id] != d.masks[v.id] {
+			s.change(v)
+		}
+	}
+	for _, v := range holders {
+		if masks[v.id] != d.masks[v.id] {
+			s.change(v)
+		}
+	}
+	d.holders, d.masks = holders, masks
+}
+
+// change notes that v's stripes may have changed.
+func (s *Swarm) change(v *viewer) {
+	if !v.dirty {
+		v.dirty = true
+		s.changed = append(s.changed, v)
+	}
+}
+
+// tell sends their stripes to those to whom they are news.
+func (s *Swarm) tell() {
 	for _, v := range s.changed {
 		v.dirty = false
-		if !v.gone && !slices.Equal(v.shares, v.told) {
-			v.told = slices.Clone(v.shares)
-			s.do(Duty{Viewer: v.id, Duties: slices.Clone(v.shares)})
+		if v.gone {
+			continue
+		}
+		if now := v.shares(); !slices.Equal(now, v.told) {
+			v.told = now
+			s.do(Duty{Viewer: v.id, Duties: slices.Clone(now)})
 		}
 	}
 	clear(s.changed)
 	s.changed = s.changed[:0]
 }
 
-// redeal gives every stripe exactly Copies holders, or as many as there are. The blocks lie end to end on a circle of
-// 16 stripes that is walked Copies times; no block is longer than the circle, so nobody holds a stripe twice.
-func (s *Swarm) redeal(d *deal) {
-	for _, v := range d.holders {
-		s.assign(v, d.rendition, 0)
-	}
-	// Rank and not score orders the circle, so that a change of weight moves the borders and not the places.
-	d.holders = slices.Clone(d.ranked[:min(len(d.ranked), s.cfg.Holders)])
-	slices.SortFunc(d.holders, func(a, b *viewer) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.id, b.id))
-	})
-	weights := make([]uint64, len(d.holders))
-	for i, v := range d.holders {
-		weights[i] = v.weight()
-	}
-	next := uint64(0)
-	for i, n := range portions(weights, announce.Stripes*uint64(s.cfg.Copies), announce.Stripes) {
-		s.assign(d.holders[i], d.rendition, block(next, n))
-		next += n
-	}
-}
-
-// block is the mask of n stripes from first on, around the circle.
-func block(first, n uint64) (mask uint16) {
-	for i := range n {
-		mask |= 1 << ((first + i) % announce.Stripes)
-	}
-	return mask
-}
-
-// portions divides total among weights in proportion, nobody getting more than most. The sum is total, unless all have
-// most already.
-func portions(weights []uint64, total, most uint64) []uint64 {
-	out := make([]uint64, len(weights))
-	sum := uint64(0)
-	for _, w := range weights {
-		sum += w
-	}
-	for again := true; again; {
-		again = false
-		for i, w := range weights {
-			if out[i] == 0 && total > 0 && w*total >= most*sum {
-				out[i], again = min(most, total), true
-				total -= out[i]
-				sum -= w
+// shares are v's stripes, sorted by rendition; a seeder's are those of all rooms together.
+func (v *viewer) shares() (out []announce.Share) {
+	collect := func(r *room) {
+		for _, d := range r.deals {
+			mask := d.masks[v.id]
+			if mask == 0 {
+				continue
+			}
+			i, ok := slices.BinarySearchFunc(out, d.rendition, func(x announce.Share, name string) int {
+				return strings.Compare(x.Rendition, name)
+			})
+			if ok {
+				out[i].Stripes |= mask
+			} else if len(out) < maxRenditions {
+				out = slices.Insert(out, i, announce.Share{Rendition: d.rendition, Stripes: mask})
 			}
 		}
 	}
-	// What remains goes by the borders between running totals: whole numbers that add up.
-	before := uint64(0)
-	for i, w := range weights {
-		if out[i] == 0 && sum > 0 {
-			out[i] = total*(before+w)/sum - total*before/sum
-			before += w
-		}
+	if v.room != nil {
+		collect(v.room)
+		return out
+	}
+	for _, r := range v.channel.rooms {
+		collect(r)
 	}
 	return out
-}
-
-// assign sets v's stripes of one rendition.
-func (s *Swarm) assign(v *viewer, rendition string, stripes uint16) {
-	i, ok := slices.BinarySearchFunc(v.shares, rendition, func(x announce.Share, name string) int {
-		return cmp.Compare(x.Rendition, name)
-	})
-	switch {
-	case ok && stripes != 0:
-		v.shares[i].Stripes = stripes
-	case ok:
-		v.shares = slices.Delete(v.shares, i, i+1)
-	case stripes != 0:
-		v.shares = slices.Insert(v.shares, i, announce.Share{Rendition: rendition, Stripes: stripes})
-	}
-	if !v.dirty {
-		v.dirty = true
-		s.changed = append(s.changed, v)
-	}
 }

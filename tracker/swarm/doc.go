@@ -9,39 +9,69 @@
 //		case swarm.Introduce: // tell a.A and a.B about each other; a.A makes the offer
 //		case swarm.Gone:      // tell a.Viewer that a.Neighbour left
 //		case swarm.Duty:      // tell a.Viewer its stripes
+//		case swarm.Expel:     // close a.Viewer's connection
 //		}
 //	}
 //
-// # Neighbours (match.go)
+// DESIGN.md has the measurements behind the numbers.
 //
-// A room is a graph: an edge is a pair that was introduced and that nobody has reported as broken. Every viewer is
-// filled up to Degree edges and accepts up to MaxDegree; a seeder carries more. Half of the edges a viewer asks for go
-// to near ones (same subnet, then same rendition), half to anybody: near edges are cheap, random ones keep the graph's
-// diameter logarithmic and leave nobody at the mercy of his surroundings. Up to Degree+1 members everybody knows
-// everybody.
+// # Rooms (channel.go)
+//
+// The viewers of a channel are in one room, or in several of about RoomSize: those of a room know of each other and
+// share duties. A room that exceeds RoomSize by half is split, the two smallest are joined when they are three quarters
+// of it together; newcomers go to the smallest. Pairs that are connected stay so across a split. Seeders serve all rooms.
+// Rooms have no influence on each other, so each can be simulated by itself (RoomOf, Rooms).
+//
+// # Neighbours (match.go, past.go)
+//
+// A room is a graph: an edge is a pair that was introduced and that nobody has reported as broken. Up to Degree+1
+// everybody knows everybody. In a larger room half of the edges a viewer asks for go to near ones that play the same
+// (same subnet, then ISP, then region, then anybody who does), half to anybody: near edges are cheap, random ones keep
+// the graph's diameter logarithmic and leave nobody at the mercy of his surroundings. For the same reason a viewer has at
+// most two neighbours of one subnet, unless most of the room is in it. Two that pass nothing on, and two whose address
+// translators allow no connection, are not introduced. Who gives neighbours up to get others gets them slowly (mayAsk).
 //
 // Connections are not taken apart to make room, so a growing room must not fill all its slots: if every newcomer took
-// Degree edges, the old would be full and a newcomer could only meet the newest, a chain instead of a random graph (68
-// steps long among 400 viewers, with this rule 6). Once three quarters of the slots are taken, viewers are therefore
-// filled to Degree/2 only; later arrivals do the rest.
+// as many as he may, the old would be full and a newcomer could only meet the newest, a chain instead of a random graph
+// (68 steps long among 400 viewers). While a room grows, viewers are filled to Degree until three quarters of the slots
+// are taken, and then to half of Degree only; later arrivals do the rest. When it has its size, eleven twelfths are
+// filled.
 //
-// A pair that failed to connect is remembered and tried again after 30 s, 60 s, … 10 min. A client that does not name
-// the dead edge still gives it away: if both ends report fewer neighbours than they have old edges, the edge between
-// them is taken for dead. A pair that parted over evidence (bad bytes, lies) never meets again, and a viewer against
-// whom Accusers different neighbours gave evidence is introduced to nobody any more. Accusers count equally, so three
-// liars can shut one viewer out; they cannot make it see a bad byte or a stall.
+// A pair that failed to connect is not tried again in a large room; in a small one, as one that lost its connection, after
+// 30 s, 60 s, … 10 min. A client that does not name the dead edge still gives it away: if both ends report fewer
+// neighbours than they have old edges, the edge between them is taken for dead.
 //
-// # Duties (deal.go)
+// # Evidence (blame.go)
 //
-// The leaves of a segment lie in 16 stripes. For every rendition, all stripes are dealt among the viewers that play it
-// and are ready (connected to somebody), so that every stripe has exactly Copies holders: electing by chance or by
-// neighbourhood would leave holes or pay for copies. The best ranked hold stripes: rank is a hash of viewer and room
-// divided by weight, so that nobody can choose his place and a change of one viewer moves few others. Weight is 1
-// for a viewer and 4 for a seeder, times ¼ … 4 by measured uplink. Each holder has one contiguous block, as long as its
-// weight is large. A deal is made anew only if the set of holders changed, and only changed masks are sent.
+// Neighbours accuse each other of bad bytes and lies. A pair that parted over evidence never meets again. A viewer
+// accused by Accusers independent neighbours, at least as many as those who do not complain, is suspended: no
+// introductions, no duties. Expellers of them end its visit. Independent means of different subnets; one accuser counts
+// against four viewers in an hour, half while he is half way to be suspended, and not at all once he is. So fewer than
+// Accusers liars among a viewer's neighbours cannot harm it, and most of its neighbours must be liars for more.
+//
+// # Duties (deal.go, stripes.go, rank.go)
+//
+// The leaves of a segment lie in 16 stripes. For every rendition, each stripe has exactly as many holders as there shall
+// be copies: electing by chance or by neighbourhood would leave holes or pay for copies. Holders are the best ranked of
+// those who play it, are connected, upload, and have the uplink to pass a stripe on to four others while it plays. The
+// rank is weighted rendezvous hashing, −ln(hash)/weight in integers: nobody can choose his place, twice the uplink is
+// twice as likely to hold a stripe, and what one viewer does moves nobody else. Uplinks count in classes from 250 kb/s to
+// 16 Mb/s, doubling; what is claimed beyond is not believed.
+//
+// In a room with 16 viewers or more each holder has one stripe of a rendition, and who has one keeps it while he is
+// among the best. In a smaller one everybody has one contiguous block, as long as his weight is large, because a block
+// is one request. Only changes are sent.
+//
+// # Copies (fare.go)
+//
+// One copy reaches a small room in time. In a large one with little uplink to spare the first copies must be more, or
+// leaves reach the last too late and are fetched again: √(viewers/16) from 100 viewers on, half as many more where many
+// leaves are rescued (as long as that saves more than it costs), fewer where hardly any are. What viewers report about
+// themselves is bounded, and those who claim the most are left out.
 //
 // # Cost
 //
-// Join, Leave and Report cost O(degree), plus a move in a sorted list of ready viewers if readiness changed; Tick costs
-// O(viewers).
+// Join, Leave and Report cost O(degree), plus a place in a sorted list of those who could hold stripes if that changed
+// (a search and a move of memory); a new deal costs O(16 · copies). Tick costs O(viewers), and a sort of them every ten
+// seconds.
 package swarm

@@ -5,25 +5,36 @@ import "slipstream/tracker/announce"
 // Event is one of Join, Leave, Report, Tick.
 type Event interface{ event() }
 
-// Join brings a viewer into a room, which is made if it does not exist.
+// Join brings a viewer into a room, which is made if it does not exist. What a viewer says about itself is believed
+// within bounds; where it is, the caller found out.
 type Join struct {
 	Room       string
 	Viewer     uint64 // unique over all rooms, never 0, never used again
 	Role       announce.Role
-	SubnetKey  uint64   // equal for viewers that are near in the network; 0 = unknown
 	Renditions []string // that it plays; an empty list for a seeder means all
+	NoUpload   bool     // passes nothing on
+	UplinkBps  int64    // as measured before; 0 = unknown
+	NAT        announce.NAT
+
+	// Equal for viewers that have the same; 0 = unknown.
+	SubnetKey uint64 // /24 or /48: may well be one person
+	ISPKey    uint64
+	RegionKey uint64
 }
 
 // Leave takes a viewer out of its room.
 type Leave struct{ Viewer uint64 }
 
-// Report is what a viewer says about itself.
+// Report is what a viewer says about itself. Totals count since its playback began.
 type Report struct {
 	Viewer     uint64
 	Ready      bool // it is connected to at least one neighbour
+	NoUpload   bool // passes nothing on
 	Neighbours int  // number of connected neighbours
 	Renditions []string
 	UplinkBps  int64  // measured uplink in bits per second; 0 = unknown
+	MediaBytes int64  // total from CDN and neighbours
+	Rescues    int64  // total of leaves from the CDN that were no duty although a neighbour was connected
 	Dropped    []Drop // given up since the last report
 }
 
@@ -33,7 +44,8 @@ type Drop struct {
 	Reason announce.Reason
 }
 
-// Tick lets time pass: viewers with too few neighbours are looked after. One a second is right.
+// Tick lets time pass: viewers with too few neighbours are looked after, and how the rooms fare is looked at. One a
+// second is right.
 type Tick struct{}
 
 func (Join) event()   {}
@@ -41,7 +53,7 @@ func (Leave) event()  {}
 func (Report) event() {}
 func (Tick) event()   {}
 
-// Action is one of Introduce, Gone, Duty.
+// Action is one of Introduce, Gone, Duty, Expel.
 type Action interface{ action() }
 
 // Introduce makes two viewers neighbours: both are to be told, and A makes the offer.
@@ -57,6 +69,10 @@ type Duty struct {
 	Duties []announce.Share
 }
 
+// Expel ends a visit: the caller closes the connection, and says Leave when that is done.
+type Expel struct{ Viewer uint64 }
+
 func (Introduce) action() {}
 func (Gone) action()      {}
 func (Duty) action()      {}
+func (Expel) action()     {}

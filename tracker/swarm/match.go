@@ -6,35 +6,71 @@ import (
 	"slipstream/tracker/announce"
 )
 
-// past is a pair that parted.
-type past struct {
-	with     uint64
-	failures int
-	untilMs  int64
-	never    bool // over evidence
-}
+// subnetShare is how many neighbours of one subnet a viewer has at most, unless the subnet is most of the room: what
+// looks like many there may be one.
+const subnetShare = 2
+
+// perRoom is how many viewers of each room a seeder accepts, even if it is full of others.
+const perRoom = 4
 
 // limit is how many neighbours v accepts.
 func (s *Swarm) limit(v *viewer) int {
 	if v.seeder {
-		return s.cfg.SeederDegree
+		return s.cfg.SeederDegree + perRoom*max(0, len(v.channel.rooms)-1)
 	}
 	return s.cfg.MaxDegree
 }
 
-// wanted is how many neighbours v is filled up to.
+// accepts tells whether v has room for w.
+func (s *Swarm) accepts(v, w *viewer) bool {
+	if !v.seeder || len(v.edges) < s.cfg.SeederDegree {
+		return len(v.edges) < s.limit(v)
+	}
+	n := 0
+	for _, e := range v.edges {
+		if e.to.room == w.room {
+			n++
+		}
+	}
+	return n < perRoom && len(v.edges) < s.limit(v)
+}
+
+// crowd is how many others v could know.
+func (v *viewer) crowd() int {
+	n := v.channel.seeders.len() - 1
+	if v.room != nil {
+		return n + v.room.members.len()
+	}
+	for _, r := range v.channel.rooms {
+		n += r.members.len()
+	}
+	return n
+}
+
+// small tells whether everybody shall know everybody.
+func (s *Swarm) small(v *viewer) bool { return v.crowd() <= s.cfg.Degree }
+
+// wanted is how many neighbours v is filled up to. A growing room keeps a quarter of its slots free for those who come
+// later, one that has its size a twelfth; see the package comment.
 func (s *Swarm) wanted(v *viewer) int {
+	switch {
+	case s.small(v):
+		return v.crowd()
+	case v.seeder:
+		return s.cfg.SeederDegree
+	case s.doubtful(v):
+		return s.cfg.Degree / 2
+	}
 	r := v.room
-	if r.members.len() <= s.cfg.Degree+1 {
-		return r.members.len() - 1
-	}
+	taken, slots := r.degrees, s.cfg.MaxDegree*r.members.len()
 	want := s.cfg.Degree
-	if v.seeder {
-		want = s.cfg.SeederDegree
+	full := 4*taken >= 3*slots
+	if !r.growing {
+		want = max(want, s.cfg.MaxDegree-1)
+		full = 12*taken >= 11*slots
 	}
-	// A quarter of the slots stays free for those who come later; see the package comment.
-	if viewers := r.members.len() - r.seeders.len(); 4*r.degrees >= 3*s.cfg.MaxDegree*viewers {
-		want /= 2
+	if full {
+		want = s.cfg.Degree / 2
 	}
 	return want
 }
@@ -42,13 +78,16 @@ func (s *Swarm) wanted(v *viewer) int {
 // topUp introduces v to others until it has as many neighbours as wanted. If nobody is to be had, it is not tried
 // again for a while that doubles.
 func (s *Swarm) topUp(v *viewer) {
-	if v.barred || len(v.edges) >= s.wanted(v) || s.nowMs < v.searchAtMs {
+	if v.gone || v.suspended || s.nowMs < v.searchAtMs || len(v.edges) >= s.wanted(v) {
 		return
 	}
 	before := len(v.edges)
-	if v.room.members.len() <= s.cfg.Degree+1 {
+	switch {
+	case s.small(v):
 		s.meetAll(v)
-	} else {
+	case v.seeder:
+		s.meetViewers(v)
+	default:
 		s.meetSome(v)
 	}
 	if len(v.edges) > before {
@@ -60,28 +99,58 @@ func (s *Swarm) topUp(v *viewer) {
 }
 
 func (s *Swarm) meetAll(v *viewer) {
-	for _, w := range v.room.members.items {
-		if s.suits(v, w) {
-			s.introduce(v, w)
+	meet := func(among []*viewer) {
+		for _, w := range among {
+			if s.suits(v, w) && s.mayAsk(v) {
+				s.introduce(v, w)
+			}
+		}
+	}
+	for _, r := range v.rooms() {
+		meet(r.members.items)
+	}
+	meet(v.channel.seeders.items)
+}
+
+// rooms are those in which v may meet others.
+func (v *viewer) rooms() []*room {
+	if v.room != nil {
+		return []*room{v.room}
+	}
+	return v.channel.rooms
+}
+
+// meetViewers fills a seeder up from all rooms by turns.
+func (s *Swarm) meetViewers(v *viewer) {
+	for found := true; found; {
+		found = false
+		for _, r := range v.channel.rooms {
+			if len(v.edges) >= s.wanted(v) || !s.mayAsk(v) {
+				return
+			}
+			if w := s.anybody(v, r); w != nil {
+				s.introduce(v, w)
+				found = true
+			}
 		}
 	}
 }
 
 // meetSome asks for one seeder, and then by turns for somebody near and for anybody.
 func (s *Swarm) meetSome(v *viewer) {
-	r, want := v.room, s.wanted(v)
-	if !v.seeder && !slices.ContainsFunc(v.edges, func(e edge) bool { return e.to.seeder }) {
-		if w := s.draw(v, r.seeders.items, 4, false); w != nil {
+	want := s.wanted(v)
+	if s.mayAsk(v) && !slices.ContainsFunc(v.edges, func(e edge) bool { return e.to.seeder }) {
+		if w := s.draw(v, v.channel.seeders.items, 4, false); w != nil {
 			s.introduce(v, w)
 		}
 	}
-	for near := true; len(v.edges) < want; near = !near {
+	for near := true; len(v.edges) < want && s.mayAsk(v); near = !near {
 		var w *viewer
 		if near {
 			w = s.near(v)
 		}
 		if w == nil {
-			w = s.anybody(v)
+			w = s.anybody(v, v.room)
 		}
 		if w == nil {
 			return
@@ -90,34 +159,34 @@ func (s *Swarm) meetSome(v *viewer) {
 	}
 }
 
-// near finds somebody in v's subnet, best with a common rendition, or else somebody who plays the same.
+// near finds somebody in v's subnet, with v's ISP or in its region who plays the same, or else anybody who does.
 func (s *Swarm) near(v *viewer) *viewer {
-	const tries = 8
-	if near := v.room.subnets[v.subnet]; near != nil {
-		if w := s.draw(v, near.items, tries, true); w != nil {
-			return w
-		}
-		if w := s.draw(v, near.items, tries, false); w != nil {
-			return w
+	const tries = 6
+	r := v.room
+	for _, p := range v.places() {
+		if here := r.places[p]; here != nil {
+			if w := s.draw(v, here.items, tries, true); w != nil {
+				return w
+			}
 		}
 	}
 	if len(v.renditions) == 0 {
 		return nil
 	}
-	if d := v.room.deal(v.renditions[v.room.rng.below(len(v.renditions))]); d != nil {
+	if d := r.deal(v.renditions[r.rng.below(len(v.renditions))]); d != nil {
 		return s.draw(v, d.players.items, tries, false)
 	}
 	return nil
 }
 
 // anybody draws from those who accept neighbours; if luck fails, it looks through some of them in order.
-func (s *Swarm) anybody(v *viewer) *viewer {
+func (s *Swarm) anybody(v *viewer, r *room) *viewer {
 	const tries, search = 16, 64
-	open := v.room.open.items
-	if w := s.draw(v, open, tries, false); w != nil || len(open) == 0 {
+	open := r.open.items
+	if w := s.drawIn(r, v, open, tries, false); w != nil || len(open) == 0 {
 		return w
 	}
-	start := v.room.rng.below(len(open))
+	start := r.rng.below(len(open))
 	for i := range min(len(open), search) {
 		if w := open[(start+i)%len(open)]; s.suits(v, w) {
 			return w
@@ -128,11 +197,15 @@ func (s *Swarm) anybody(v *viewer) *viewer {
 
 // draw takes the first of some random picks that suits.
 func (s *Swarm) draw(v *viewer, from []*viewer, tries int, sameRendition bool) *viewer {
+	return s.drawIn(v.room, v, from, tries, sameRendition)
+}
+
+func (s *Swarm) drawIn(r *room, v *viewer, from []*viewer, tries int, sameRendition bool) *viewer {
 	if len(from) == 0 {
 		return nil
 	}
 	for range tries {
-		w := from[v.room.rng.below(len(from))]
+		w := from[r.rng.below(len(from))]
 		if s.suits(v, w) && (!sameRendition || v.sharesRendition(w)) {
 			return w
 		}
@@ -140,40 +213,68 @@ func (s *Swarm) draw(v *viewer, from []*viewer, tries int, sameRendition bool) *
 	return nil
 }
 
-func (v *viewer) sharesRendition(w *viewer) bool {
-	for _, r := range v.renditions {
-		if slices.Contains(w.renditions, r) {
+// suits tells whether v and w may be introduced.
+func (s *Swarm) suits(v, w *viewer) bool {
+	return v != w && !w.suspended && !w.gone && s.accepts(w, v) && s.accepts(v, w) &&
+		!v.knows(w) && !s.apart(v, w) && !s.apart(w, v) && s.useful(v, w) && s.spread(v, w)
+}
+
+// useful tells whether a connection would carry anything: two who pass nothing on, or two whose address translators
+// allow no connection, get to know each other only if there is nobody else.
+func (s *Swarm) useful(v, w *viewer) bool {
+	idle := v.noUpload && w.noUpload
+	barred := v.nat == announce.AddressDependent && w.nat == announce.AddressDependent && (v.subnet == 0 || v.subnet != w.subnet)
+	return !idle && !barred || v.loneliest()
+}
+
+// loneliest tells whether all in v's room pass nothing on, or are all behind translators of the awkward kind.
+func (v *viewer) loneliest() bool {
+	if v.channel.seeders.len() > 0 || v.room == nil {
+		return false
+	}
+	n := v.room.members.len()
+	return v.room.useless == n || v.room.awkward == n
+}
+
+// spread tells whether v and w would not have too many neighbours in each other's subnet. In a small room nobody can
+// be choosy, and where most are in one subnet, they are most of everybody's neighbours too.
+func (s *Swarm) spread(v, w *viewer) bool {
+	return s.small(v) || s.admits(v, w) && s.admits(w, v)
+}
+
+func (s *Swarm) admits(v, w *viewer) bool {
+	if w.subnet == 0 {
+		return true
+	}
+	if r := w.room; r != nil {
+		if here := r.places[place{inSubnet, w.subnet}]; here != nil && 2*here.len() > r.members.len() {
 			return true
 		}
 	}
-	return false
-}
-
-// suits tells whether v and w may be introduced.
-func (s *Swarm) suits(v, w *viewer) bool {
-	return v != w && !w.barred && len(w.edges) < s.limit(w) && len(v.edges) < s.limit(v) &&
-		!v.knows(w) && !s.apart(v, w) && !s.apart(w, v)
-}
-
-// apart tells whether v remembers a reason not to meet w, yet or ever.
-func (s *Swarm) apart(v, w *viewer) bool {
-	p := v.pastWith(w.id)
-	return p != nil && (p.never || s.nowMs < p.untilMs)
-}
-
-func (v *viewer) pastWith(id uint64) *past {
-	for i := range v.past {
-		if v.past[i].with == id {
-			return &v.past[i]
+	n := 0
+	for _, e := range v.edges {
+		if e.to.subnet == w.subnet {
+			n++
 		}
 	}
-	return nil
+	return n < subnetShare
+}
+
+// mayAsk bounds how often v gets new neighbours on its own account: 36 at once and 30 a minute, a seeder four times as
+// many. Whoever gives up neighbours to get others cannot see a whole room in a short while.
+func (s *Swarm) mayAsk(v *viewer) bool {
+	const burstMs = 72_000
+	return v.allowanceMs-s.nowMs < burstMs
+}
+
+func (s *Swarm) asked(v *viewer) {
+	v.allowanceMs = max(v.allowanceMs, s.nowMs) + 24_000/int64(s.limit(v))
 }
 
 func (s *Swarm) introduce(a, b *viewer) {
-	a.edges = append(a.edges, edge{b, s.nowMs})
-	b.edges = append(b.edges, edge{a, s.nowMs})
-	a.room.degrees += a.counts() + b.counts()
+	s.asked(a)
+	a.befriend(b, s.nowMs)
+	b.befriend(a, s.nowMs)
 	s.refresh(a)
 	s.refresh(b)
 	s.do(Introduce{A: a.id, B: b.id})
@@ -185,7 +286,6 @@ func (s *Swarm) part(a, b *viewer) bool {
 		return false
 	}
 	b.forget(a)
-	a.room.degrees -= a.counts() + b.counts()
 	s.refresh(a)
 	s.refresh(b)
 	return true
@@ -193,87 +293,12 @@ func (s *Swarm) part(a, b *viewer) bool {
 
 // refresh keeps the room's list of those who accept neighbours.
 func (s *Swarm) refresh(v *viewer) {
-	if !v.barred && len(v.edges) < s.limit(v) {
+	if v.room == nil {
+		return
+	}
+	if !v.suspended && len(v.edges) < s.limit(v) {
 		v.room.open.add(v)
 	} else {
 		v.room.open.remove(v)
-	}
-}
-
-// drop handles one entry of a report's list. It counts only if the two ever were introduced: nobody can speak against
-// a viewer whom he never met.
-func (s *Swarm) drop(v *viewer, d Drop) {
-	w := s.viewers[d.Viewer]
-	if w == nil || w.room != v.room {
-		return
-	}
-	met := s.part(v, w)
-	if !met && v.pastWith(w.id) == nil {
-		return
-	}
-	if met || d.Reason.Evidence() {
-		s.remember(v, w, d.Reason)
-		s.remember(w, v, d.Reason)
-	}
-	if d.Reason.Evidence() {
-		s.accuse(v, w)
-	}
-	if met {
-		s.topUp(w)
-	}
-}
-
-// accuse notes evidence of v against w.
-func (s *Swarm) accuse(v, w *viewer) {
-	if w.barred || slices.Contains(w.accusers, v.id) {
-		return
-	}
-	w.accusers = append(w.accusers, v.id)
-	if len(w.accusers) >= s.cfg.Accusers {
-		w.barred = true
-		s.refresh(w)
-		s.seat(w)
-	}
-}
-
-// remember keeps v from meeting w again too soon.
-func (s *Swarm) remember(v, w *viewer, why announce.Reason) {
-	p := v.pastWith(w.id)
-	if p == nil {
-		if len(v.past) >= maxPast {
-			v.past = slices.Delete(v.past, 0, 1)
-		}
-		v.past = append(v.past, past{with: w.id})
-		p = &v.past[len(v.past)-1]
-	}
-	wait := int64(maxRetryMs)
-	if why.Connectivity() {
-		wait = min(maxRetryMs, int64(retryMs)<<min(p.failures, 10))
-	}
-	p.failures++
-	p.untilMs = s.nowMs + wait
-	p.never = p.never || why.Evidence()
-}
-
-// inferDead finds edges that are dead though nobody said so. A report counts neighbours but does not name them; if both
-// ends of an old edge count fewer than they have old edges, that edge is the likeliest to be missing. A wrong guess
-// costs little: those two stay connected and merely count as strangers here.
-func (s *Swarm) inferDead(v *viewer, neighbours int) {
-	settled := 0
-	for _, e := range v.edges {
-		if s.nowMs-e.sinceMs >= settleMs {
-			settled++
-		}
-	}
-	v.missing = max(0, settled-neighbours)
-	for i := 0; i < len(v.edges) && v.missing > 0; {
-		e := v.edges[i]
-		if s.nowMs-e.sinceMs < settleMs || e.to.missing == 0 {
-			i++
-			continue
-		}
-		s.part(v, e.to)
-		s.remember(v, e.to, announce.Lost)
-		s.remember(e.to, v, announce.Lost)
 	}
 }

@@ -22,16 +22,11 @@ func mix32(x uint32) uint32 {
 	return x
 }
 
-// hash32 is FNV-1a over a room's name.
+// hash32 is FNV-1a over a name.
 func hash32(s string) uint32 {
 	h := uint32(2166136261)
 	for i := range len(s) {
 		h = (h ^ uint32(s[i])) * 16777619
 	}
 	return h
-}
-
-// rankOf places a viewer among the holders of its room. Ids are drawn by the tracker, so nobody chooses his rank.
-func rankOf(room string, viewer uint64) uint32 {
-	return mix32(mix32(hash32(room)^uint32(viewer)) + uint32(viewer>>32))
 }

@@ -18,8 +18,9 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into the scripts; 
 
 // TestScripts plays testdata/*.txt: lines that begin with ">" are events, what the swarm answers stands below them.
 //
-//	> 2s join 7 seeder        at 2 s: viewer 7 enters; words: seeder, play=180p,360p, subnet=N
-//	> 3s report 7 ready       words: ready, n=NEIGHBOURS, play=…, uplink=BPS, drop=ID:REASON
+//	> 2s join 7 seeder        at 2 s: viewer 7 enters; words: seeder, play=180p,360p, subnet=N, idle, uplink=BPS
+//	> 3s report 7 ready       words: ready, n=NEIGHBOURS, play=…, uplink=BPS, drop=ID:REASON, idle, media=BYTES,
+//	                          rescues=LEAVES
 //	> 4s leave 7
 //	> 5s tick
 //	> 5s…90s tick             one tick every second
@@ -114,6 +115,13 @@ func scriptEvent(t *testing.T, words []string) Event {
 			report.Neighbours = int(number(t, value))
 		case "uplink":
 			report.UplinkBps = int64(number(t, value))
+			join.UplinkBps = report.UplinkBps
+		case "idle":
+			join.NoUpload, report.NoUpload = true, true
+		case "media":
+			report.MediaBytes = int64(number(t, value))
+		case "rescues":
+			report.Rescues = int64(number(t, value))
 		case "drop":
 			other, reason, _ := strings.Cut(value, ":")
 			report.Dropped = append(report.Dropped, Drop{number(t, other), announce.Reason(reason)})
@@ -139,6 +147,8 @@ func describe(a Action) string {
 		return fmt.Sprintf("%d offers to %d", a.A, a.B)
 	case Gone:
 		return fmt.Sprintf("%d hears that %d is gone", a.Viewer, a.Neighbour)
+	case Expel:
+		return fmt.Sprintf("%d is expelled", a.Viewer)
 	case Duty:
 		if len(a.Duties) == 0 {
 			return fmt.Sprintf("%d has no duty", a.Viewer)

@@ -1,16 +1,21 @@
 package swarm
 
-import "slipstream/tracker/announce"
+import (
+	"slices"
+
+	"slipstream/tracker/announce"
+)
 
 // Config holds the policy's numbers. Zero values mean the defaults in brackets.
 type Config struct {
 	Seed         uint32 // of all random choices; every room draws its own sequence from it
-	Degree       int    // neighbours that a viewer is filled up to [8]
+	Degree       int    // neighbours that a viewer is filled up to while a room grows [10]
 	MaxDegree    int    // neighbours that a viewer accepts [12]
 	SeederDegree int    // neighbours that a seeder is filled up to and accepts [48]
-	Copies       int    // holders of each stripe [1]
-	Holders      int    // viewers of a rendition among which stripes are dealt [16 × Copies]
-	Accusers     int    // neighbours whose evidence shuts a viewer out [3]
+	Copies       int    // holders of each stripe, where there are enough viewers [as the room fares]
+	RoomSize     int    // viewers of a room; a channel with half as many more has several [1000]
+	Accusers     int    // independent neighbours whose evidence ends introductions and duties [3]
+	Expellers    int    // … and the visit [5]
 }
 
 const (
@@ -27,16 +32,16 @@ const (
 	maxRenditions = announce.MaxDuties
 )
 
-// Swarm is all rooms of a tracker. It is not safe for concurrent use.
+// Swarm is all channels of a tracker. It is not safe for concurrent use.
 type Swarm struct {
-	cfg     Config
-	rooms   map[string]*room
-	order   []*room // rooms, oldest first: what maps must not decide
-	viewers map[uint64]*viewer
+	cfg      Config
+	channels map[string]*channel
+	order    []*channel // oldest first: what maps must not decide
+	viewers  map[uint64]*viewer
 
 	nowMs   int64
 	actions []Action  // of the current Handle
-	touched *room     // whose deals may have changed; every event but Tick is about one room
+	touched []*room   // whose deals may have changed
 	changed []*viewer // whose duties may have changed
 }
 
@@ -48,13 +53,13 @@ func New(cfg Config) *Swarm {
 		}
 		*n = max(*n, least)
 	}
-	orElse(&cfg.Degree, 8, 2)
+	orElse(&cfg.Degree, 10, 2)
 	orElse(&cfg.MaxDegree, 12, cfg.Degree)
 	orElse(&cfg.SeederDegree, 48, cfg.MaxDegree)
-	orElse(&cfg.Copies, 1, 1)
-	orElse(&cfg.Holders, announce.Stripes*cfg.Copies, cfg.Copies)
+	orElse(&cfg.RoomSize, 1000, 2*(cfg.Degree+1))
 	orElse(&cfg.Accusers, 3, 1)
-	return &Swarm{cfg: cfg, rooms: map[string]*room{}, viewers: map[uint64]*viewer{}}
+	orElse(&cfg.Expellers, 5, cfg.Accusers)
+	return &Swarm{cfg: cfg, channels: map[string]*channel{}, viewers: map[uint64]*viewer{}}
 }
 
 // Handle takes one event at a time in epoch milliseconds and returns what is to be done about it, in order. The slice
@@ -62,8 +67,7 @@ func New(cfg Config) *Swarm {
 func (s *Swarm) Handle(nowMs int64, ev Event) []Action {
 	s.nowMs = nowMs
 	clear(s.actions)
-	s.actions = s.actions[:0]
-	s.touched = nil
+	s.actions, s.touched = s.actions[:0], s.touched[:0]
 	switch ev := ev.(type) {
 	case Join:
 		s.join(ev)
@@ -72,46 +76,85 @@ func (s *Swarm) Handle(nowMs int64, ev Event) []Action {
 	case Report:
 		s.report(ev)
 	case Tick:
-		for _, r := range s.order {
-			for _, v := range r.members.items {
-				s.topUp(v)
-			}
-		}
+		s.tick()
 	}
-	if s.touched != nil {
-		s.sendDuties(s.touched)
+	for _, r := range s.touched {
+		s.sendDuties(r)
 	}
+	s.tell()
 	return s.actions
 }
 
-// Size counts who is in a room.
-func (s *Swarm) Size(name string) (viewers, seeders int) {
-	r := s.rooms[name]
-	if r == nil {
+// Size counts who is in a channel's rooms.
+func (s *Swarm) Size(channel string) (viewers, seeders int) {
+	c := s.channels[channel]
+	if c == nil {
 		return 0, 0
 	}
-	return r.members.len() - r.seeders.len(), r.seeders.len()
+	for _, r := range c.rooms {
+		viewers += r.members.len()
+	}
+	return viewers, c.seeders.len()
+}
+
+// Rooms tells, by index, how many viewers each room of a channel has. An index that is free for now has none.
+func (s *Swarm) Rooms(channel string) (sizes []int) {
+	c := s.channels[channel]
+	if c == nil {
+		return nil
+	}
+	for _, r := range c.rooms {
+		for len(sizes) <= r.index {
+			sizes = append(sizes, 0)
+		}
+		sizes[r.index] = r.members.len()
+	}
+	return sizes
+}
+
+// RoomOf is the index of a viewer's room; false for a seeder, which serves all, and for a stranger.
+func (s *Swarm) RoomOf(viewer uint64) (index int, ok bool) {
+	v := s.viewers[viewer]
+	if v == nil || v.room == nil {
+		return 0, false
+	}
+	return v.room.index, true
 }
 
 func (s *Swarm) do(a Action) { s.actions = append(s.actions, a) }
+
+func (s *Swarm) touch(r *room) {
+	if !slices.Contains(s.touched, r) {
+		s.touched = append(s.touched, r)
+	}
+}
 
 func (s *Swarm) join(ev Join) {
 	if ev.Viewer == 0 || s.viewers[ev.Viewer] != nil {
 		return
 	}
-	r := s.rooms[ev.Room]
-	if r == nil {
-		r = newRoom(ev.Room, s.cfg.Seed)
-		s.rooms[ev.Room] = r
-		s.order = append(s.order, r)
+	c := s.channels[ev.Room]
+	if c == nil {
+		c = &channel{name: ev.Room}
+		s.channels[ev.Room] = c
+		s.order = append(s.order, c)
 	}
-	v := &viewer{id: ev.Viewer, room: r, seeder: ev.Role == announce.Seeder, subnet: ev.SubnetKey, rank: rankOf(ev.Room, ev.Viewer)}
+	v := &viewer{
+		id: ev.Viewer, channel: c, seeder: ev.Role == announce.Seeder, noUpload: ev.NoUpload, nat: ev.NAT,
+		subnet: ev.SubnetKey, isp: ev.ISPKey, region: ev.RegionKey, class: uplinkClass(0, ev.UplinkBps),
+	}
 	s.viewers[v.id] = v
-	s.touched = r
-	r.add(v)
-	s.setRenditions(v, ev.Renditions)
-	s.seat(v)
-	s.refresh(v)
+	if v.seeder {
+		c.seeders.add(v)
+		s.reseat(v)
+	} else {
+		r := s.roomFor(c)
+		r.add(v)
+		s.touch(r)
+		s.setRenditions(v, ev.Renditions)
+		s.refresh(v)
+		s.resize(r)
+	}
 	s.topUp(v)
 }
 
@@ -121,37 +164,35 @@ func (s *Swarm) leave(ev Leave) {
 		return
 	}
 	delete(s.viewers, v.id)
-	r := v.room
-	s.touched = r
-	neighbours := v.edges
+	neighbours := slices.Clone(v.edges)
 	for _, e := range neighbours {
 		s.do(Gone{Viewer: e.to.id, Neighbour: v.id})
-		e.to.forget(v)
-		r.degrees -= e.to.counts()
-		s.refresh(e.to)
+		s.part(v, e.to)
 	}
-	r.degrees -= len(neighbours) * v.counts()
 	v.gone, v.ready = true, false
-	s.setRenditions(v, nil)
-	s.seat(v)
-	r.remove(v)
-	if r.members.len() == 0 {
-		s.dropRoom(r)
-		return
+	if v.seeder {
+		s.reseat(v)
+		v.channel.seeders.remove(v)
+	} else {
+		r := v.room
+		s.unplay(v)
+		r.remove(v)
+		s.touch(r)
+		s.resize(r)
 	}
+	s.forgetChannel(v.channel)
 	for _, e := range neighbours {
 		s.topUp(e.to)
 	}
 }
 
-func (s *Swarm) dropRoom(r *room) {
-	delete(s.rooms, r.name)
-	for i, other := range s.order {
-		if other == r {
-			s.order = append(s.order[:i], s.order[i+1:]...)
-			return
-		}
+// forgetChannel ends a channel in which nobody is.
+func (s *Swarm) forgetChannel(c *channel) {
+	if len(c.rooms)+c.seeders.len() > 0 {
+		return
 	}
+	delete(s.channels, c.name)
+	s.order = slices.DeleteFunc(s.order, func(other *channel) bool { return other == c })
 }
 
 func (s *Swarm) report(ev Report) {
@@ -159,16 +200,41 @@ func (s *Swarm) report(ev Report) {
 	if v == nil {
 		return
 	}
-	s.touched = v.room
+	if v.room != nil {
+		s.touch(v.room)
+	}
 	for _, d := range ev.Dropped {
 		s.drop(v, d)
 	}
 	s.inferDead(v, ev.Neighbours)
-	moved := s.setRenditions(v, ev.Renditions)
-	class := uplinkClass(v.class, ev.UplinkBps)
-	if moved || ev.Ready != v.ready || class != v.class {
-		v.ready, v.class = ev.Ready, class
-		s.seat(v)
-	}
+	v.fare.report(s.nowMs, ev.MediaBytes, ev.Rescues)
+	v.ready, v.class = ev.Ready, uplinkClass(v.class, ev.UplinkBps)
+	s.setNoUpload(v, ev.NoUpload)
+	s.setRenditions(v, ev.Renditions)
+	s.reseat(v)
 	s.topUp(v)
+}
+
+func (s *Swarm) setNoUpload(v *viewer, noUpload bool) {
+	if v.room != nil {
+		v.room.count(v, -1)
+		defer v.room.count(v, 1)
+	}
+	v.noUpload = noUpload
+}
+
+func (s *Swarm) tick() {
+	for _, c := range s.order {
+		for _, r := range c.rooms {
+			for _, v := range r.members.items {
+				s.reconsider(v)
+				s.topUp(v)
+			}
+			s.look(r)
+		}
+		for _, v := range c.seeders.items {
+			s.reconsider(v)
+			s.topUp(v)
+		}
+	}
 }

@@ -21,6 +21,7 @@ export type Code =
   | "timing"
   | "init"
   | "chain"
+  | "not-next"
   | "replay"
   | "future"
   | "equivocation"

@@ -4,6 +4,7 @@
 export * from "./delegation";
 export * from "./errors";
 export * from "./multivariant";
+export * from "./next";
 export * from "./playlist";
 export * from "./record";
 export * from "./tree";

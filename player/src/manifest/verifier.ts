@@ -26,9 +26,11 @@ export interface Verified {
 type Appointed = Map<string, Delegation[]>;
 
 export class Verifier {
-  private newest = -1;
+  private newest: Verified | undefined;
+  /** Of the last playlist accepted. */
+  private current: Delegation[] = [];
   private readonly seen = new Memory<number, SignedRecord>(2 * MAX_SEGMENTS);
-  private readonly genuine = new Memory<string, true>(64);
+  private readonly checked = new Memory<string, true>(64);
   private readonly appointed = new Memory<string, true>(64);
   /** Signatures are checked asynchronously: playlists take turns. */
   private turn: Promise<unknown> = Promise.resolve();
@@ -40,7 +42,7 @@ export class Verifier {
 
   /** The newest segment number accepted, or -1. */
   get head(): number {
-    return this.newest;
+    return this.newest?.record.sequence ?? -1;
   }
 
   /**
@@ -48,9 +50,75 @@ export class Verifier {
    * in it is wrong; then the whole playlist is refused and nothing of it is remembered.
    */
   playlist(list: Playlist, nowMs: number): Promise<Verified[]> {
-    const result = this.turn.then(() => this.check(list, nowMs));
+    return this.inTurn(() => this.check(list, nowMs));
+  }
+
+  /**
+   * Checks that a key of the channel signed the record, whatever its rendition. The keys known are those of the last
+   * playlist accepted. Throws "delegation-key" if the key is not among them, which the next playlist may change, or
+   * "signature" if somebody forged the record.
+   */
+  genuine(record: SignedRecord): Promise<void> {
+    return this.inTurn(() => this.signed(record, byKey(this.current), place(record)));
+  }
+
+  /**
+   * Checks a segment's record that came without a playlist, and takes it for the one after the newest. Of the segment in
+   * the result only the URI is missing (see nextUri). Beyond what a playlist's records are held to, it must follow the
+   * newest one exactly, since gaps and discontinuities are for a playlist to announce: "not-next" otherwise.
+   */
+  next(record: SignedRecord, nowMs: number): Promise<Verified> {
+    return this.inTurn(() => this.checkNext(record, nowMs));
+  }
+
+  private inTurn<T>(check: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(check);
     this.turn = result.catch(() => undefined);
     return result;
+  }
+
+  private async checkNext(record: SignedRecord, nowMs: number): Promise<Verified> {
+    const refuse = (code: Code, reason: string) => new ManifestError(code, place(record), reason);
+    if (record.kind !== KIND_SEGMENT) {
+      throw refuse("kind", `its record is not that of a segment (kind ${record.kind})`);
+    }
+    if (record.rendition !== this.rendition) {
+      throw refuse("rendition", `its record belongs to rendition "${record.rendition}"`);
+    }
+    const keys = byKey(this.current);
+    await this.signed(record, keys, place(record));
+    const { newest } = this;
+    if (!newest) throw refuse("not-next", "no playlist was accepted yet");
+    const { sequence, startMs, durationMs, session, variant } = newest.record;
+    const segment: Segment = {
+      number: record.sequence,
+      uri: "",
+      durationMs: record.durationMs,
+      pdtMs: 0,
+      gap: false,
+      discontinuity: false,
+      mapUri: newest.segment.mapUri,
+      initRecord: newest.init,
+      record,
+    };
+    const next: Verified = { segment, record, init: newest.init };
+    this.fresh([next], nowMs);
+    permitted(record, keys, nowMs);
+    permitted(next.init, keys, nowMs);
+    this.consistent([next]);
+    if (record.sequence !== sequence + 1) {
+      throw refuse("not-next", `it does not come after segment ${sequence}, the newest`);
+    }
+    const same = equalBytes(record.init, newest.record.init) && record.session === session && record.variant === variant;
+    if (!same) {
+      throw refuse("not-next", "it begins something new, which a playlist has to announce");
+    }
+    const gapMs = record.startMs - (startMs + durationMs);
+    if (Math.abs(gapMs) > 1) {
+      throw refuse("not-next", `it begins ${gapMs} ms after the end of the segment before it`);
+    }
+    this.remember([next]);
+    return next;
   }
 
   private async check(list: Playlist, nowMs: number): Promise<Verified[]> {
@@ -66,19 +134,17 @@ export class Verifier {
       permitted(entry.init, keys, nowMs);
     }
     this.consistent(out);
-    this.remember(out, list.delegations);
+    for (const d of list.delegations) this.appointed.put(toHex(delegationHash(d)), true);
+    this.current = list.delegations;
+    this.remember(out);
     return out;
   }
 
   private async delegations(list: Delegation[]): Promise<Appointed> {
-    const keys: Appointed = new Map();
     for (const d of list) {
       if (!this.appointed.has(toHex(delegationHash(d)))) await checkDelegation(d, this.channel);
-      const same = keys.get(d.key);
-      if (same) same.push(d);
-      else keys.set(d.key, [d]);
     }
-    return keys;
+    return byKey(list);
   }
 
   /** Checks one entry by itself: its records are there, in their place, and signed by an appointed key. */
@@ -125,7 +191,7 @@ export class Verifier {
     const old = this.seen.get(record.sequence);
     if (old && equalBytes(old.encoded, record.encoded)) return;
     const id = record.kind === KIND_INIT ? toHex(recordHash(record)) : "";
-    if (id && this.genuine.has(id)) return;
+    if (id && this.checked.has(id)) return;
     if (!(await signedBy(record, this.channel, appointed[0].signingKey))) {
       throw new ManifestError(
         "signature",
@@ -133,15 +199,15 @@ export class Verifier {
         "the signature of its record does not match: the record was changed, or another key signed it",
       );
     }
-    if (id) this.genuine.put(id, true); // one init record serves all segments of a playlist
+    if (id) this.checked.put(id, true); // one init record serves all segments of a playlist
   }
 
   /** Refuses a playlist that was true once. */
   private fresh(list: Verified[], nowMs: number): void {
     const newest = list[list.length - 1].record;
     const replay = (reason: string) => new ManifestError("replay", "this playlist is a replay", reason);
-    if (newest.sequence < this.newest - MAX_LAG_SEGMENTS) {
-      throw replay(`it ends with ${place(newest)}, but segment ${this.newest} was there before`);
+    if (newest.sequence < this.head - MAX_LAG_SEGMENTS) {
+      throw replay(`it ends with ${place(newest)}, but segment ${this.head} was there before`);
     }
     if (nowMs - newest.createdMs > MAX_AGE_MS) {
       const minutes = Math.trunc((nowMs - newest.createdMs) / 60_000);
@@ -181,13 +247,22 @@ export class Verifier {
     });
   }
 
-  private remember(list: Verified[], delegations: Delegation[]): void {
-    for (const d of delegations) this.appointed.put(toHex(delegationHash(d)), true);
-    for (const { record } of list) {
-      this.seen.put(record.sequence, record);
-      this.newest = Math.max(this.newest, record.sequence);
+  private remember(list: Verified[]): void {
+    for (const entry of list) {
+      this.seen.put(entry.record.sequence, entry.record);
+      if (entry.record.sequence >= this.head) this.newest = entry;
     }
   }
+}
+
+function byKey(list: Delegation[]): Appointed {
+  const keys: Appointed = new Map();
+  for (const d of list) {
+    const same = keys.get(d.key);
+    if (same) same.push(d);
+    else keys.set(d.key, [d]);
+  }
+  return keys;
 }
 
 /** How the times that players read differ from the signed ones by more than rounding, or "". */

@@ -35,30 +35,33 @@ export function defaultConfig(seed: number): Config {
   };
 }
 
-export const MIN_WINDOW = 2;
+export const MIN_WINDOW = 2; // leaves in flight to one neighbour
 export const MAX_WINDOW = 16;
-export const INITIAL_RATE = 256 * 1024;
+export const MANY_HOLDERS = 1 << 12; // more are not told apart
+export const MARGIN_SHARE = 12; // of the time there was is margin, at most
+export const STAGGER_SHARE = 2; // of the time to the hard deadline soft ones are spread over, at most
+export const INITIAL_LEAF_US = 62_500; // for a leaf from a new neighbour: 256 KiB/s
+export const INITIAL_CDN_LEAF_US = 31_250; // 512 KiB/s
+export const INITIAL_CDN_WAIT = 100; // ms to the first byte
+export const MIN_LEAF_US = 156; // 100 MiB/s; above it measurements are noise
+export const MAX_LEAF_US = 4_000_000; // 4 KiB/s; keeps estimates finite
 export const MIN_RATE = 4 * 1024;
-export const INITIAL_CDN_RATE = 512 * 1024;
-export const INITIAL_CDN_WAIT = 100;
 export const MAX_RATE = 100 * 1024 * 1024;
-export const HEDGE_MS = 200;
-export const CDN_SAMPLE_BYTES = 2 * LEAF_SIZE;
+export const HEDGE_MS = 200; // a leaf this long past due is hedged
+export const CDN_SAMPLE_BYTES = 2 * LEAF_SIZE; // smaller fetches tell the wait, larger ones the rate
 export const CDN_BACKOFF_MS = 250;
-/** Up to 8 s for an object that the CDN does not have. */
-export const OBJECT_BACKOFF_DOUBLINGS = 5;
-export const CDN_BACKOFF_DOUBLINGS = 2;
+export const OBJECT_BACKOFF_DOUBLINGS = 5; // up to 8 s for an object that the CDN does not have
+export const CDN_BACKOFF_DOUBLINGS = 2; // at most 1 s: well below the time that a deadline leaves
 export const CDN_WAIT_MAX_MS = 2000;
 export const UPLINK_SAMPLE_MS = 250;
 export const UPLINK_BUSY_BYTES = 2 * LEAF_SIZE;
-export const STALE_UPLOAD_MS = 1500;
+export const STALE_UPLOAD_MS = 1500; // a request that waited this long was asked elsewhere
 export const ASSUMED_UPLINK = 1280 * 1024;
-export const BUFFER_UNKNOWN = 64 * 1024;
+export const BUFFER_UNKNOWN = 64 * 1024; // bytes in all send buffers while the uplink is not known
 export const BUFFER_MIN = 3 * LEAF_SIZE; // above UPLINK_BUSY_BYTES, or the uplink is never measured
-export const BUFFER_MS = 200;
-export const MAX_QUEUE = 512;
-export const MAX_QUEUED_EACH = 32;
-export const STALL_STRIKES = 5;
-export const LIE_STRIKES = 8;
-export const INTRUDER_STRIKES = 64;
-export const ASK_STRIKES = 512;
+export const BUFFER_MS = 200; // send buffers hold about this long of uplink
+export const MAX_QUEUE = 512; // uploads queued in all
+export const STALL_STRIKES = 5; // time-outs in a row
+export const LIE_STRIKES = 8; // pieces announced, then not held
+export const INTRUDER_STRIKES = 64; // leaves that nobody asked for
+export const ASK_STRIKES = 512; // requests beyond what anybody may be owed

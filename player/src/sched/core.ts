@@ -4,41 +4,46 @@
 // constants, and the traces in its testdata hold both to the same actions. No I/O, no
 // clock, no randomness: integers below 2^53, truncating division, Maps for look-ups only.
 
-import { INITIAL_CDN_RATE, INITIAL_CDN_WAIT, INTRUDER_STRIKES, type Config } from "./config";
+import { announce } from "./announce";
+import { INITIAL_CDN_LEAF_US, INITIAL_CDN_WAIT, INTRUDER_STRIKES, type Config } from "./config";
 import { Kind, Reason, type Action, type Event, type Scheduler } from "./event";
-import type { Neighbour, SwarmObject } from "./object";
-import { cameTooLate, expirePulls, pull, refused, verified } from "./pull";
-import { fetch, fetchEnded } from "./rescue";
 import {
   addNeighbour,
-  addObject,
+  coming,
   drop,
   gain,
   have,
   lost,
   removeNeighbour,
-  removeObject,
-  setDuty,
-  want,
   writeOff,
-} from "./room";
-import { announce, buffered, measureUplink, removeUploads, requested, upload, Uploads } from "./upload";
+  type Neighbour,
+} from "./neighbour";
+import type { SwarmObject } from "./object";
+import { cameTooLate, expirePulls, pull, refused, verified } from "./pull";
+import { fetch, fetchEnded } from "./rescue";
+import { addObject, removeObject, setDuty, want } from "./room";
+import { filterUploads, requested, upload, Uploads } from "./upload";
+import { buffered, measureUplink } from "./uplink";
 
 export class Core implements Scheduler {
   startMs = -1; // first time seen
   nowMs = 0;
 
-  readonly objects: (SwarmObject | undefined)[] = []; // by slot; undefined: free
+  readonly objects: SwarmObject[] = []; // in the order in which they came
   readonly wanted: SwarmObject[] = []; // missing something, by (deadline, id)
-  readonly bySlot = new Map<number, number>();
+  readonly byId = new Map<number, SwarmObject>();
+  news = 0; // objects with something to announce
+
   readonly neighbours: Neighbour[] = []; // by id
+  readonly seats: boolean[] = []; // taken
   readonly duties: { rendition: number; stripes: number }[] = [];
 
   readonly uploads = new Uploads();
   /** What is known of the CDN and what is under way. */
-  readonly cdn = { rate: INITIAL_CDN_RATE, waitMs: INITIAL_CDN_WAIT, fetches: 0, failures: 0, blockedMs: 0 };
+  readonly cdn = { leafUs: INITIAL_CDN_LEAF_US, waitMs: INITIAL_CDN_WAIT, fetches: 0, failures: 0, blockedMs: 0 };
 
   private actions: Action[] = [];
+  private stirred = false; // something happened after which somebody may be asked
 
   constructor(readonly cfg: Config) {}
 
@@ -56,8 +61,11 @@ export class Core implements Scheduler {
       expirePulls(this);
       measureUplink(this);
     }
-    pull(this);
-    fetch(this);
+    if (this.stirred || tick) {
+      pull(this);
+      fetch(this);
+      this.stirred = false;
+    }
     announce(this, tick);
     upload(this);
     return this.actions;
@@ -66,65 +74,97 @@ export class Core implements Scheduler {
   /** The one place where an event changes the state. Events about what is not there are stale and ignored. */
   private apply(e: Event): void {
     switch (e.kind) {
+      case Kind.Tick:
+        return;
       case Kind.ObjectAdd:
-        return addObject(this, e);
+        addObject(this, e);
+        break;
       case Kind.NeighbourAdd:
-        return addNeighbour(this, e.neighbour);
+        addNeighbour(this, e.neighbour);
+        break;
       case Kind.Duty:
-        return setDuty(this, e.rendition, e.value);
+        setDuty(this, e.rendition, e.value);
+        break;
       case Kind.FetchDone:
       case Kind.FetchFailed:
-        return fetchEnded(this, e);
-    }
-    const n = this.neighbour(e.neighbour);
-    switch (e.kind) {
+        fetchEnded(this, e);
+        break;
       case Kind.NeighbourRemove:
       case Kind.Buffered:
-      case Kind.Unsolicited:
+      case Kind.Unsolicited: {
+        const n = this.neighbour(e.neighbour);
         if (n) this.applyToNeighbour(e, n);
         return;
+      }
+      case Kind.Request:
+      case Kind.Cancel: {
+        const o = this.object(e.object);
+        if (o) this.applyToHolding(e, o);
+        return;
+      }
+      default: {
+        const o = this.object(e.object);
+        if (o) this.applyToObject(e, o);
+      }
     }
-    const o = this.object(e.object);
-    if (!o) return;
-    switch (e.kind) {
-      case Kind.ObjectWant:
-        return want(this, o, e.value);
-      case Kind.ObjectRemove:
-        return removeObject(this, o);
-    }
-    if (e.kind !== Kind.Have && e.kind !== Kind.Lost && (e.leaf < 0 || e.leaf >= o.leaves)) return;
-    if (e.kind === Kind.Verified) verified(this, o, e.leaf, e.neighbour);
-    else if (n) this.applyToHolding(e, o, n);
+    this.stirred = true;
   }
 
   private applyToNeighbour(e: Event, n: Neighbour): void {
     switch (e.kind) {
       case Kind.NeighbourRemove:
-        return removeNeighbour(this, n);
+        removeNeighbour(this, n);
+        this.stirred = true;
+        return;
       case Kind.Buffered:
         return buffered(this, n, e.value);
       case Kind.Unsolicited:
-        if (!cameTooLate(this, e, n) && ++n.unsolicited >= INTRUDER_STRIKES) drop(this, n, Reason.Intruder);
+        if (cameTooLate(this, e, n) || ++n.unsolicited < INTRUDER_STRIKES) return;
+        drop(this, n, Reason.Intruder);
+        this.stirred = true;
     }
   }
 
-  private applyToHolding(e: Event, o: SwarmObject, n: Neighbour): void {
+  private applyToObject(e: Event, o: SwarmObject): void {
+    switch (e.kind) {
+      case Kind.ObjectWant:
+        return want(this, o, e.value);
+      case Kind.ObjectRemove:
+        return removeObject(this, o);
+      case Kind.Verified:
+        if (e.leaf >= 0 && e.leaf < o.leaves) verified(this, o, e.leaf, e.neighbour);
+        return;
+      default:
+        this.applyToHolding(e, o);
+    }
+  }
+
+  /** Books what a neighbour says of an object. */
+  private applyToHolding(e: Event, o: SwarmObject): void {
+    const n = this.neighbour(e.neighbour);
+    if (!n) return;
     switch (e.kind) {
       case Kind.Have:
         return have(o, n, e.bits ?? new Uint8Array());
-      case Kind.Gain:
-        return gain(o, n, e.leaf);
       case Kind.Lost:
         writeOff(this, o, n);
         return lost(o, n);
-      case Kind.Request:
-        return requested(this, o, n, e.leaf);
-      case Kind.Cancel:
-        return removeUploads(this, (q) => q.n === n && q.object === o.id && q.leaf === e.leaf);
-      case Kind.Refuse:
-        return refused(this, o, n, e.leaf, e.value);
       case Kind.Rejected:
-        return drop(this, n, Reason.BadLeaf);
+        if (e.leaf >= 0 && e.leaf < o.leaves) drop(this, n, Reason.BadLeaf);
+        return;
+    }
+    if (e.piece < 0 || e.piece >= o.pieces) return;
+    switch (e.kind) {
+      case Kind.Gain:
+        return gain(o, n, e.piece);
+      case Kind.Coming:
+        return coming(this, o, n, e.piece);
+      case Kind.Request:
+        return requested(this, o, n, e.piece, e.mask);
+      case Kind.Cancel:
+        return filterUploads(this, (q) => q.n !== n || q.o !== o || q.piece !== e.piece);
+      case Kind.Refuse:
+        return refused(this, o, n, e.piece, e.value);
     }
   }
 
@@ -134,8 +174,10 @@ export class Core implements Scheduler {
    */
   expects(neighbour: number, object: number, leaf: number): boolean {
     const o = this.object(object);
-    if (!o || leaf < 0 || leaf >= o.leaves || o.has(leaf)) return false;
-    return o.leaf[leaf].from === neighbour || o.leaf[leaf].late === neighbour;
+    if (!o || leaf < 0 || leaf >= o.leaves || o.hasLeaf(leaf)) return false;
+    const p = o.piece[o.pieceOf(leaf)];
+    const bit = o.bitOf(leaf);
+    return (p.from === neighbour && (p.owed & bit) !== 0) || (p.late === neighbour && (p.lateOwed & bit) !== 0);
   }
 
   uplinkBytesPerSec(): number {
@@ -143,8 +185,7 @@ export class Core implements Scheduler {
   }
 
   object(id: number): SwarmObject | undefined {
-    const slot = this.bySlot.get(id);
-    return slot === undefined ? undefined : this.objects[slot];
+    return this.byId.get(id);
   }
 
   neighbour(id: number): Neighbour | undefined {
@@ -152,6 +193,7 @@ export class Core implements Scheduler {
   }
 
   do(kind: number, fields: Partial<Action>): void {
-    this.actions.push({ kind, neighbour: 0, object: 0, leaf: 0, last: 0, reason: 0, ...fields });
+    const { neighbour = 0, object = 0, piece = 0, mask = 0, leaf = 0, last = 0, reason = 0 } = fields;
+    this.actions.push({ kind, neighbour, object, piece, mask, leaf, last, reason });
   }
 }

@@ -12,17 +12,18 @@ export const Kind = {
   NeighbourRemove: 5,
   Have: 6,
   Gain: 7,
-  Lost: 8,
-  Request: 9,
-  Cancel: 10,
-  Refuse: 11,
-  Verified: 12,
-  Rejected: 13,
-  Unsolicited: 14,
-  FetchDone: 15,
-  FetchFailed: 16,
-  Buffered: 17,
-  Duty: 18,
+  Coming: 8,
+  Lost: 9,
+  Request: 10,
+  Cancel: 11,
+  Refuse: 12,
+  Verified: 13,
+  Rejected: 14,
+  Unsolicited: 15,
+  FetchDone: 16,
+  FetchFailed: 17,
+  Buffered: 18,
+  Duty: 19,
 } as const;
 
 /** Stands for a neighbour in Verified: the leaf came over HTTP. */
@@ -33,6 +34,9 @@ export interface Event {
   kind: number;
   neighbour: number;
   object: number;
+  piece: number;
+  /** Of a piece's leaves: bit i is its i-th. */
+  mask: number;
   leaf: number;
   last: number;
   rendition: number;
@@ -41,7 +45,7 @@ export interface Event {
   sequence: number;
   value: number;
   elapsedMs: number;
-  /** Have: the leaves held, in BEP 3 order; not retained. */
+  /** Have: the pieces held, in BEP 3 order; not retained. */
   bits?: Uint8Array;
 }
 
@@ -50,6 +54,8 @@ export function event(kind: number, fields: Partial<Event> = {}): Event {
     kind,
     neighbour: 0,
     object: 0,
+    piece: 0,
+    mask: 0,
     leaf: 0,
     last: 0,
     rendition: 0,
@@ -66,13 +72,14 @@ export function event(kind: number, fields: Partial<Event> = {}): Event {
 export const Do = {
   SendHave: 0,
   SendGain: 1,
-  SendLost: 2,
-  SendRequest: 3,
-  SendCancel: 4,
-  SendRefuse: 5,
-  SendLeaf: 6,
-  Fetch: 7,
-  Drop: 8,
+  SendComing: 2,
+  SendLost: 3,
+  SendRequest: 4,
+  SendCancel: 5,
+  SendRefuse: 6,
+  SendLeaf: 7,
+  Fetch: 8,
+  Drop: 9,
 } as const;
 
 /** One thing to do. */
@@ -80,6 +87,8 @@ export interface Action {
   kind: number;
   neighbour: number;
   object: number;
+  piece: number;
+  mask: number;
   leaf: number;
   last: number;
   reason: number;

@@ -3,6 +3,8 @@ import { Core } from "./core";
 import type { Scheduler } from "./event";
 
 export * from "./event";
+export { mix32 } from "./mix32";
+export { STRIPES } from "./piece";
 
 export interface SchedulerOptions {
   /** Whether there is a swarm to take part in. */

@@ -1,19 +1,26 @@
-// What the scheduler knows of objects and of neighbours; the twin of object.go.
+// What the scheduler knows of objects and their pieces; the twin of object.go.
 
-import { bitfieldLength, hasBit, LEAF_SIZE } from "../wire";
-import { MAX_WINDOW, MIN_WINDOW } from "./config";
+import { LEAF_SIZE, pieceCount, pieceLeaves } from "../wire";
 import { CDN, type Event } from "./event";
+import type { Neighbour } from "./neighbour";
+import { add, newSet, setWords, type PieceSet } from "./piece";
 
-/** Who a leaf is expected from. */
+/** Who a piece is expected from. */
 export const NOBODY = -2;
 export const FROM_CDN = CDN;
 
-/** What is under way for one leaf that we do not hold. */
-export interface LeafState {
+/** What is known and under way of one piece. Masks are of its leaves. */
+export interface Piece {
   from: number; // pending at: NOBODY, FROM_CDN or a neighbour
   late: number; // a neighbour that was asked before and may still deliver
-  sentMs: number;
+  holders: number; // neighbours that hold it and are not mute
+  sent: number; // how often we uploaded it
+  sentMs: number; // when from was asked
   dueMs: number; // when from is expected to have delivered
+  comingMs: number; // until then a neighbour's word counts that it is on its way there
+  missing: number; // leaves that are not verified
+  owed: number; // leaves asked of from and not sent by it yet
+  lateOwed: number; // leaves that may still come from late
 }
 
 /** A segment, an init section or a part whose signed record is known. */
@@ -23,84 +30,111 @@ export class SwarmObject {
   readonly leaves: number;
   readonly sequence: number;
   readonly size: number;
+  readonly pieces: number;
+  readonly each: number; // leaves of a piece
   deadlineMs: number; // 0: not wanted
 
-  readonly have: Uint8Array;
   missing: number; // leaves not held
-  open: number; // leaves not held and not pending anywhere
-  readonly leaf: LeafState[] = [];
-  readonly holders: Int32Array; // neighbours that hold each leaf
+  lacking: number; // pieces not held
+  readonly piece: Piece[] = [];
+  readonly open: PieceSet; // pieces that are not held and not pending anywhere
+  readonly duty: PieceSet; // pieces that are ours to fetch from the CDN
+  readonly fresh: PieceSet; // pieces verified since the last announcement
+  news = false; // fresh is not empty
+  readonly held: PieceSet[] = []; // by seat of a neighbour: the pieces that it holds
+  readonly promised: PieceSet[] = []; // likewise: the pieces that it once said are coming
+  readonly told: boolean[] = []; // by seat: a HAVE was sent, gains may follow
 
   fetchFailures = 0; // CDN requests that failed in a row
   fetchBlockedMs = 0; // it is not fetched before then
-  fresh: number[] = []; // leaves verified since the last announcement
   lastGainMs = 0;
 
   constructor(
     e: Event,
-    readonly slot: number, // index into every neighbour's holdings
-    readonly addedMs: number,
+    seats: number,
+    public addedMs: number, // or when it was wanted anew
   ) {
     this.id = e.object;
     this.rendition = e.rendition;
-    this.leaves = this.missing = this.open = e.leaves;
+    this.leaves = this.missing = e.leaves;
     this.sequence = e.sequence;
     this.size = e.size;
     this.deadlineMs = e.value;
-    this.have = new Uint8Array(bitfieldLength(e.leaves));
-    this.holders = new Int32Array(e.leaves);
-    for (let i = 0; i < e.leaves; i++) this.leaf.push({ from: NOBODY, late: NOBODY, sentMs: 0, dueMs: 0 });
+    this.each = pieceLeaves(e.leaves);
+    this.pieces = this.lacking = pieceCount(e.leaves);
+    this.open = this.noPieces();
+    this.duty = this.noPieces();
+    this.fresh = this.noPieces();
+    for (let i = 0; i < seats; i++) this.addSeat();
+    for (let i = 0; i < this.pieces; i++) {
+      this.piece.push({
+        from: NOBODY,
+        late: NOBODY,
+        holders: 0,
+        sent: 0,
+        sentMs: 0,
+        dueMs: 0,
+        comingMs: 0,
+        missing: this.all(i),
+        owed: 0,
+        lateOwed: 0,
+      });
+      add(this.open, i);
+    }
   }
 
-  has(leaf: number): boolean {
-    return hasBit(this.have, leaf);
+  addSeat(): void {
+    this.held.push(this.noPieces());
+    this.promised.push(this.noPieces());
+    this.told.push(false);
   }
 
-  isOpen(leaf: number): boolean {
-    return !this.has(leaf) && this.leaf[leaf].from === NOBODY;
+  /** The mask of all leaves of a piece. */
+  all(i: number): number {
+    return (1 << Math.min(this.each, this.leaves - i * this.each)) - 1;
+  }
+
+  has(i: number): boolean {
+    return this.piece[i].missing === 0;
+  }
+
+  /** The piece that a leaf is in. */
+  pieceOf(leaf: number): number {
+    return Math.trunc(leaf / this.each);
+  }
+
+  /** A leaf's bit in the masks of its piece. */
+  bitOf(leaf: number): number {
+    return 1 << (leaf % this.each);
+  }
+
+  hasLeaf(leaf: number): boolean {
+    return (this.piece[this.pieceOf(leaf)].missing & this.bitOf(leaf)) === 0;
   }
 
   /** The size of one leaf: all are full but the last. */
   leafBytes(leaf: number): number {
     return Math.min(LEAF_SIZE, this.size - leaf * LEAF_SIZE);
   }
-}
 
-/** A viewer or seeder at the other end of a data channel. */
-export class Neighbour {
-  readonly holds: (Uint8Array | undefined)[] = []; // by object slot; undefined: nothing known
-  readonly announced: boolean[] = []; // by object slot: a HAVE was sent, gains may follow
-
-  inflight = 0; // bytes that it owes us
-  blockedMs = 0; // not asked before then
-  strikes = 0;
-  lies = 0;
-  unsolicited = 0;
-  overAsked = 0;
-
-  buffered = 0; // bytes in our send buffer towards it
-  drainedMs = 0; // when that last shrank or began to fill
-  queued = 0; // uploads queued for it
-
-  constructor(
-    readonly id: number,
-    public rate: number, // bytes/s at which it delivers, estimated
-    public progressMs: number, // when it last delivered, or first owed
-  ) {}
-
-  holdsLeaf(o: SwarmObject, leaf: number): boolean {
-    const bits = this.holds[o.slot];
-    return bits !== undefined && hasBit(bits, leaf);
+  /** The size of some leaves of a piece. */
+  bytes(i: number, mask: number): number {
+    let n = 0;
+    for (let rest = mask; rest !== 0; rest &= rest - 1) n += LEAF_SIZE;
+    const last = this.leaves - 1 - i * this.each;
+    if (last < this.each && ((mask >> last) & 1) !== 0) n -= this.leaves * LEAF_SIZE - this.size;
+    return n;
   }
 
-  /** How much may be owed to us at once. */
-  windowBytes(pipelineMs: number): number {
-    const bytes = Math.trunc((this.rate * pipelineMs) / 1000);
-    return Math.min(Math.max(bytes, MIN_WINDOW * LEAF_SIZE), MAX_WINDOW * LEAF_SIZE);
+  heldBy(n: Neighbour): PieceSet {
+    return this.held[n.seat];
   }
 
-  /** How long a further leaf from it would take. */
-  etaMs(bytes: number): number {
-    return Math.trunc(((this.inflight + bytes) * 1000) / this.rate);
+  promisedBy(n: Neighbour): PieceSet {
+    return this.promised[n.seat];
+  }
+
+  private noPieces(): PieceSet {
+    return newSet(setWords(this.pieces));
   }
 }

@@ -1,104 +1,126 @@
-// Asks neighbours: which leaf next, from whom, and what if it does not come; the
+// Asks neighbours: which piece next, from whom, and what if it does not come; the
 // twin of pull.go.
 
-import { LEAF_SIZE, NOT_HELD, setBit } from "../wire";
-import { LIE_STRIKES, MAX_RATE, MIN_RATE, STALL_STRIKES } from "./config";
+import { LEAF_SIZE, NOT_HELD } from "../wire";
+import { LIE_STRIKES, MANY_HOLDERS, STALL_STRIKES } from "./config";
 import type { Core } from "./core";
 import { Do, Reason, type Event } from "./event";
 import { mix32 } from "./mix32";
-import { NOBODY, type Neighbour, type SwarmObject } from "./object";
+import { drop, hasRoom, learnPace, notHeld, setMute, type Neighbour } from "./neighbour";
+import { NOBODY, type Piece, type SwarmObject } from "./object";
+import { add, inSet, remove, trailingZeros } from "./piece";
 import { hardDeadlineMs, lastDueMs, mustWait } from "./rescue";
-import { cancelPull, drop, removeWanted } from "./room";
+import { removeWanted } from "./room";
 
 /**
- * Requests open leaves from neighbours that hold them, the object with the earliest
- * deadline first, within it the rarest leaf first.
+ * Requests open pieces from neighbours that hold them, the object with the earliest
+ * deadline first, within it the rarest piece first.
  */
 export function pull(c: Core): void {
-  let least = LEAF_SIZE; // the shortest leaf there is
-  for (const o of c.wanted) least = Math.min(least, o.leafBytes(o.leaves - 1));
-  let room = 0; // neighbours that can be asked for anything at all
-  for (const n of c.neighbours) {
-    if (hasRoom(c, n, least)) room++;
-  }
+  if (c.wanted.length === 0) return;
+  const roomy = c.neighbours.filter((n) => hasRoom(c, n, LEAF_SIZE)); // who can be asked
   for (const o of c.wanted) {
-    if (room === 0 || mustWait(c, o)) return;
-    if (o.open === 0) continue;
-    for (const leaf of rarestFirst(c, o)) {
-      const n = bestHolder(c, o, leaf);
-      if (!n) continue;
-      request(c, o, leaf, n);
-      if (!hasRoom(c, n, least) && --room === 0) return;
-    }
+    if (roomy.length === 0 || mustWait(c, o)) return;
+    pullObject(c, o, roomy);
   }
 }
 
-/** Whether so many bytes more may be asked of a neighbour now; one leaf always, if it owes nothing. */
-function hasRoom(c: Core, n: Neighbour, bytes: number): boolean {
-  return n.blockedMs <= c.nowMs && (n.inflight === 0 || n.inflight + bytes <= n.windowBytes(c.cfg.pipelineMs));
+function pullObject(c: Core, o: SwarmObject, roomy: Neighbour[]): void {
+  const order = rarestFirst(c, o, roomy);
+  if (order.length === 0) return;
+  let withinMs = lastDueMs(c, o, hardDeadlineMs(c, o)) - c.nowMs;
+  if (c.cdn.blockedMs > c.nowMs || c.cdn.fetches >= c.cfg.maxFetches) {
+    // Later only while the CDN cannot take it: otherwise fetch would take it back at once.
+    withinMs = Math.max(withinMs, c.cfg.progressMs - 1);
+  }
+  const turn = turnOf(c, o);
+  for (const key of order) {
+    const i = ((key & KEY_MASK) + turn) % o.pieces;
+    const n = bestHolder(c, o, i, withinMs, roomy);
+    if (!n) continue;
+    request(c, o, i, n);
+    if (hasRoom(c, n, LEAF_SIZE)) continue;
+    roomy.splice(roomy.indexOf(n), 1);
+    if (roomy.length === 0) return;
+  }
 }
 
+// Keys of rarestFirst: the number of holders above KEY_BITS, the piece below.
+const KEY_BITS = 10; // an object has at most 1024 pieces
+const KEY_MASK = (1 << KEY_BITS) - 1;
+
 /**
- * The open leaves that some neighbour holds. Ties start at a different leaf in every
- * viewer, so that neighbours fetch different ones and have something to swap.
+ * The open pieces that somebody with room holds, as keys that sort by the number of
+ * holders. Ties start at a different piece in every viewer, so that neighbours fetch
+ * different ones and have something to swap.
  */
-function rarestFirst(c: Core, o: SwarmObject): number[] {
+function rarestFirst(c: Core, o: SwarmObject, roomy: readonly Neighbour[]): number[] {
   const order: number[] = [];
-  const turn = mix32((c.cfg.seed ^ o.sequence) >>> 0) % o.leaves;
-  for (let i = 0; i < o.leaves; i++) {
-    const leaf = (turn + i) % o.leaves;
-    if (o.holders[leaf] === 0 || !o.isOpen(leaf)) continue;
-    let at = order.length;
-    while (at > 0 && o.holders[order[at - 1]] > o.holders[leaf]) {
-      order[at] = order[at - 1];
-      at--;
+  const turn = turnOf(c, o);
+  for (let w = 0; w < o.open.length; w++) {
+    let offered = 0;
+    for (const n of roomy) offered |= o.heldBy(n)[w];
+    for (let rest = offered & o.open[w]; rest !== 0; rest &= rest - 1) {
+      const i = (w << 5) + trailingZeros(rest);
+      order.push((Math.min(o.piece[i].holders, MANY_HOLDERS) << KEY_BITS) | ((i - turn + o.pieces) % o.pieces));
     }
-    order[at] = leaf;
   }
-  return order;
+  return order.sort((a, b) => a - b);
 }
 
-/**
- * The neighbour expected to deliver a leaf first, if any can in time; ties go to the
- * lower id. Later than that only while the CDN can not take it: otherwise fetch would
- * take it back at once.
- */
-function bestHolder(c: Core, o: SwarmObject, leaf: number): Neighbour | undefined {
+/** The piece that a viewer begins with. */
+function turnOf(c: Core, o: SwarmObject): number {
+  return mix32((c.cfg.seed ^ o.sequence) >>> 0) % o.pieces;
+}
+
+/** The neighbour expected to deliver a piece first, if any can in time; ties go to the lower id. */
+function bestHolder(c: Core, o: SwarmObject, i: number, withinMs: number, roomy: readonly Neighbour[]): Neighbour | undefined {
   let best: Neighbour | undefined;
-  const bytes = o.leafBytes(leaf);
-  let bestEta = lastDueMs(c, hardDeadlineMs(c, o)) - c.nowMs + 1;
-  if (c.cdn.blockedMs > c.nowMs || c.cdn.fetches >= c.cfg.maxFetches) bestEta = Math.max(bestEta, c.cfg.progressMs);
-  for (const n of c.neighbours) {
-    if (!n.holdsLeaf(o, leaf) || !hasRoom(c, n, bytes)) continue;
+  const bytes = o.bytes(i, o.piece[i].missing);
+  for (const n of roomy) {
+    if (!inSet(o.heldBy(n), i) || !hasRoom(c, n, bytes)) continue;
     const eta = n.etaMs(bytes);
-    if (eta < bestEta) {
-      best = n;
-      bestEta = eta;
-    }
+    if (eta > withinMs) continue;
+    best = n;
+    withinMs = eta - 1;
   }
   return best;
 }
 
-function request(c: Core, o: SwarmObject, leaf: number, n: Neighbour): void {
-  const bytes = o.leafBytes(leaf);
+function request(c: Core, o: SwarmObject, i: number, n: Neighbour): void {
+  const p = o.piece[i];
+  const bytes = o.bytes(i, p.missing);
   if (n.inflight === 0) n.progressMs = c.nowMs;
-  const s = o.leaf[leaf];
-  s.from = n.id;
-  s.sentMs = c.nowMs;
-  s.dueMs = c.nowMs + n.etaMs(bytes);
-  o.open--;
+  p.from = n.id;
+  p.owed = p.missing;
+  p.sentMs = c.nowMs;
+  p.dueMs = c.nowMs + n.etaMs(bytes);
+  remove(o.open, i);
   n.inflight += bytes;
-  c.do(Do.SendRequest, { neighbour: n.id, object: o.id, leaf });
+  c.do(Do.SendRequest, { neighbour: n.id, object: o.id, piece: i, mask: p.missing });
 }
 
-/** Makes a pending leaf open again (or merely no longer pending). */
-export function release(c: Core, o: SwarmObject, leaf: number): void {
-  const s = o.leaf[leaf];
-  if (s.from === NOBODY) return;
-  const n = c.neighbour(s.from);
-  if (n) n.inflight -= o.leafBytes(leaf);
-  s.from = NOBODY;
-  o.open++;
+/** Makes a pending piece open again (or merely no longer pending). */
+export function release(c: Core, o: SwarmObject, i: number): void {
+  const p = o.piece[i];
+  const n = p.from >= 0 ? c.neighbour(p.from) : undefined;
+  if (n) n.inflight -= o.bytes(i, p.owed);
+  p.from = NOBODY;
+  p.owed = 0;
+  if (p.missing !== 0) add(o.open, i);
+}
+
+/** Takes a request to a neighbour back; leaves may be on their way already and are still welcome. */
+export function cancelPull(c: Core, o: SwarmObject, i: number): void {
+  const p = o.piece[i];
+  p.late = p.from;
+  p.lateOwed = p.owed;
+  c.do(Do.SendCancel, { neighbour: p.from, object: o.id, piece: i });
+  release(c, o, i);
+}
+
+export function cancelPulls(c: Core, o: SwarmObject): void {
+  for (let i = 0; i < o.pieces; i++) if (o.piece[i].from >= 0) cancelPull(c, o, i);
 }
 
 /**
@@ -112,7 +134,8 @@ export function expirePulls(c: Core): void {
     if (n.blockedMs > c.nowMs) continue; // one silence is one strike, however many requests run into it
     n.strikes++;
     n.blockedMs = c.nowMs + c.cfg.progressMs * 2 ** Math.min(n.strikes - 1, 3);
-    n.rate = Math.max(Math.trunc(n.rate / 2), MIN_RATE);
+    learnPace(c, n, n.leafUs * 2);
+    setMute(c, n, true);
     if (n.strikes >= STALL_STRIKES) drop(c, n, Reason.Stalled);
   }
 }
@@ -120,10 +143,10 @@ export function expirePulls(c: Core): void {
 function releasePastDue(c: Core, n: Neighbour): boolean {
   let found = false;
   for (const o of c.wanted) {
-    for (let leaf = 0; leaf < o.leaves; leaf++) {
-      const s = o.leaf[leaf];
-      if (s.from === n.id && Math.max(s.dueMs, s.sentMs + c.cfg.progressMs) <= c.nowMs) {
-        cancelPull(c, o, leaf);
+    for (let i = 0; i < o.pieces; i++) {
+      const p = o.piece[i];
+      if (p.from === n.id && Math.max(p.dueMs, p.sentMs + c.cfg.progressMs) <= c.nowMs) {
+        cancelPull(c, o, i);
         found = true;
       }
     }
@@ -131,53 +154,74 @@ function releasePastDue(c: Core, n: Neighbour): boolean {
   return found;
 }
 
-export function refused(c: Core, o: SwarmObject, n: Neighbour, leaf: number, reason: number): void {
-  if (o.leaf[leaf].from !== n.id) return;
-  release(c, o, leaf);
+export function refused(c: Core, o: SwarmObject, n: Neighbour, i: number, reason: number): void {
+  if (o.piece[i].from !== n.id) return;
+  release(c, o, i);
   if (reason !== NOT_HELD) {
     n.blockedMs = Math.max(n.blockedMs, c.nowMs + c.cfg.busyBackoffMs);
     return;
   }
-  const bits = n.holds[o.slot];
-  if (bits && n.holdsLeaf(o, leaf)) {
-    bits[leaf >> 3] &= ~(0x80 >> (leaf & 7));
-    o.holders[leaf]--;
-  }
+  notHeld(o, n, i);
   if (++n.lies >= LIE_STRIKES) drop(c, n, Reason.Liar);
 }
 
 /** Books a leaf that is now in the store. */
 export function verified(c: Core, o: SwarmObject, leaf: number, from: number): void {
-  if (o.has(leaf)) return;
-  const s = o.leaf[leaf];
-  const pending = s.from;
-  const n = c.neighbour(from);
-  if (n) delivered(c, n, o.leafBytes(leaf), s.sentMs, pending === from);
-  if (pending >= 0 && pending !== from) cancelPull(c, o, leaf);
-  release(c, o, leaf);
-  setBit(o.have, leaf);
-  o.open--;
+  const i = o.pieceOf(leaf);
+  const bit = o.bitOf(leaf);
+  const p = o.piece[i];
+  if ((p.missing & bit) === 0) return;
+  p.missing &= ~bit;
   o.missing--;
-  o.fresh.push(leaf);
+  const n = c.neighbour(from);
+  if (n) delivered(c, o, n, p, leaf, bit);
+  if (p.missing !== 0) return;
+  if (p.from >= 0 && p.owed !== 0) cancelPull(c, o, i); // somebody else was faster
+  release(c, o, i);
+  remove(o.open, i);
+  o.lacking--;
+  add(o.fresh, i);
+  if (!o.news) {
+    o.news = true;
+    c.news++;
+  }
   if (o.missing === 0) removeWanted(c, o);
+}
+
+/** Updates what is known of a neighbour that kept its word. */
+function delivered(c: Core, o: SwarmObject, n: Neighbour, p: Piece, leaf: number, bit: number): void {
+  const bytes = o.leafBytes(leaf);
+  if (p.from === n.id && (p.owed & bit) !== 0) {
+    p.owed &= ~bit;
+    n.inflight -= bytes;
+    const tookUs = Math.trunc(((c.nowMs - Math.max(p.sentMs, n.progressMs)) * 1000 * LEAF_SIZE) / bytes);
+    learnPace(c, n, Math.trunc((n.leafUs * 3 + tookUs) / 4));
+  } else if (p.late === n.id) {
+    p.lateOwed &= ~bit;
+  }
+  n.progressMs = c.nowMs;
+  n.strikes = 0;
+  setMute(c, n, false);
+  n.unsolicited = Math.max(n.unsolicited - 1, 0); // leaves and cancels cross now and then
 }
 
 /** Whether a leaf nobody expects was asked for once: another was faster. That is no offence, but only once. */
 export function cameTooLate(c: Core, e: Event, n: Neighbour): boolean {
   const o = c.object(e.object);
-  if (!o || e.leaf < 0 || e.leaf >= o.leaves || o.leaf[e.leaf].late !== n.id) return false;
-  o.leaf[e.leaf].late = NOBODY;
-  return true;
-}
-
-/** Updates what is known of a neighbour that kept its word. */
-function delivered(c: Core, n: Neighbour, bytes: number, sentMs: number, onTime: boolean): void {
-  if (onTime) {
-    const elapsed = Math.max(c.nowMs - Math.max(sentMs, n.progressMs), 1);
-    const rate = Math.trunc((n.rate * 3 + Math.trunc((bytes * 1000) / elapsed)) / 4);
-    n.rate = Math.max(Math.min(rate, MAX_RATE), MIN_RATE);
+  if (!o || e.leaf < 0 || e.leaf >= o.leaves) return false;
+  const i = o.pieceOf(e.leaf);
+  const p = o.piece[i];
+  const bit = o.bitOf(e.leaf);
+  if (p.from === n.id && (p.owed & bit) !== 0) {
+    if ((p.missing & bit) !== 0) {
+      release(c, o, i); // it came and was of no use, so it is to be asked for again
+      return false;
+    }
+    p.owed &= ~bit;
+    n.inflight -= o.leafBytes(e.leaf);
+    return true;
   }
-  n.progressMs = c.nowMs;
-  n.strikes = 0;
-  n.unsolicited = Math.max(n.unsolicited - 1, 0); // leaves and cancels cross now and then
+  if (p.late !== n.id || (p.lateOwed & bit) === 0) return false;
+  p.lateOwed &= ~bit;
+  return true;
 }

@@ -2,22 +2,25 @@
 // twin of rescue.go.
 
 import { LEAF_SIZE } from "../wire";
+import { announceComing } from "./announce";
 import {
   CDN_BACKOFF_DOUBLINGS,
   CDN_BACKOFF_MS,
   CDN_SAMPLE_BYTES,
   CDN_WAIT_MAX_MS,
   HEDGE_MS,
-  MAX_RATE,
-  MIN_RATE,
+  MARGIN_SHARE,
+  MAX_LEAF_US,
+  MIN_LEAF_US,
   OBJECT_BACKOFF_DOUBLINGS,
+  STAGGER_SHARE,
 } from "./config";
 import type { Core } from "./core";
 import { Do, Kind, type Event } from "./event";
-import { mix32, stripe } from "./mix32";
+import { mix32 } from "./mix32";
 import { FROM_CDN, NOBODY, type SwarmObject } from "./object";
-import { release } from "./pull";
-import { cancelPull, onDuty } from "./room";
+import { inSet, remove, stripe, trailingZeros } from "./piece";
+import { cancelPull, release } from "./pull";
 
 /** Starts CDN requests for runs of leaves that are due there. */
 export function fetch(c: Core): void {
@@ -25,14 +28,40 @@ export function fetch(c: Core): void {
   for (const o of c.wanted) {
     if (c.cdn.fetches >= c.cfg.maxFetches || mustWait(c, o)) return;
     const hardMs = hardDeadlineMs(c, o);
-    if (o.open === 0 && c.nowMs < hardMs) continue; // all is under way
-    if (o.fetchBlockedMs > c.nowMs) continue; // the CDN just failed to give it
-    for (let leaf = 0; leaf < o.leaves && c.cdn.fetches < c.cfg.maxFetches; leaf++) {
-      const first = leaf;
-      while (leaf < o.leaves && dueAtCDN(c, o, leaf, hardMs)) leaf++;
-      if (leaf > first) startFetch(c, o, first, leaf - 1);
-    }
+    if (o.fetchBlockedMs > c.nowMs || quiet(c, o, hardMs)) continue;
+    fetchObject(c, o, hardMs);
   }
+}
+
+/**
+ * Whether nothing of an object can be due at the CDN yet: nothing open is our duty, and
+ * the earliest soft deadline that anybody could draw has not come.
+ */
+function quiet(c: Core, o: SwarmObject, hardMs: number): boolean {
+  if (c.neighbours.length === 0) return false;
+  for (let w = 0; w < o.open.length; w++) if ((o.open[w] & o.duty[w]) !== 0) return false;
+  return c.nowMs < hardMs - spreadMs(c, o, hardMs);
+}
+
+/** Fetches what is due, leaves in a row by one request. */
+function fetchObject(c: Core, o: SwarmObject, hardMs: number): void {
+  let first = -1;
+  let last = -1;
+  for (let i = 0; i < o.pieces; i++) {
+    const { missing } = o.piece[i];
+    const due = missing !== 0 && dueAtCDN(c, o, i, hardMs);
+    const from = i * o.each + (due ? trailingZeros(missing) : 0);
+    if (first >= 0 && (!due || from !== last + 1)) {
+      startFetch(c, o, first, last);
+      if (c.cdn.fetches >= c.cfg.maxFetches) return;
+      first = -1;
+    }
+    if (!due) continue;
+    if (first < 0) first = from;
+    // What lies behind a gap in a piece is fetched when this request has ended.
+    last = from + trailingZeros(~(missing >> (from - i * o.each))) - 1;
+  }
+  if (first >= 0) startFetch(c, o, first, last);
 }
 
 /**
@@ -52,64 +81,76 @@ export function mustWait(c: Core, o: SwarmObject): boolean {
 
 /** The last moment at which fetching all that is missing of an object from the CDN still meets its deadline. */
 export function hardDeadlineMs(c: Core, o: SwarmObject): number {
-  const bytes = o.missing * LEAF_SIZE;
-  return o.deadlineMs - c.cfg.marginMs - c.cdn.waitMs - Math.trunc((bytes * 1000) / c.cdn.rate);
+  return o.deadlineMs - marginMs(c, o) - c.cdn.waitMs - Math.trunc((o.missing * c.cdn.leafUs) / 1000);
+}
+
+/** What the estimates may be wrong by: less where there is less time. */
+function marginMs(c: Core, o: SwarmObject): number {
+  return Math.min(c.cfg.marginMs, Math.max(Math.trunc((o.deadlineMs - o.addedMs) / MARGIN_SHARE), 0));
 }
 
 /**
  * The latest delivery that may be waited for: if it fails to come, half of the margin
  * is left to fetch it from the CDN.
  */
-export function lastDueMs(c: Core, hardMs: number): number {
-  return hardMs + Math.trunc(c.cfg.marginMs / 2) - HEDGE_MS;
+export function lastDueMs(c: Core, o: SwarmObject, hardMs: number): number {
+  return hardMs + Math.trunc(marginMs(c, o) / 2) - HEDGE_MS;
 }
 
-function dueAtCDN(c: Core, o: SwarmObject, leaf: number, hardMs: number): boolean {
-  const s = o.leaf[leaf];
-  if (o.has(leaf) || s.from === FROM_CDN) return false;
-  if (s.from !== NOBODY) {
+function dueAtCDN(c: Core, o: SwarmObject, i: number, hardMs: number): boolean {
+  const p = o.piece[i];
+  if (p.from === FROM_CDN) return false;
+  if (p.from !== NOBODY) {
     // On its way from a neighbour: one hedge, when it is overdue or cannot be waited for.
-    return c.nowMs >= hardMs && (s.dueMs + HEDGE_MS <= c.nowMs || s.dueMs > lastDueMs(c, hardMs));
+    return c.nowMs >= hardMs && (p.dueMs + HEDGE_MS <= c.nowMs || p.dueMs > lastDueMs(c, o, hardMs));
   }
   if (c.nowMs >= hardMs) return true;
-  if (onDuty(c, o, leaf)) return true; // whoever holds it has no room for us: pull was here before
-  if (o.holders[leaf] > 0) return false; // pull will find a neighbour with room
-  const softMs = softDeadlineMs(c, o, leaf, hardMs);
+  if (inSet(o.duty, i)) return true; // whoever holds it has no room for us: pull was here before
+  if (p.holders > 0) return false; // pull will find a neighbour with room
+  if (c.nowMs < p.comingMs) return false; // it will soon be announced
+  const softMs = softDeadlineMs(c, o, i, hardMs);
   if (c.neighbours.length === 0) return c.nowMs >= Math.min(c.startMs + c.cfg.lonelyGraceMs, softMs);
   return c.nowMs >= softMs;
 }
 
 /**
  * When this viewer, of all that lack a stripe, rescues it if nobody near it holds it.
- * It differs from viewer to viewer: the first to rescue announces what it got, and the
- * others need not.
+ * It differs from viewer to viewer: the first to rescue says so, and the others need
+ * not.
  */
-function softDeadlineMs(c: Core, o: SwarmObject, leaf: number, hardMs: number): number {
-  const spread = Math.min(c.cfg.staggerMs, Math.trunc((hardMs - o.addedMs) / 2));
-  if (spread <= 0) return hardMs;
-  const h = mix32((mix32((c.cfg.seed ^ o.sequence) >>> 0) ^ stripe(leaf, o.leaves, o.sequence)) >>> 0);
-  return hardMs - Math.floor((h * spread) / 2 ** 32); // a share of spread: it moves as the hard deadline moves, and does not jump
+function softDeadlineMs(c: Core, o: SwarmObject, i: number, hardMs: number): number {
+  const h = mix32((mix32((c.cfg.seed ^ o.sequence) >>> 0) ^ stripe(i, o.pieces, o.sequence)) >>> 0);
+  return hardMs - Math.floor((h * spreadMs(c, o, hardMs)) / 2 ** 32); // a share of the spread: it moves as the hard deadline moves, and does not jump
+}
+
+/** How long before the hard deadline the first rescuers begin. */
+function spreadMs(c: Core, o: SwarmObject, hardMs: number): number {
+  return Math.max(Math.min(c.cfg.staggerMs, Math.trunc((hardMs - o.addedMs) / STAGGER_SHARE)), 0);
 }
 
 function startFetch(c: Core, o: SwarmObject, first: number, last: number): void {
-  for (let leaf = first; leaf <= last; leaf++) {
-    if (o.leaf[leaf].from >= 0) cancelPull(c, o, leaf);
-    o.leaf[leaf].from = FROM_CDN;
-    o.open--;
+  const from = o.pieceOf(first);
+  const to = o.pieceOf(last);
+  for (let i = from; i <= to; i++) {
+    if (o.piece[i].from >= 0) cancelPull(c, o, i);
+    o.piece[i].from = FROM_CDN;
+    remove(o.open, i);
   }
   c.cdn.fetches++;
   c.do(Do.Fetch, { object: o.id, leaf: first, last });
+  announceComing(c, o, from, to);
 }
 
 /** Books the end of a CDN request, also of one for an object that is gone by now. */
 export function fetchEnded(c: Core, e: Event): void {
-  const cdn = c.cdn;
+  const { cdn } = c;
   if (cdn.fetches === 0) return; // nothing was asked for
   cdn.fetches--;
   const o = c.object(e.object);
   if (o) {
-    for (let leaf = Math.max(e.leaf, 0); leaf <= e.last && leaf < o.leaves; leaf++) {
-      if (o.leaf[leaf].from === FROM_CDN) release(c, o, leaf);
+    for (let leaf = Math.max(e.leaf, 0); leaf <= e.last && leaf < o.leaves; leaf += o.each - (leaf % o.each)) {
+      const i = o.pieceOf(leaf);
+      if (o.piece[i].from === FROM_CDN) release(c, o, i);
     }
   }
   if (e.kind === Kind.FetchFailed) return fetchFailed(c, o, e.value);
@@ -117,8 +158,8 @@ export function fetchEnded(c: Core, e: Event): void {
   if (o) o.fetchFailures = 0;
   const elapsed = Math.max(e.elapsedMs, 1);
   if (e.value >= CDN_SAMPLE_BYTES) {
-    const rate = Math.trunc((cdn.rate * 3 + Math.trunc((e.value * 1000) / elapsed)) / 4);
-    cdn.rate = Math.max(Math.min(rate, MAX_RATE), MIN_RATE);
+    const leafUs = Math.trunc((cdn.leafUs * 3 + Math.trunc((elapsed * 1000 * LEAF_SIZE) / e.value)) / 4);
+    cdn.leafUs = Math.max(Math.min(leafUs, MAX_LEAF_US), MIN_LEAF_US);
   } else {
     cdn.waitMs = Math.min(Math.trunc((cdn.waitMs * 3 + elapsed) / 4), CDN_WAIT_MAX_MS);
   }
@@ -133,7 +174,7 @@ function fetchFailed(c: Core, o: SwarmObject | undefined, status: number): void 
     }
     return;
   }
-  const cdn = c.cdn;
+  const { cdn } = c;
   if (cdn.blockedMs <= c.nowMs) { // requests that fail together are one failure
     cdn.blockedMs = c.nowMs + CDN_BACKOFF_MS * 2 ** Math.min(cdn.failures, CDN_BACKOFF_DOUBLINGS);
     cdn.failures++;

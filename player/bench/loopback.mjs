@@ -1,0 +1,71 @@
+// A place to measure at: this machine as it is. Links are loopback, and all pages are in one browser, each in a context
+// of its own. The channel has 2 s segments at 1 Mb/s of a picture that is cheap to decode (320×180, 10 pictures a second,
+// as noisy as the rate asks for), so that two cores carry the viewers of a swarm and not their decoders.
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { binary, json, Program, startServices, until } from "./processes.mjs";
+
+const ADDRESS = "127.0.0.1";
+/** With the container's overhead it is 1 Mb/s. */
+const RUNG = "180p:320x180:920:64";
+const FRAME_RATE = 10;
+const CLIP_SECONDS = 60;
+
+/**
+ * Starts origin and tracker as two programs, without a seeder: what a seeder sends costs an operator too, and the origin
+ * would not count it.
+ */
+export async function onLoopback() {
+	const scratch = await mkdtemp(join(tmpdir(), "slipstream-bench-"));
+	const [http, rtmp, meeting] = await Promise.all([freePort(), freePort(), freePort()]);
+	const programs = [];
+	const start = (command, args) => {
+		programs.push(new Program(command, args));
+		return programs.at(-1);
+	};
+	const close = async () => {
+		for (const program of programs.reverse()) await program.end();
+		await rm(scratch, { recursive: true, force: true });
+	};
+	try {
+		const clip = join(scratch, "clip.mp4");
+		await makeClip(clip);
+		const origin = start(binary, ["origin", `--http=${ADDRESS}:${http}`, `--rtmp=${ADDRESS}:${rtmp}`, `--data=${scratch}/data`,
+			`--tracker-url=ws://${ADDRESS}:${meeting}/tracker`, `--rung=${RUNG}`, `--frame-rate=${FRAME_RATE}`]);
+		const [, key] = await origin.says(/stream key (\S+)/);
+		start(binary, ["tracker", `--listen=${ADDRESS}:${meeting}`, `--token-key=${scratch}/data/keys/token.key`]);
+		start("ffmpeg", ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-fflags", "+genpts", "-i", clip, "-c", "copy",
+			"-flvflags", "no_duration_filesize", "-f", "flv", `rtmp://${ADDRESS}:${rtmp}/live/${key}`]);
+		const base = `http://${ADDRESS}:${http}`;
+		const stats = () => json(`${base}/stats.json`);
+		await until(async () => (await stats()).channels[0].renditions[0].published.segments >= 8, 60_000, () => `the channel did not go live:\n${origin.output}`);
+		return {
+			name: "loopback", close, stats, playlist: `${base}/live/demo/index.m3u8`, id: (await stats()).channels[0].id,
+			...(await startServices(start, ADDRESS)),
+			browserOf: () => ({ name: "all", flags: [] }),
+		};
+	} catch (error) {
+		await close();
+		throw error;
+	}
+}
+
+/** More than a ladder's rate is thrown away by the transcoder; less could not be padded. */
+async function makeClip(path) {
+	await promisify(execFile)("ffmpeg", ["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", `testsrc2=size=320x180:rate=${FRAME_RATE}`,
+		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", String(CLIP_SECONDS),
+		"-vf", "noise=alls=60:allf=t,format=yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", String(FRAME_RATE),
+		"-b:v", "1500k", "-maxrate", "1500k", "-bufsize", "1500k", "-c:a", "aac", "-b:a", "64k", "-ac", "2", path]);
+}
+
+async function freePort() {
+	const server = createServer();
+	await new Promise((resolve) => server.listen(0, ADDRESS, resolve));
+	const { port } = server.address();
+	await new Promise((resolve) => server.close(resolve));
+	return port;
+}

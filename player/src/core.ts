@@ -1,0 +1,192 @@
+// The core's front door: a session that is spoken to by messages (port.ts), in a worker
+// or, where there can be none, in the page.
+
+import { ChannelConnection, type Connector } from "./channel";
+import { javascriptFrom } from "./crypto";
+import { Http } from "./fetch";
+import { DeliveryError, type Entry } from "./objects";
+import type { Account, CoreConfig, CoreScope, Failure, FromCore, ToCore } from "./port";
+import { newScheduler } from "./sched";
+import { Session, type Audience, type Ticket } from "./session";
+import { Clock } from "./timing";
+import { deadlineMs, NO_VIEW, type View } from "./view";
+
+/** How often the page is told how its deliveries go, if they go, and what the session did so far. */
+const PROGRESS_EVERY_MS = 250;
+const ACCOUNT_EVERY_PROGRESS = 4;
+
+/** Lets messages from the page work a session. */
+export function serve(scope: CoreScope): void {
+  const core = new Core(scope);
+  scope.onmessage = (event) => core.heard(event.data);
+  scope.postMessage({ type: "ready" });
+}
+
+class Core implements Audience {
+  private session: Session | undefined;
+  private view: View = NO_VIEW;
+  private readonly tickets = new Map<number, { ticket: Ticket; told: string }>();
+  private readonly lines = new Map<number, ChannelConnection>();
+  private nextLine = 0;
+  private timer: ReturnType<typeof setInterval> | undefined;
+  private turns = 0;
+  private toldAccount = "";
+  private readonly toldHealth = new Map<string, boolean>();
+
+  constructor(private readonly scope: CoreScope) {}
+
+  heard(m: ToCore): void {
+    switch (m.type) {
+      case "open":
+        return this.open(m.config);
+      case "playlist":
+        return void this.playlist(m.id, m.rendition);
+      case "deliver":
+        return this.deliver(m.id, m.url);
+      case "cancel":
+        this.tickets.get(m.id)?.ticket.cancel();
+        return void this.tickets.delete(m.id);
+      case "view":
+        this.view = m.view;
+        return;
+      case "channel":
+        return this.lines.get(m.line)?.attach(m.channel);
+      case "signalled":
+        return this.lines.get(m.line)?.signalled(m.signal);
+      case "ended":
+        return this.lines.get(m.line)?.end(m.reason);
+      case "stop":
+        clearInterval(this.timer);
+        this.session?.stop();
+    }
+  }
+
+  private open(config: CoreConfig): void {
+    const { channel, renditions, swarm, ed25519Url } = config;
+    javascriptFrom(() => import(ed25519Url) as Promise<typeof import("./ed25519")>);
+    const http = new Http();
+    const scheduler = newScheduler({ swarm: swarm !== undefined, upload: swarm?.upload ?? false });
+    this.session = new Session({
+      channel,
+      renditions,
+      http,
+      scheduler,
+      clock: new Clock(),
+      audience: this,
+      swarm: swarm && { ...swarm, connect: this.connect },
+      listed: (rendition) => this.tellWindow(rendition),
+    });
+    this.session.start();
+    this.timer = setInterval(() => this.tell(), PROGRESS_EVERY_MS);
+  }
+
+  // ── for the player ───────────────────────────────────────────────────────
+
+  private async playlist(id: number, rendition: string): Promise<void> {
+    try {
+      const { text, url, receivedMs, header } = await this.session!.playlist(rendition);
+      this.tellHealth();
+      this.say({ type: "playlist", id, text, url, receivedMs: receivedMs + performance.timeOrigin, age: header("age") });
+    } catch (error) {
+      this.failed(id, error);
+    }
+  }
+
+  private deliver(id: number, url: string): void {
+    const ticket = this.session!.deliver(url, {
+      done: (bytes) => {
+        const progress = ticket.progress();
+        this.tickets.delete(id);
+        this.say({ type: "bytes", id, bytes, progress }, [bytes]);
+      },
+      failed: (error) => {
+        this.tickets.delete(id);
+        this.failed(id, error);
+      },
+    });
+    this.tickets.set(id, { ticket, told: "" });
+  }
+
+  private failed(id: number, error: unknown): void {
+    this.tellAccount(); // whether it is a refusal is known from there
+    this.say({ type: "failed", id, failure: failure(error) });
+  }
+
+  private tell(): void {
+    for (const [id, t] of this.tickets) {
+      const progress = t.ticket.progress();
+      const told = `${progress.loaded} ${Math.round(progress.elapsedMs)}`;
+      if (told === t.told) continue;
+      t.told = told;
+      this.say({ type: "progress", id, progress });
+    }
+    this.tellHealth();
+    if (this.turns++ % ACCOUNT_EVERY_PROGRESS === 0) this.tellAccount();
+  }
+
+  private tellHealth(): void {
+    for (const [rendition, healthy] of this.toldHealth) {
+      if (this.session!.healthy(rendition) !== healthy) this.tellWindow(rendition);
+    }
+  }
+
+  private tellAccount(): void {
+    const { session } = this;
+    if (!session) return;
+    const account: Account = { stats: session.stats(), refused: session.refused, rate: session.meter.measuredRate };
+    const told = JSON.stringify(account);
+    if (told === this.toldAccount) return;
+    this.toldAccount = told;
+    this.say({ type: "account", account });
+  }
+
+  private tellWindow(rendition: string): void {
+    const healthy = this.session!.healthy(rendition);
+    this.toldHealth.set(rendition, healthy);
+    const entries = this.session!.window(rendition).map(({ number, startMs, durationMs, gap }) => {
+      return { number, startMs, durationMs, gap };
+    });
+    this.say({ type: "window", rendition, entries, healthy });
+  }
+
+  private say(m: FromCore, transfer: Transferable[] = []): void {
+    this.scope.postMessage(m, transfer);
+  }
+
+  // ── for the session ──────────────────────────────────────────────────────
+
+  deadlineMs(nowMs: number, entry: Entry, rendition: string): number {
+    if (rendition !== this.view.rendition) return 0;
+    return deadlineMs(this.view, this.session!.window(rendition), nowMs, entry);
+  }
+
+  renditions(): string[] {
+    return this.view.idle || !this.view.rendition ? [] : [this.view.rendition];
+  }
+
+  experience(): { stalls: number; stallMs: number; latencyMs: number } {
+    return this.view;
+  }
+
+  private readonly connect: Connector = (makesOffer, callbacks) => {
+    const line = this.nextLine++;
+    const control = {
+      signal: (signal: Parameters<typeof callbacks.signal>[0]) => this.say({ type: "signal", line, signal }),
+      close: () => {
+        this.lines.delete(line);
+        this.say({ type: "close", line });
+      },
+    };
+    const connection = new ChannelConnection(control, callbacks);
+    this.lines.set(line, connection);
+    this.say({ type: "connect", line, makesOffer });
+    return connection;
+  };
+}
+
+function failure(error: unknown): Failure {
+  const message = error instanceof Error ? error.message : String(error);
+  const { status } = error as { status?: unknown };
+  const unsigned = error instanceof DeliveryError && error.unsigned;
+  return { status: typeof status === "number" ? status : 0, message, unsigned };
+}

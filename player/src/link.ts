@@ -1,0 +1,67 @@
+// Starts the core and carries messages to it: in a worker made of its own source text,
+// or, where a content security policy or an old browser forbids that, in the page.
+
+import core from "slipstream:core";
+import type { CoreScope, FromCore, ToCore } from "./port";
+
+export class CoreLink {
+  heard: (m: FromCore) => void = () => undefined;
+  /** What was said before anybody listened. */
+  private waiting: [ToCore, Transferable[]][] | undefined = [];
+  private post: (m: ToCore, transfer: Transferable[]) => void = () => undefined;
+  private worker: Worker | undefined;
+
+  constructor(inWorker: boolean) {
+    if (!inWorker || !this.startWorker()) this.startHere();
+  }
+
+  say(m: ToCore, transfer: Transferable[] = []): void {
+    if (this.waiting) this.waiting.push([m, transfer]);
+    else this.post(m, transfer);
+  }
+
+  /** Ends the worker; what it was told before this turn it still does. */
+  end(afterMs: number): void {
+    setTimeout(() => this.worker?.terminate(), afterMs);
+  }
+
+  private startWorker(): boolean {
+    if (typeof Worker !== "function" || typeof Blob !== "function") return false;
+    let worker: Worker;
+    const address = URL.createObjectURL(new Blob([`(${core})(self)`], { type: "text/javascript" }));
+    try {
+      worker = new Worker(address, { name: "slipstream" });
+    } catch {
+      URL.revokeObjectURL(address);
+      return false;
+    }
+    worker.onmessage = (event: MessageEvent<FromCore>) => {
+      if (event.data.type !== "ready") return this.heard(event.data);
+      URL.revokeObjectURL(address);
+      this.flow((m, transfer) => worker.postMessage(m, transfer));
+    };
+    worker.onerror = () => {
+      if (!this.waiting) return; // it runs; one exception is not the end
+      worker.terminate();
+      this.worker = undefined;
+      this.startHere();
+    };
+    this.worker = worker;
+    return true;
+  }
+
+  private startHere(): void {
+    const scope: CoreScope = {
+      onmessage: null,
+      postMessage: (m) => queueMicrotask(() => m.type !== "ready" && this.heard(m)),
+    };
+    core(scope);
+    this.flow((m) => queueMicrotask(() => scope.onmessage?.({ data: m })));
+  }
+
+  private flow(post: typeof this.post): void {
+    this.post = post;
+    for (const [m, transfer] of this.waiting ?? []) post(m, transfer);
+    this.waiting = undefined;
+  }
+}

@@ -1,0 +1,65 @@
+// What the page and the core say to each other. The core (core.ts) is everything that
+// works on bytes: session, swarm, verification. It runs in a worker, so that a page's
+// main thread has next to nothing to do with the stream; the page keeps what only a
+// page can do: the player, and connecting to neighbours.
+
+import type { Signal } from "./announce";
+import type { Bytes } from "./bytes";
+import type { Entry } from "./objects";
+import type { Progress, SessionStats } from "./session";
+import type { View } from "./view";
+
+export interface CoreConfig {
+  channel: Bytes;
+  renditions: { name: string; url: string }[];
+  /** Address of ed25519.js, for browsers that have no Ed25519 of their own. */
+  ed25519Url: string;
+  /** Undefined: no peer-to-peer. */
+  swarm?: { trackerUrl: string; tokenUrl: string; maxNeighbours: number; upload: boolean };
+}
+
+/** An error on its way to the page. */
+export interface Failure {
+  status: number;
+  message: string;
+  unsigned: boolean;
+}
+
+/** What the core did so far. */
+export interface Account {
+  stats: SessionStats;
+  /** Why the latest playlist was refused, "" if it was not. */
+  refused: string;
+  /** Bytes per ms of the network; undefined before the first measurement. */
+  rate: number | undefined;
+}
+
+export type ToCore =
+  | { type: "open"; config: CoreConfig }
+  | { type: "playlist"; id: number; rendition: string }
+  | { type: "deliver"; id: number; url: string }
+  | { type: "cancel"; id: number }
+  | { type: "view"; view: View }
+  | { type: "channel"; line: number; channel: RTCDataChannel }
+  | { type: "signalled"; line: number; signal: Signal }
+  | { type: "ended"; line: number; reason: string }
+  | { type: "stop" };
+
+export type FromCore =
+  | { type: "ready" }
+  /** receivedMs is epoch time: page and worker count performance.now() from different moments. */
+  | { type: "playlist"; id: number; text: string; url: string; receivedMs: number; age: string | null }
+  | { type: "bytes"; id: number; bytes: ArrayBuffer; progress: Progress }
+  | { type: "progress"; id: number; progress: Progress }
+  | { type: "failed"; id: number; failure: Failure }
+  | { type: "window"; rendition: string; entries: Omit<Entry, "object">[]; healthy: boolean }
+  | { type: "account"; account: Account }
+  | { type: "connect"; line: number; makesOffer: boolean }
+  | { type: "signal"; line: number; signal: Signal }
+  | { type: "close"; line: number };
+
+/** The core's end: a worker's global scope, or a stand-in. */
+export interface CoreScope {
+  postMessage(message: FromCore, transfer?: Transferable[]): void;
+  onmessage: ((event: { data: ToCore }) => void) | null;
+}

@@ -1,0 +1,173 @@
+// The session as the page sees it: asks the core for playlists and bytes, tells it what
+// the player does, and connects to neighbours for it.
+
+import type { Text } from "./fetch";
+import { CoreLink } from "./link";
+import { DeliveryError, type Delivery, type Entry } from "./objects";
+import type { Account, CoreConfig, Failure, FromCore } from "./port";
+import type { Progress, Ticket } from "./session";
+import { Line } from "./rtc";
+import { agrees, NO_VIEW, type View } from "./view";
+
+/** How often the core hears of the player, besides at once when something happens: every time, and if nothing did. */
+const VIEW_EVERY_MS = 1000;
+const VIEW_AT_LEAST_EVERY_MS = 4000;
+/** The core says goodbye to neighbours before it ends. */
+const FAREWELL_MS = 300;
+
+const NOTHING: Progress = { loaded: 0, total: 0, elapsedMs: 0, firstByteMs: 0 };
+export const NO_ACCOUNT: Account = {
+  stats: {
+    httpBytes: 0,
+    p2pBytes: 0,
+    uploadedBytes: 0,
+    playlistBytes: 0,
+    requests: { playlist: 0, list: 0, media: 0, other: 0 },
+    verifiedLeaves: 0,
+    rejectedLeaves: 0,
+    peers: 0,
+  },
+  refused: "",
+  rate: undefined,
+};
+
+interface Asked {
+  delivery: Delivery;
+  progress: Progress;
+}
+
+export class Remote {
+  account = NO_ACCOUNT;
+  private readonly windows = new Map<string, { entries: readonly Entry[]; healthy: boolean }>();
+  private readonly texts = new Map<number, { resolve: (text: Text) => void; reject: (error: Error) => void }>();
+  private readonly asked = new Map<number, Asked>();
+  private readonly lines = new Map<number, Line>();
+  private nextId = 0;
+  private told: View = NO_VIEW;
+  private timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(
+    private readonly link: CoreLink,
+    config: CoreConfig,
+    private readonly rtc: RTCConfiguration,
+    private readonly view: () => View,
+  ) {
+    link.heard = (m) => this.heard(m);
+    link.say({ type: "open", config });
+    this.timer = setInterval(() => this.tellView(), VIEW_EVERY_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    this.link.say({ type: "stop" });
+    this.link.end(FAREWELL_MS);
+    setTimeout(() => {
+      for (const line of this.lines.values()) line.close();
+    }, FAREWELL_MS);
+  }
+
+  /** The newest verified media playlist of a rendition, or the next one if the player has that already. */
+  playlist(rendition: string): Promise<Text> {
+    const id = this.nextId++;
+    this.tellView();
+    this.link.say({ type: "playlist", id, rendition });
+    return new Promise((resolve, reject) => this.texts.set(id, { resolve, reject }));
+  }
+
+  /** Delivers the verified bytes of a segment or an init section, and nothing else. */
+  deliver(url: string, delivery: Delivery): Ticket {
+    const id = this.nextId++;
+    const asked: Asked = { delivery, progress: NOTHING };
+    this.asked.set(id, asked);
+    this.tellView();
+    this.link.say({ type: "deliver", id, url });
+    return {
+      progress: () => asked.progress,
+      cancel: () => {
+        if (this.asked.delete(id)) this.link.say({ type: "cancel", id });
+      },
+    };
+  }
+
+  /** Whether a rendition's playlist could be had and verified lately. */
+  healthy(rendition: string): boolean {
+    return this.windows.get(rendition)?.healthy ?? false;
+  }
+
+  /** A rendition's live window, oldest first. */
+  window(rendition: string): readonly Entry[] {
+    return this.windows.get(rendition)?.entries ?? [];
+  }
+
+  /** Tells the core where the player is, if it is not where the core believes. */
+  tellView(): void {
+    const view = this.view();
+    if (agrees(this.told, view) && view.atMs - this.told.atMs < VIEW_AT_LEAST_EVERY_MS) return;
+    this.told = view;
+    this.link.say({ type: "view", view });
+  }
+
+  private heard(m: FromCore): void {
+    switch (m.type) {
+      case "account":
+        this.account = m.account;
+        return;
+      case "window":
+        this.windows.set(m.rendition, m);
+        return this.tellView();
+      case "playlist": {
+        const { text, url, receivedMs, age } = m;
+        const header = (name: string) => (name.toLowerCase() === "age" ? age : null);
+        this.texts.get(m.id)?.resolve({ text, url, receivedMs: receivedMs - performance.timeOrigin, header });
+        return void this.texts.delete(m.id);
+      }
+      case "progress": {
+        const asked = this.asked.get(m.id);
+        if (asked) asked.progress = m.progress;
+        return;
+      }
+      case "bytes": {
+        const asked = this.asked.get(m.id);
+        this.asked.delete(m.id);
+        if (!asked) return;
+        asked.progress = m.progress;
+        return asked.delivery.done(m.bytes);
+      }
+      case "failed":
+        return this.failed(m.id, m.failure);
+      case "connect":
+        return this.connect(m.line, m.makesOffer);
+      case "signal":
+        return this.lines.get(m.line)?.signal(m.signal);
+      case "close":
+        this.lines.get(m.line)?.close();
+        this.lines.delete(m.line);
+    }
+  }
+
+  private failed(id: number, { status, message, unsigned }: Failure): void {
+    const error = new DeliveryError(status, message, unsigned);
+    this.texts.get(id)?.reject(error);
+    this.texts.delete(id);
+    this.asked.get(id)?.delivery.failed(error);
+    this.asked.delete(id);
+  }
+
+  private connect(id: number, makesOffer: boolean): void {
+    const ended = (reason: string) => {
+      this.lines.delete(id);
+      this.link.say({ type: "ended", line: id, reason });
+    };
+    try {
+      const line = new Line(makesOffer, this.rtc, {
+        signal: (signal) => this.link.say({ type: "signalled", line: id, signal }),
+        ended,
+      });
+      this.lines.set(id, line);
+      const { channel } = line;
+      this.link.say({ type: "channel", line: id, channel }, [channel as unknown as Transferable]);
+    } catch {
+      ended("this browser forbids connections"); // WebRTC is there but forbidden
+    }
+  }
+}

@@ -1,0 +1,59 @@
+// Tells neighbours what we hold and what is on its way to us; the twin of announce.go.
+
+import { LEAF_SIZE } from "../wire";
+import type { Core } from "./core";
+import { Do } from "./event";
+import type { Neighbour } from "./neighbour";
+import type { SwarmObject } from "./object";
+import { inSet, next } from "./piece";
+import { uplink } from "./upload";
+
+/**
+ * Whether we announce pieces of an object: not without consent, and not while our uplink
+ * is so slow that a piece of it would always come too late.
+ */
+function offers(c: Core, o: SwarmObject): boolean {
+  return !c.cfg.noUpload && o.each * LEAF_SIZE * 1000 <= uplink(c) * c.cfg.queueMs;
+}
+
+/** Tells neighbours what we gained, gathered over gainIntervalMs so that a burst of pieces is one message. */
+export function announce(c: Core, tick: boolean): void {
+  if (c.news === 0 || c.cfg.noUpload) return;
+  for (const o of c.objects) {
+    if (!o.news || (!tick && c.nowMs - o.lastGainMs < c.cfg.gainIntervalMs)) continue;
+    o.lastGainMs = c.nowMs;
+    const offered = offers(c, o);
+    for (const n of c.neighbours) {
+      if (!offered) o.told[n.seat] = false; // a HAVE makes up for it later
+      else if (!o.told[n.seat]) announceTo(c, n, o);
+      else announceGains(c, n, o);
+    }
+    o.fresh.fill(0);
+    o.news = false;
+    c.news--;
+  }
+}
+
+function announceGains(c: Core, n: Neighbour, o: SwarmObject): void {
+  const held = o.heldBy(n);
+  for (let i = next(o.fresh, 0); i >= 0; i = next(o.fresh, i + 1)) {
+    if (!inSet(held, i)) c.do(Do.SendGain, { neighbour: n.id, object: o.id, piece: i });
+  }
+}
+
+export function announceTo(c: Core, n: Neighbour, o: SwarmObject): void {
+  if (o.lacking === o.pieces || !offers(c, o)) return;
+  o.told[n.seat] = true;
+  c.do(Do.SendHave, { neighbour: n.id, object: o.id });
+}
+
+/** Tells neighbours that pieces are on their way from the CDN, so that nobody near fetches them too. */
+export function announceComing(c: Core, o: SwarmObject, first: number, last: number): void {
+  if (!offers(c, o)) return;
+  for (const n of c.neighbours) {
+    const held = o.heldBy(n);
+    for (let i = first; i <= last; i++) {
+      if (!inSet(held, i)) c.do(Do.SendComing, { neighbour: n.id, object: o.id, piece: i });
+    }
+  }
+}

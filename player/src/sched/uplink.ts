@@ -1,0 +1,90 @@
+// Measures our uplink by what leaves the send buffers; the twin of uplink.go.
+
+import { MAX_RATE, MIN_RATE, UPLINK_BUSY_BYTES, UPLINK_SAMPLE_MS } from "./config";
+import type { Core } from "./core";
+import { TICK_MS } from "./event";
+import type { Neighbour } from "./neighbour";
+
+/** Books how much the transport still holds for a neighbour. */
+export function buffered(c: Core, n: Neighbour, bytes: number): void {
+  if (waiting(c) === 0) restartMeasurement(c);
+  const drained = n.buffered - Math.max(bytes, 0);
+  if (drained > 0 || n.buffered === 0) n.drainedMs = c.nowMs;
+  if (n.buffered === 0) n.filledMs = c.nowMs;
+  n.buffered -= drained;
+  n.slow &&= n.buffered > 0;
+  if (drained <= 0) return;
+  n.drained += drained;
+  c.uploads.drained += drained;
+  raiseUplink(c);
+}
+
+/**
+ * Whether a neighbour takes nothing any more: it died, or does not want to read. It
+ * must not hold up the others, nor speak for our uplink.
+ */
+export function clogged(c: Core, n: Neighbour): boolean {
+  return n.buffered > 0 && c.nowMs - n.drainedMs >= c.cfg.progressMs;
+}
+
+/** What the send buffers that move hold in all. */
+export function waiting(c: Core): number {
+  let total = 0;
+  for (const n of c.neighbours) if (n.buffered > 0 && !n.slow && !clogged(c, n)) total += n.buffered;
+  return total;
+}
+
+/**
+ * Takes a sample whenever the send buffers held UPLINK_BUSY_BYTES for
+ * UPLINK_SAMPLE_MS: only a busy uplink shows its rate. Less than that is on its way
+ * for a round trip on any uplink. Where nothing drained there was no uplink.
+ */
+export function measureUplink(c: Core): void {
+  const u = c.uploads;
+  const elapsed = c.nowMs - u.sinceMs;
+  if (waiting(c) < UPLINK_BUSY_BYTES) {
+    restartMeasurement(c);
+  } else if (elapsed >= UPLINK_SAMPLE_MS && u.drained > 0) {
+    findSlow(c);
+    sample(c, elapsed);
+    restartMeasurement(c);
+  }
+}
+
+/**
+ * Marks neighbours that took less than a quarter of an equal share of what was sent
+ * while they had something to take: they read slowly, and the send buffers must not fill
+ * with what is for them.
+ */
+function findSlow(c: Core): void {
+  const u = c.uploads;
+  const busy = c.neighbours.filter((n) => n.buffered > 0 || n.drained > 0).length;
+  for (const n of c.neighbours) {
+    n.slow = n.buffered > 0 && n.filledMs <= u.sinceMs && n.drained * busy * 4 < u.drained;
+  }
+}
+
+/**
+ * Lets an estimate that has become too low recover: buffers that ran empty early are a
+ * lower bound. An uplink believed slow is never asked for enough to be busy long.
+ */
+function raiseUplink(c: Core): void {
+  const u = c.uploads;
+  const elapsed = Math.max(c.nowMs - u.sinceMs, TICK_MS); // the transport takes the first leaf in no time
+  if (waiting(c) > 0 || u.rate === 0 || Math.trunc((u.drained * 1000) / elapsed) <= u.rate) return;
+  sample(c, elapsed);
+  restartMeasurement(c);
+}
+
+function restartMeasurement(c: Core): void {
+  c.uploads.sinceMs = c.nowMs;
+  c.uploads.drained = 0;
+  for (const n of c.neighbours) n.drained = 0;
+}
+
+function sample(c: Core, elapsedMs: number): void {
+  const u = c.uploads;
+  const rate = Math.max(Math.min(Math.trunc((u.drained * 1000) / elapsedMs), MAX_RATE), MIN_RATE);
+  if (u.rate === 0) u.rate = rate;
+  u.rate = Math.trunc((u.rate * 3 + rate) / 4);
+}

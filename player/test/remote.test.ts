@@ -1,0 +1,100 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { CoreLink } from "../src/link";
+import type { Line } from "../src/rtc";
+import { Remote } from "../src/remote";
+import { NO_VIEW, type View } from "../src/view";
+import { BASE, SEGMENT_MS, TestCdn, TestChannel, until } from "./fixture";
+
+const SIZE = 40_000;
+
+const running: Remote[] = [];
+afterEach(() => {
+  for (const remote of running.splice(0)) remote.stop();
+  vi.unstubAllGlobals();
+});
+
+/** A page whose core runs beside it, as where there are no workers. */
+function page(view: Partial<View> = {}) {
+  const channel = new TestChannel((Math.floor(Date.now() / SEGMENT_MS) - 4) * SEGMENT_MS);
+  for (let i = 0; i < 4; i++) channel.publish(SIZE);
+  const cdn = new TestCdn(channel);
+  vi.stubGlobal("fetch", cdn.fetch);
+  const renditions = [{ name: "360p", url: `${BASE}360p/index.m3u8` }];
+  const seen: View = { ...NO_VIEW, rendition: "360p", ...view };
+  const remote = new Remote(new CoreLink(true), { channel: channel.channel, renditions, ed25519Url: "" }, {}, () => seen);
+  running.push(remote);
+  return { remote, channel, cdn };
+}
+
+const deliver = (remote: Remote, uri: string) =>
+  new Promise<ArrayBuffer | Error>((resolve) => {
+    remote.deliver(`${BASE}360p/${uri}`, { done: resolve, failed: resolve });
+  });
+
+describe("a page and its core", () => {
+  test("the player gets verified playlists and bytes, the page windows and accounts", async () => {
+    const { remote, channel, cdn } = page();
+    const { text } = await remote.playlist("360p");
+    expect(text).toContain(`${BASE}360p/${channel.segments[3].uri}`);
+    expect(remote.window("360p").map((e) => e.number)).toEqual(channel.segments.map((s) => s.record.sequence));
+    expect(remote.healthy("360p")).toBe(true);
+    const bytes = await deliver(remote, channel.segments[1].uri);
+    expect(new Uint8Array(bytes as ArrayBuffer)).toEqual(channel.segments[1].data);
+    await until("the account", () => remote.account.stats.verifiedLeaves === 3);
+    expect(remote.account.stats.requests).toMatchObject({ media: 1, list: 0, other: 1 });
+    expect(remote.account.stats.requests.playlist).toBe(cdn.count("360p/index.m3u8"));
+  });
+
+  test("a refusal comes with its sentence, and is known for one", async () => {
+    const { remote, cdn } = page();
+    cdn.mangle = (path, body) => (path.endsWith("index.m3u8") ? new Response("#EXTM3U\n") : body);
+    const error = (await remote.playlist("360p").catch((e: unknown) => e)) as Error;
+    expect(error.message).toContain("it has no EXT-X-TARGETDURATION");
+    expect(remote.account.refused).toBe(error.message);
+  });
+
+  test("bytes that nobody signed are never delivered, and said to be unsigned", async () => {
+    const { remote, channel, cdn } = page();
+    cdn.mangle = (path, body) => (path.endsWith(".m4s") ? body.map((b) => b ^ 1) : body);
+    await remote.playlist("360p");
+    expect(await deliver(remote, channel.segments[1].uri)).toMatchObject({ unsigned: true });
+  });
+
+  test("a load that was cancelled is heard of no more", async () => {
+    const { remote, channel } = page();
+    await remote.playlist("360p");
+    const heard: unknown[] = [];
+    const hear = (x: unknown) => void heard.push(x);
+    remote.deliver(`${BASE}360p/${channel.segments[1].uri}`, { done: hear, failed: hear }).cancel();
+    await deliver(remote, channel.segments[2].uri);
+    expect(heard).toEqual([]);
+  });
+});
+
+test("a worker that cannot start is done without", async () => {
+  class Forbidden {
+    onerror?: () => void;
+    constructor() {
+      setTimeout(() => this.onerror?.());
+    }
+    terminate(): void {}
+  }
+  vi.stubGlobal("Worker", Forbidden);
+  const { remote } = page();
+  expect((await remote.playlist("360p")).text).toContain("#EXTM3U");
+});
+
+test("where connections are forbidden the neighbour is given up, and nothing else", () => {
+  vi.stubGlobal("RTCPeerConnection", class {
+    constructor() {
+      throw new Error("forbidden");
+    }
+  });
+  const link = new CoreLink(false);
+  const said = vi.spyOn(link, "say");
+  const remote = new Remote(link, { channel: new Uint8Array(32), renditions: [], ed25519Url: "" }, {}, () => NO_VIEW);
+  running.push(remote);
+  link.heard({ type: "connect", line: 3, makesOffer: true });
+  expect(said).toHaveBeenLastCalledWith({ type: "ended", line: 3, reason: "this browser forbids connections" });
+  expect((remote as unknown as { lines: Map<number, Line> }).lines.size).toBe(0);
+});
