@@ -55,7 +55,7 @@ export function figures(run) {
 	return {
 		system: run.system, pages: run.pages, seconds: round(seconds, 1),
 		started: startup.length,
-		copies: round(copies, 3), offload: round(offload, 4), bound: round(bound, 4), shareOfBound: round(offload / bound, 4),
+		copies: round(copies, 3), offload: round(offload, 4), bound: round(bound, 4), shareOfBound: bound > 0 ? round(offload / bound, 4) : null,
 		stalls: stalls.length, stallSeconds: round(total(stalls) / 1000, 2),
 		stallsBefore: earlier.length, stallSecondsBefore: round(total(earlier) / 1000, 2),
 		skips: skips.length, skippedSeconds: round(total(skips) / 1000, 2),
