@@ -3,12 +3,10 @@
 // as noisy as the rate asks for), so that two cores carry the viewers of a swarm and not their decoders. It is silent: with
 // sound, browsers play by the clock of a sound card that is not there, which falls behind when processors are busy.
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { binary, json, Program, startServices, until } from "./processes.mjs";
+import { binary, json, Program, scratch, startServices, until } from "./processes.mjs";
 
 const ADDRESS = "127.0.0.1";
 /** The rate of its sound is not used. */
@@ -21,7 +19,7 @@ const CLIP_SECONDS = 60;
  * would not count it.
  */
 export async function onLoopback() {
-	const scratch = await mkdtemp(join(tmpdir(), "slipstream-bench-"));
+	const directory = scratch();
 	const [http, rtmp, meeting] = await Promise.all([freePort(), freePort(), freePort()]);
 	const programs = [];
 	const start = (command, args) => {
@@ -30,15 +28,14 @@ export async function onLoopback() {
 	};
 	const close = async () => {
 		for (const program of programs.reverse()) await program.end();
-		await rm(scratch, { recursive: true, force: true });
 	};
 	try {
-		const clip = join(scratch, "clip.mp4");
+		const clip = join(directory, "clip.mp4");
 		await makeClip(clip);
-		const origin = start(binary, ["origin", `--http=${ADDRESS}:${http}`, `--rtmp=${ADDRESS}:${rtmp}`, `--data=${scratch}/data`,
+		const origin = start(binary, ["origin", `--http=${ADDRESS}:${http}`, `--rtmp=${ADDRESS}:${rtmp}`, `--data=${directory}/data`,
 			`--tracker-url=ws://${ADDRESS}:${meeting}/tracker`, `--rung=${RUNG}`, `--frame-rate=${FRAME_RATE}`]);
 		const [, key] = await origin.says(/stream key (\S+)/);
-		start(binary, ["tracker", `--listen=${ADDRESS}:${meeting}`, `--token-key=${scratch}/data/keys/token.key`]);
+		start(binary, ["tracker", `--listen=${ADDRESS}:${meeting}`, `--token-key=${directory}/data/keys/token.key`]);
 		start("ffmpeg", ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-fflags", "+genpts", "-i", clip, "-c", "copy",
 			"-flvflags", "no_duration_filesize", "-f", "flv", `rtmp://${ADDRESS}:${rtmp}/live/${key}`]);
 		const base = `http://${ADDRESS}:${http}`;

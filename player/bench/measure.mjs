@@ -1,9 +1,20 @@
-// From what was recorded to what is reported. Pure: records and counters in, figures out.
+// When pages join, and from what was recorded to what is reported. Pure: records and counters in, figures out.
+
+const SEGMENT_MS = 2000;
 
 /** Standing for less is not counted as a stall: browsers under load drop a frame or two whoever feeds them. */
 export const STALL_MS = 250;
 const MEDIA = ["segment", "leaves", "init"];
 const PLAYLISTS = ["playlist", "multivariant"];
+
+/**
+ * When each page joins. How far behind live a player starts depends on when within a segment it asks: so the moments are
+ * fixed to the segment grid, the same for every system, and spread over it evenly (by the golden ratio).
+ */
+export function joinTimes(nowMs, pages, joinMs) {
+	const firstMs = Math.ceil(nowMs / SEGMENT_MS) * SEGMENT_MS;
+	return Array.from({ length: pages }, (_, i) => firstMs + i * joinMs + Math.floor(SEGMENT_MS * ((i * 0.618034) % 1)));
+}
 
 /** The value below which a share q of the values lie (nearest rank); null of nothing. */
 export function quantile(values, q) {
