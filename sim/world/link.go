@@ -19,6 +19,7 @@ type end struct {
 	buffer buffer
 	path   network.Path
 	lists  []int32 // objects whose leaf list the other end has got from us
+	asked  []int32 // objects whose leaf list it wants and we did not have yet
 	early  []early // announcements of objects that we do not know yet
 	// drippedUs is when the last leaf of an attacker arrives that drips.
 	drippedUs int64
