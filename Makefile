@@ -11,6 +11,7 @@ GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
 .PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium
 .PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short
+.PHONY: bench-viewers bench-hostile bench-loss bench-rtc
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -84,6 +85,23 @@ bench-browsers-links: setup-ffmpeg setup-chromium build ## the same behind emula
 bench-short: setup-ffmpeg setup-chromium build ## that the browser benchmarks work (3 min, root)
 	cd player && node bench/browsers.mjs --pages=3 --join=1 --warm=3 --measure=10 --json=../bin/bench-browsers.json
 	cd player && node bench/browsers.mjs --systems=plain,ours --pages=4 --uplinks=3 --loss=1 --join=1 --warm=3 --measure=10 --json=../bin/bench-browsers-links.json
+
+BENCH := bin/bench-peers
+
+$(BENCH): $(GO_SOURCES) go.mod go.sum player/dist/slipstream.js
+	go test -c -o $@ ./peer/bench
+
+bench-viewers: build $(BENCH) ## 200 real viewers, 40 % of them killed at once (JSON; three minutes)
+	@$(BENCH) viewers -slipstream $(BIN)
+
+bench-hostile: $(BENCH) ## 30 real viewers, 30 % of them attackers of each kind (JSON; eight minutes)
+	@$(BENCH) hostile
+
+bench-loss: $(BENCH) ## real viewers behind 5 % loss and 100 ms of round trip (JSON; three minutes)
+	@$(BENCH) loss
+
+bench-rtc: $(BENCH) ## our connections and a seeder beside bare pion, in one run (JSON; a minute)
+	@$(BENCH) transfer
 
 setup-ffmpeg:
 	@command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || { apt-get update && apt-get install -y --no-install-recommends ffmpeg fonts-dejavu-core; }

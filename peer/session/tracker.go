@@ -250,7 +250,6 @@ func (t *trackerClient) heard(m announce.Message) {
 	case announce.SignalFrom:
 		s.signalled(m.From, m.Signal)
 	case announce.Duty:
-		s.dealt = true
 		s.assigned(m.Duties)
 	case announce.Gone:
 		// The connection may go on; if it does not, it will tell.
@@ -260,6 +259,7 @@ func (t *trackerClient) heard(m announce.Message) {
 // assigned passes the stripes on to the scheduler; renditions that are not
 // mentioned have none.
 func (s *Session) assigned(duties []announce.Share) {
+	s.dealt = true
 	for _, r := range s.renditions {
 		i := slices.IndexFunc(duties, func(d announce.Share) bool { return d.Rendition == r.name })
 		r.stripes = 0
@@ -284,7 +284,7 @@ func (s *Session) fetched(o *object, leaf int) {
 
 // onDuty tells whether the tracker wants us to fetch a piece.
 func (s *Session) onDuty(o *object, piece int) bool {
-	stripe := sched.Stripe(int32(piece), int32(wire.Pieces(o.leaves())), o.record.Sequence)
+	stripe := sched.Stripe(int32(piece), int32(wire.Pieces(o.leaves())), turn(o.record))
 	return o.rendition.stripes>>stripe&1 != 0
 }
 

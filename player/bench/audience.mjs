@@ -1,6 +1,7 @@
 // One run: pages of one system join one after the other, are watched, and leave.
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { joinTimes } from "./measure.mjs";
 import { cpuSeconds, pause, until } from "./processes.mjs";
 
 const CHROMIUM = "/usr/bin/chromium";
@@ -9,7 +10,6 @@ const FLAGS = [
 	"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
 	"--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
 ];
-const SEGMENT_MS = 2000;
 const sampler = fileURLToPath(new URL("sampler.js", import.meta.url));
 /** A reading of the origin's counters falls where what was published before has been fetched: so long after a publication. */
 const READING_AGE_MS = [1400, 1900];
@@ -55,15 +55,6 @@ export async function measure(place, { system, pages, joinMs, warmMs, measureMs 
 	} finally {
 		for (const browser of browsers.values()) await (await browser).close();
 	}
-}
-
-/**
- * When each page joins. How far behind live a player starts depends on when within a segment it asks: so the moments are
- * fixed to the segment grid, the same for every system, and spread over it evenly (by the golden ratio).
- */
-export function joinTimes(nowMs, pages, joinMs) {
-	const firstMs = Math.ceil(nowMs / SEGMENT_MS) * SEGMENT_MS;
-	return Array.from({ length: pages }, (_, i) => firstMs + i * joinMs + Math.floor(SEGMENT_MS * ((i * 0.618034) % 1)));
 }
 
 /** A page with nothing on it: that its browser has started and its process exists is nobody's startup time. */

@@ -1,9 +1,8 @@
 // A place to measure at: emulated hosts behind access lines (`slipstream sim emulate --keep`: Linux, root), one browser on
 // each. 60 ms of round trip between viewers, 20 Mb/s down, one page in four with next to no uplink.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { binary, json, Program, startServices } from "./processes.mjs";
+import { binary, json, Program, scratch, startServices } from "./processes.mjs";
 
 const DOWNLINK = "20Mbps";
 const POOR_UPLINK_BPS = 100_000;
@@ -13,7 +12,7 @@ const SEED = 1;
 
 /** @param uplinkMbps of the good lines; loss: share of packets lost each way, between any two hosts */
 export async function onLinks(pages, uplinkMbps, loss) {
-	const scratch = await mkdtemp(join(tmpdir(), "slipstream-bench-"));
+	const directory = scratch();
 	const programs = [];
 	const start = (command, args) => {
 		programs.push(new Program(command, args));
@@ -21,10 +20,9 @@ export async function onLinks(pages, uplinkMbps, loss) {
 	};
 	const close = async () => {
 		for (const program of programs.reverse()) await program.end();
-		await rm(scratch, { recursive: true, force: true });
 	};
 	try {
-		const scenario = join(scratch, "links.yaml");
+		const scenario = join(directory, "links.yaml");
 		await writeFile(scenario, describe(pages, uplinkMbps, loss));
 		const emulator = start(binary, ["sim", "emulate", "--keep", scenario]);
 		const [line] = await emulator.says(/^\{.*\}$/m, 90_000);

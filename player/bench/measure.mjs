@@ -1,9 +1,20 @@
-// From what was recorded to what is reported. Pure: records and counters in, figures out.
+// When pages join, and from what was recorded to what is reported. Pure: records and counters in, figures out.
+
+const SEGMENT_MS = 2000;
 
 /** Standing for less is not counted as a stall: browsers under load drop a frame or two whoever feeds them. */
 export const STALL_MS = 250;
 const MEDIA = ["segment", "leaves", "init"];
 const PLAYLISTS = ["playlist", "multivariant"];
+
+/**
+ * When each page joins. How far behind live a player starts depends on when within a segment it asks: so the moments are
+ * fixed to the segment grid, the same for every system, and spread over it evenly (by the golden ratio).
+ */
+export function joinTimes(nowMs, pages, joinMs) {
+	const firstMs = Math.ceil(nowMs / SEGMENT_MS) * SEGMENT_MS;
+	return Array.from({ length: pages }, (_, i) => firstMs + i * joinMs + Math.floor(SEGMENT_MS * ((i * 0.618034) % 1)));
+}
 
 /** The value below which a share q of the values lie (nearest rank); null of nothing. */
 export function quantile(values, q) {
@@ -55,7 +66,7 @@ export function figures(run) {
 	return {
 		system: run.system, pages: run.pages, seconds: round(seconds, 1),
 		started: startup.length,
-		copies: round(copies, 3), offload: round(offload, 4), bound: round(bound, 4), shareOfBound: round(offload / bound, 4),
+		copies: round(copies, 3), offload: round(offload, 4), bound: round(bound, 4), shareOfBound: bound > 0 ? round(offload / bound, 4) : null,
 		stalls: stalls.length, stallSeconds: round(total(stalls) / 1000, 2),
 		stallsBefore: earlier.length, stallSecondsBefore: round(total(earlier) / 1000, 2),
 		skips: skips.length, skippedSeconds: round(total(skips) / 1000, 2),

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { judge } from "./bars.mjs";
-import { joinTimes } from "./audience.mjs";
-import { figures, offloadBound, quantile, served } from "./measure.mjs";
+import { figures, joinTimes, offloadBound, quantile, served } from "./measure.mjs";
 
 /** A reading of the origin's counters. */
 function reading(media, lists, segments) {

@@ -1,15 +1,29 @@
 // Programs that the benchmark starts, and what browsers cost. Every child ends with us.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 export const binary = here("../../bin/slipstream");
 
 const children = new Set();
-process.on("exit", () => { for (const child of children) child.kill("SIGKILL"); });
+const directories = new Set();
+process.on("exit", () => {
+	for (const child of children) child.kill("SIGINT"); // all of them clean up behind themselves
+	for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+});
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => process.exit(1));
+
+/** A directory that lasts as long as we do. */
+export function scratch() {
+	const directory = mkdtempSync(join(tmpdir(), "slipstream-bench-"));
+	directories.add(directory);
+	return directory;
+}
 
 /** A program whose output is kept; end() closes its input, interrupts it, and waits. */
 export class Program {

@@ -14,7 +14,7 @@ const columns = [
 	["CPU/page", 8, (r) => percent(r.browserCpuShare)],
 	["idle, others", 14, (r) => `${percent(r.idleShare)}, ${percent(r.othersCpuShare)}`],
 ];
-const percent = (x) => `${(100 * x).toFixed(1)} %`;
+const percent = (x) => (x === null ? "–" : `${(100 * x).toFixed(1)} %`);
 const seconds = (ms) => (ms === null ? "–" : (ms / 1000).toFixed(2));
 const line = (cells) => cells.map((cell, i) => String(cell).padEnd(columns[i][1])).join("  ").trimEnd();
 

@@ -29,13 +29,16 @@ const KEEP_BEYOND_MS = 10_000;
 /** Of a recording so many segments are on the books at most, beyond those that are held or wanted. */
 const MAX_RECORDED = 512;
 
+/** Whether a segment is the newest of its rendition, and how we know. */
+export type News = "old" | "polled" | "told";
+
 /** What the catalogue needs of the session. */
 export interface CatalogueHost {
   event(e: Event): void;
   /** When a segment is needed, epoch ms; 0: it is not. */
   deadline(o: Carried, entry: Listing): number;
-  /** A segment became known; newest: it is the head of its rendition. */
-  added(o: Carried, newest: boolean): void;
+  /** A segment became known. */
+  added(o: Carried, news: News): void;
   /** It is too old, or the store forgot its bytes. */
   removed(o: Carried): void;
   /** A window has changed, and all that is new was added. */
@@ -121,9 +124,9 @@ export class Catalogue {
   }
 
   /** Puts a listed segment on the books. */
-  enter(r: Rendition, entry: Listing, newest = false): Carried | undefined {
+  enter(r: Rendition, entry: Listing, news: News = "old"): Carried | undefined {
     const { segment } = entry;
-    if (!entry.object && segment) entry.object = this.add(r, segment.record, segment.url, entry, newest);
+    if (!entry.object && segment) entry.object = this.add(r, segment.record, segment.url, entry, news);
     return entry.object;
   }
 
@@ -140,7 +143,7 @@ export class Catalogue {
       if (!o) continue;
       this.remove(o);
       const entry = o.rendition.window.find((e) => e.object === o);
-      if (entry) entry.object = this.add(o.rendition, record, o.url, entry, false, true);
+      if (entry) entry.object = this.add(o.rendition, record, o.url, entry, "old", true);
     }
   }
 
@@ -176,7 +179,7 @@ export class Catalogue {
       const after = (list.at(-1)?.segment.number ?? Infinity) + 1;
       const known = this.told.get(r)?.list.filter((e) => e.segment.number >= after) ?? [];
       if (known[0]?.segment.number === after && !playlist.endList) list.push(...known);
-      return this.tell(r, { playlist, list, base: text.url, length });
+      return this.tell(r, { playlist, list, base: text.url, length }, "polled");
     } catch (error) {
       this.refused = (error as Error).message;
       throw error;
@@ -201,13 +204,13 @@ export class Catalogue {
       mediaSequence++;
     }
     const playlist = { ...told.playlist, mediaSequence, discontinuitySequence };
-    r.feed.advance(this.tell(r, { ...told, playlist, list }));
+    r.feed.advance(this.tell(r, { ...told, playlist, list }, "told"));
   }
 
-  private tell(r: Rendition, told: Told): Edge {
+  private tell(r: Rendition, told: Told, news: News): Edge {
     const { playlist, list } = told;
     this.told.set(r, told);
-    if (list.some((e) => e.verified)) this.takeWindow(r, list, playlist.endList);
+    if (list.some((e) => e.verified)) this.takeWindow(r, list, playlist.endList, news);
     const last = list.at(-1);
     return {
       head: last?.segment.number ?? -1,
@@ -220,7 +223,7 @@ export class Catalogue {
   }
 
   /** Replaces a rendition's window, adds what is new to the objects and forgets what is too old. */
-  private takeWindow(r: Rendition, list: Listed[], ended: boolean): void {
+  private takeWindow(r: Rendition, list: Listed[], ended: boolean, news: News): void {
     r.window = list.map(({ segment, startMs, durationMs, verified, url }): Listing => {
       const { number } = segment;
       const known = verified && { record: verified.record, url };
@@ -231,7 +234,7 @@ export class Catalogue {
       if (mapUrl) this.inits.add(mapUrl, verified.init);
       // A recording is long: a segment is entered when the playhead comes near, see session.ts.
       if (ended) this.recorded.add(keyOf(verified.record.root));
-      else this.enter(r, r.window[i], i === list.length - 1);
+      else this.enter(r, r.window[i], i === list.length - 1 ? news : "old");
     });
     const oldestMs = r.window[0].startMs - KEEP_BEYOND_MS;
     for (const o of [...this.objects.values()]) {
@@ -252,7 +255,7 @@ export class Catalogue {
     }
   }
 
-  private add(r: Rendition, record: SignedRecord, url: string, entry: Listing, newest = false, evicted = false): Carried | undefined {
+  private add(r: Rendition, record: SignedRecord, url: string, entry: Listing, news: News, evicted = false): Carried | undefined {
     const key = keyOf(record.root);
     const known = this.byKey.get(key);
     if (known) {
@@ -281,7 +284,7 @@ export class Catalogue {
     const { id, leaves, deadlineMs: value } = o;
     const { sequence, size } = record;
     this.host.event(event(Kind.ObjectAdd, { object: id, rendition: r.id, sequence, leaves, size, value }));
-    this.host.added(o, newest);
+    this.host.added(o, news);
     this.forgetFar();
     return o;
   }

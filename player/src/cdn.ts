@@ -106,7 +106,7 @@ export class Cdn {
   /** The leaf list from the CDN, once at a time; a neighbour's may come first. */
   private leafList(o: Carried): Promise<void> {
     o.list ??= this.http
-      .whole(`${o.url}.leaves`, o.leaves * HASH_SIZE, "list", this.abort.signal, o.failures > 0)
+      .whole(leafListUrl(o.url), o.leaves * HASH_SIZE, "list", this.abort.signal, o.failures > 0)
       .then((bytes) => {
         if (this.store.listed(o.key)) return;
         if (blames(this.store.putLeaves(o.key, parseLeaves(bytes)))) throw unsigned();
@@ -138,6 +138,12 @@ export class Cdn {
       onBytes,
     });
   }
+}
+
+/** Beside the segment; a token behind a question mark stays where it is. */
+export function leafListUrl(url: string): string {
+  const end = url.search(/[?#]|$/);
+  return `${url.slice(0, end)}.leaves${url.slice(end)}`;
 }
 
 function unsigned(): DeliveryError {

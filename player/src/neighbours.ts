@@ -4,6 +4,7 @@
 
 import { MAX_DROPPED, type DropReason, type PeerId, type Signal } from "./announce";
 import { Announced } from "./announced";
+import type { News } from "./catalogue";
 import { toHex, type Bytes } from "./bytes";
 import { Gossip, type Teller } from "./gossip";
 import { HASH_SIZE, parseLeaves, type SignedRecord } from "./manifest";
@@ -95,6 +96,8 @@ export class Neighbours {
   private readonly byPeer = new Map<PeerId, Neighbour>();
   private readonly instance: Key = toHex(crypto.getRandomValues(new Uint8Array(8)));
   private readonly gossip: Gossip<Neighbour>;
+  /** Segments that a neighbour told us of since the last tick. */
+  private readonly rumours: Carried[] = [];
   private nextId = 0;
   /** Objects that were given up, and when, oldest first. */
   private readonly gone = new Map<Key, number>();
@@ -182,20 +185,27 @@ export class Neighbours {
   /** Tells the scheduler how much waits in the send buffers, and asks again where a neighbour does not answer. */
   tick(nowMs: number): void {
     this.gossip.tick(nowMs);
+    for (const o of this.rumours.splice(0)) this.tellAll(o);
     for (const n of this.byId.values()) if (n.open) this.observeBuffer(n);
   }
 
   /** A record became known: who announced its object already, and who has yet to hear of it? */
-  introduce(o: Carried, newest: boolean): void {
+  introduce(o: Carried, news: News): void {
     for (const n of this.byId.values()) {
       const bits = n.unknown.take(o.key, o.leaves);
-      if (bits) {
-        this.host.event(event(Kind.Have, { neighbour: n.id, object: o.id, bits }));
-        this.host.heard(o);
-      } else if (newest && n.open) {
-        this.tellOf(n, o);
-      }
+      if (!bits) continue;
+      n.told.set(o.id, o.key); // it knows
+      this.host.event(event(Kind.Have, { neighbour: n.id, object: o.id, bits }));
+      this.host.heard(o);
     }
+    // Who polled tells at once. Who was told waits for a moment: most neighbours hear of it from others meanwhile.
+    if (news === "polled") this.tellAll(o);
+    if (news === "told") this.rumours.push(o);
+  }
+
+  private tellAll(o: Carried): void {
+    if (this.store.heldBytes(o.key) > 0) return; // a HAVE that says more is on its way
+    for (const n of this.byId.values()) if (n.open) this.tellOf(n, o);
   }
 
   /** Says that we know an object's record. */
@@ -355,6 +365,7 @@ export class Neighbours {
         } else if (m.leaves !== o.leaves) {
           this.drop(n, "liar", "announced an object with a wrong number of leaves");
         } else {
+          n.told.set(o.id, m.key); // it knows
           this.host.event(event(Kind.Have, { ...about, bits: m.bitfield }));
           this.host.heard(o);
         }

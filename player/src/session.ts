@@ -123,7 +123,7 @@ export class Session {
     this.catalogue = new Catalogue(channel, config.renditions, http, this.store, this.inits, this.meter, this.clock, {
       event: (e) => this.event(e),
       deadline: (o, entry) => this.deadline(o, entry),
-      added: (o, newest) => this.swarm?.neighbours.introduce(o, newest),
+      added: (o, news) => this.swarm?.neighbours.introduce(o, news),
       removed: (o) => this.removed(o),
       changed: (rendition) => {
         config.listed?.(rendition);
@@ -345,7 +345,7 @@ export class Session {
       event: (e) => this.event(e),
       stored: (o, leaf, neighbour, bytes) => {
         this.counted.p2pBytes += bytes;
-        o.transfer.fromPeer(bytes);
+        o.transfer.fromPeer(bytes, this.clock.now());
         this.stored(o, leaf, neighbour);
       },
       rejected: () => void this.counted.rejectedLeaves++,

@@ -11,6 +11,9 @@ const HALF_LIFE_MS = 3000;
 /** A request for less tells about latency, not about throughput. */
 const MIN_SAMPLE_BYTES = 16 * 1024;
 const INITIAL_FIRST_BYTE_MS = 100;
+// Leaves that neighbours send in a row show what the network carries at least. A pause ends the row.
+const BURST_PAUSE_MS = 100;
+const BURST_MS = 250;
 /** 5 Mb/s in bytes per ms: assumed until something was measured. */
 const ASSUMED_RATE = 625;
 
@@ -21,6 +24,7 @@ export class NetworkMeter {
   private bytes = 0;
   private ms = 0;
   private firstByte = INITIAL_FIRST_BYTE_MS;
+  private burst = { startMs: -Infinity, lastMs: -Infinity, bytes: 0 };
 
   /** Bytes per ms; undefined before the first measurement. */
   get measuredRate(): number | undefined {
@@ -34,6 +38,21 @@ export class NetworkMeter {
   /** Typical time from request to first byte, ms. */
   get firstByteMs(): number {
     return this.firstByte;
+  }
+
+  /** Bytes came from a neighbour. How fast is up to many uplinks: it can only prove that the network is faster. */
+  arrived(bytes: number, nowMs: number): void {
+    this.receivedBytes += bytes;
+    const { burst } = this;
+    if (nowMs - burst.lastMs > BURST_PAUSE_MS) this.burst = { startMs: nowMs, lastMs: nowMs, bytes: 0 };
+    else {
+      burst.lastMs = nowMs;
+      burst.bytes += bytes;
+      const elapsedMs = nowMs - burst.startMs;
+      if (elapsedMs < BURST_MS) return;
+      if (burst.bytes > this.rate * elapsedMs) this.sampleTransfer(burst.bytes, elapsedMs);
+      this.burst = { startMs: nowMs, lastMs: nowMs, bytes: 0 };
+    }
   }
 
   /** A request's answer began after so long. Follows the fast ones: the slow ones queued somewhere. */
@@ -95,9 +114,9 @@ export class Transfer {
   }
 
   /** Verified bytes came from a neighbour. */
-  fromPeer(bytes: number): void {
+  fromPeer(bytes: number, nowMs: number): void {
     this.peerBytes += bytes;
-    this.meter.receivedBytes += bytes;
+    this.meter.arrived(bytes, nowMs);
   }
 
   /** How long the network needed, or would have needed, for what is loaded; waiting for a first byte not included. */

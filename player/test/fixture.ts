@@ -179,7 +179,8 @@ export class TestCdn {
     return this.served.filter((s) => s.url === BASE + path).length;
   }
 
-  private body(path: string): Bytes | undefined {
+  private body(address: string): Bytes | undefined {
+    const path = address.split("?")[0];
     const text = (s: string) => new TextEncoder().encode(s) as Bytes;
     if (path === "index.m3u8") return text(this.channel.multivariant());
     if (path === `${this.channel.rendition}/index.m3u8`) return text(this.channel.playlist());

@@ -95,12 +95,12 @@ describe("fragment timings", () => {
     const { stats } = fragment(host);
     for (let i = 0; i < 13; i++) {
       await vi.advanceTimersByTimeAsync(230);
-      host.transfer.fromPeer(16_384);
+      host.transfer.fromPeer(16_384, performance.now());
       await vi.advanceTimersByTimeAsync(10);
       expect(abandonRule(stats, performance.now()).considered).toBe(false);
     }
     expect(stats.loaded).toBeGreaterThan(180_000); // it moves while loading
-    host.transfer.fromPeer(SIZE - host.transfer.loaded);
+    host.transfer.fromPeer(SIZE - host.transfer.loaded, performance.now());
     host.delivery!.done(new ArrayBuffer(SIZE));
     expect(bandwidthSample(stats, host.meter.firstByteMs) / 1e6).toBeCloseTo(20, 0);
   });

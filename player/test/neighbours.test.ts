@@ -239,8 +239,21 @@ describe("records", () => {
     const known = world.known;
     world.known = undefined;
     world.say(have(key), 1);
-    world.neighbours.introduce(known, true);
+    world.neighbours.introduce(known, "polled");
     expect(world.heard("HAVE", 0)).toMatchObject([{ key, leaves: 1, bitfield: new Uint8Array(1) }]);
     expect(world.heard("HAVE", 1)).toEqual([]);
+  });
+
+  test("that a neighbour told are passed on a moment later, to those who have not heard by then", () => {
+    const world = new World();
+    world.meet(3);
+    const known = { key, id: 0, leaves: 1, record: segment.record } as Carried;
+    world.neighbours.introduce(known, "told");
+    world.known = known;
+    world.say(have(key), 1);
+    expect([0, 1, 2].map((who) => world.heard("HAVE", who).length)).toEqual([0, 0, 0]);
+    world.neighbours.tick(performance.now());
+    world.neighbours.tick(performance.now());
+    expect([0, 1, 2].map((who) => world.heard("HAVE", who).length)).toEqual([1, 0, 1]);
   });
 });

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { decode as decodeAnnounce, type Message } from "../src/announce";
 import type { Bytes } from "../src/bytes";
+import { leafListUrl } from "../src/cdn";
 import { Http } from "../src/fetch";
 import { LEAF_SIZE } from "../src/manifest";
 import type { Callbacks, Connection, Connector } from "../src/channel";
@@ -374,6 +375,13 @@ describe("a session in a swarm", () => {
     a.session.stop();
     await until("b notices", () => b.session.stats().peers === 0);
   });
+});
+
+test.each([
+  ["https://c.test/1.m4s", "https://c.test/1.m4s.leaves"],
+  ["https://c.test/1.m4s?token=a.b#c", "https://c.test/1.m4s.leaves?token=a.b#c"],
+])("the leaf list of %s is at %s", (url, list) => {
+  expect(leafListUrl(url)).toBe(list);
 });
 
 describe("the live edge", () => {

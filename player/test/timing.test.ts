@@ -14,7 +14,7 @@ describe("what the player is told of the network", () => {
     const meter = new NetworkMeter();
     meter.sampleTransfer(1_000_000, 400); // 2,500 bytes per ms: 20 Mb/s
     const t = new Transfer(meter);
-    for (let i = 0; i < 14; i++) t.fromPeer(16_384); // whenever they came
+    for (let i = 0; i < 14; i++) t.fromPeer(16_384, i * 150); // whenever they came
     expect(t.loaded).toBe(229_376);
     expect(t.elapsedMs(10_000)).toBeCloseTo(92, 0);
   });
@@ -57,9 +57,20 @@ describe("what the player is told of the network", () => {
     const r = t.request(0);
     r.headers(50);
     r.bytes(50_000);
-    t.fromPeer(50_000);
+    t.fromPeer(50_000, 100);
     r.ended(150);
     expect(meter.measuredRate).toBe(1000);
+  });
+
+  test("leaves in a row can prove that the network is faster than the CDN was, and never that it is slower", () => {
+    const meter = new NetworkMeter();
+    meter.sampleTransfer(100_000, 400); // 250 bytes per ms
+    const t = new Transfer(meter);
+    for (let ms = 0; ms <= 300; ms += 10) t.fromPeer(16_384, ms);
+    expect(meter.rate).toBeGreaterThan(700);
+    const before = meter.rate;
+    for (let ms = 1000; ms <= 3000; ms += 90) t.fromPeer(16_384, ms);
+    expect(meter.rate).toBe(before);
   });
 
   test("small requests tell of latency only", () => {

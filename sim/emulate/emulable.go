@@ -12,6 +12,11 @@ import (
 // have its default, it is the simulator's alone: its counterpart is real here.
 func emulable(cfg world.Config) error {
 	normal := scenario.Default()
+	// Of these two sections all but some settings must be as they are by default, also
+	// those that a simulator is given tomorrow.
+	stream, cdn := cfg.Stream, cfg.CDN
+	stream.BytesPerSec, stream.WindowSegments = normal.Stream.BytesPerSec, normal.Stream.WindowSegments
+	cdn.OneWayMs = normal.CDN.OneWayMs
 	for _, c := range []struct {
 		wrong bool
 		say   string
@@ -29,6 +34,8 @@ func emulable(cfg world.Config) error {
 		{cfg.Network.ConnectRoundTrips != normal.Network.ConnectRoundTrips, "network.connectRoundTrips cannot be set: connections are real"},
 		{cfg.Network.PacketOverhead != normal.Network.PacketOverhead, "network.packetOverhead cannot be set: packets are real"},
 		{cfg.Network.CrashNoticeMs != normal.Network.CrashNoticeMs, "network.crashNotice cannot be set: WebRTC notices when it notices"},
+		{!reflect.DeepEqual(stream, normal.Stream), "of stream only bitrate and windowSegments can be set: the channel is live, in segments"},
+		{!reflect.DeepEqual(cdn, normal.CDN), "of cdn only oneWay can be set"},
 		{!reflect.DeepEqual(cfg.Scheduler, normal.Scheduler), "the scheduler's numbers cannot be set: viewers use the built-in ones"},
 	} {
 		if c.wrong {

@@ -158,6 +158,8 @@ func TestWhatCannotBeEmulatedIsSaid(t *testing.T) {
 		{"stream: { holdBackSegments: 2 }", "holdBackSegments"},
 		{"stream: { publishDelay: 1s }", "publishDelay"},
 		{"stream: { bitrate: 100kbps }", "bitrate"},
+		{"stream: { recordedSegments: 40 }", "only bitrate"},
+		{"stream: { blockingReload: true }", "only bitrate"},
 		{"hostile: { share: 30% }", "hostile"},
 		{"cdn: { server: 50ms }", "cdn.server"},
 		{"cdn: { responseRate: 1Mbps }", "responseRate"},
