@@ -132,9 +132,13 @@ func (b *barRun) offload(ctx context.Context, name, group string, bar float64) e
 	if err != nil {
 		return err
 	}
+	alone := make(map[int64]int64, len(without.Viewers))
+	for i := range without.Viewers {
+		alone[without.Viewers[i].Number] = without.Viewers[i].Stalls
+	}
 	extra := 0.0
 	for i := range with.Viewers {
-		extra += float64(max(with.Viewers[i].Stalls-without.Viewers[i].Stalls, 0))
+		extra += float64(max(with.Viewers[i].Stalls-alone[with.Viewers[i].Number], 0))
 	}
 	b.add(
 		atLeast(group+": offload as a share of the bound", r.BoundShare, bar, fmt.Sprintf("offload %.4f, bound %.4f, %.2f copies", r.Offload, r.Bound.Offload, r.CDNCopies)),
