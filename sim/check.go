@@ -71,7 +71,7 @@ func (c *Checks) writeText(out io.Writer) error {
 		if check.Pass {
 			verdict = "pass"
 		}
-		if _, err := fmt.Fprintf(out, "%s  %-62s %10.4f %s %10.4f  %s\n", verdict, check.Name, check.Measured, relation, check.Bar, check.Note); err != nil {
+		if _, err := fmt.Fprintf(out, "%s  %-78s %10.4f %s %10.4f  %s\n", verdict, check.Name, check.Measured, relation, check.Bar, check.Note); err != nil {
 			return err
 		}
 	}

@@ -50,10 +50,10 @@ func TestSmallRoomsAreSimulated(t *testing.T) {
 	var out bytes.Buffer
 	_ = Bars(context.Background(), BarsConfig{Only: "rooms", Short: true, JSON: true, Out: &out}) // whether they are reached is for the engine's tests
 	var c Checks
-	if err := json.Unmarshal(out.Bytes(), &c); err != nil || len(c.Checks) != 6 || len(c.Runs) != 12 {
+	if err := json.Unmarshal(out.Bytes(), &c); err != nil || len(c.Checks) != 12 || len(c.Runs) != 24 {
 		t.Errorf("%v: %d checks of %d runs", err, len(c.Checks), len(c.Runs))
 	}
-	for i := range c.Checks[:4] {
+	for i := range c.Checks[:5] {
 		if !c.Checks[i].Pass {
 			t.Errorf("a room of a few misses its bar: %+v", c.Checks[i])
 		}

@@ -1,5 +1,7 @@
 package sched
 
+import "slices"
+
 // neighbour is a viewer or seeder at the other end of a data channel.
 type neighbour struct {
 	id   int32
@@ -42,18 +44,19 @@ func (c *Core) hasRoom(n *neighbour, bytes int64) bool {
 	return n.blockedMs <= c.nowMs && (n.inflight <= leafSize || n.inflight+bytes <= n.window)
 }
 
-// neighbour finds one by its id.
+// neighbour finds one by its id. The ids lie together: looking into each neighbour on
+// the way would be a wait for memory each.
 func (c *Core) neighbour(id int32) *neighbour {
-	lo, hi := 0, len(c.neighbours)
+	lo, hi := 0, len(c.ids)
 	for lo < hi {
 		mid := (lo + hi) / 2
-		if c.neighbours[mid].id < id {
+		if c.ids[mid] < id {
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	if lo < len(c.neighbours) && c.neighbours[lo].id == id {
+	if lo < len(c.ids) && c.ids[lo] == id {
 		return c.neighbours[lo]
 	}
 	return nil
@@ -87,6 +90,7 @@ func (c *Core) addNeighbour(id int32) {
 	c.neighbours = append(c.neighbours, nil)
 	copy(c.neighbours[i+1:], c.neighbours[i:])
 	c.neighbours[i] = n
+	c.ids = slices.Insert(c.ids, i, id)
 	for _, o := range c.objects {
 		c.announceTo(n, o)
 	}
@@ -103,6 +107,7 @@ func (c *Core) removeNeighbour(n *neighbour) {
 	for i := range c.neighbours {
 		if c.neighbours[i] == n {
 			c.neighbours = append(c.neighbours[:i], c.neighbours[i+1:]...)
+			c.ids = slices.Delete(c.ids, i, i+1)
 			return
 		}
 	}

@@ -16,6 +16,7 @@ type Core struct {
 	news    int       // objects with something to announce
 
 	neighbours []*neighbour // by id
+	ids        []int32      // theirs
 	seats      []bool       // taken
 	owed       int64        // bytes that they owe us in all
 	duties     []duty

@@ -53,15 +53,26 @@ func (s Source) LogNormal(spread float64, who int64, purpose Purpose, n int64) f
 	return math.Exp(spread*normal - spread*spread/2)
 }
 
-// Spread is the who-th point of a sequence that fills [0, 1) evenly at every
-// length (Kronecker, golden ratio), shifted by the seed. Where a share of the
-// viewers has a property, it makes the share nearly exact even among few, and a
-// viewer more still moves nobody.
+// Spread is uniform in [0, 1), and even: of every eight in a row, one falls into each
+// eighth, in an order drawn anew for each eight and each purpose; within an eighth they
+// follow Kronecker's sequence (golden ratio). Where a share of the viewers has a
+// property, that makes the share nearly exact even among few, and says nothing about
+// who has another property. A viewer more still moves nobody.
 func (s Source) Spread(who int64, purpose Purpose) float64 {
-	shift := s.Unit(-1, purpose, 0)
-	_, frac := math.Modf(shift + float64(who)*0.6180339887498949)
-	return frac
+	const strata = 8
+	block, place := who/strata, who%strata
+	mine, stratum := s.Bits(block, purpose, spreadDraws+place), 0
+	for other := range int64(strata) {
+		if s.Bits(block, purpose, spreadDraws+other) < mine {
+			stratum++
+		}
+	}
+	_, frac := math.Modf(s.Unit(-1, purpose, int64(stratum)) + float64(block)*0.6180339887498949)
+	return (float64(stratum) + frac) / strata
 }
+
+// spreadDraws keeps the draws of Spread away from those that callers count themselves.
+const spreadDraws = 1 << 40
 
 // mix is the finaliser of SplitMix64 (Steele, Lea, Flood, 2014).
 func mix(x uint64) uint64 {

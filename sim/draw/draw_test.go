@@ -65,3 +65,23 @@ func TestSharesAreNearlyExactAmongFew(t *testing.T) {
 		}
 	}
 }
+
+// Those who have a property do not come together: what is spread for one purpose says
+// nothing about what is spread for another.
+func TestSpreadsOfTwoPurposesAreIndependent(t *testing.T) {
+	s := New(1)
+	for a := Purpose(1); a < 30; a++ {
+		for b := a + 1; b < 30; b++ {
+			const n = 400
+			both := 0
+			for who := range int64(n) {
+				if s.Spread(who, a) < 0.25 && s.Spread(who, b) < 0.25 {
+					both++
+				}
+			}
+			if both < n/16-16 || both > n/16+16 {
+				t.Errorf("purposes %d and %d: %d of %d have both, want about %d", a, b, both, n, n/16)
+			}
+		}
+	}
+}

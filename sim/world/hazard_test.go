@@ -91,8 +91,8 @@ func TestThoseBehindHopelessNATsPlayFromTheCDN(t *testing.T) {
 			t.Errorf("viewer %d stalls %d times", v.Number, v.Stalls)
 		}
 	}
-	if alone != 5 {
-		t.Errorf("%d of 10 are alone, want 5", alone)
+	if alone < 4 || alone > 6 {
+		t.Errorf("%d of 10 are alone, want about 5", alone)
 	}
 }
 
