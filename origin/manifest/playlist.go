@@ -29,6 +29,7 @@ type Playlist struct {
 	MediaSequence    int64
 	Delegations      []Delegation
 	Segments         []Segment
+	Parts            []Part // in order; also those of the segment that is not complete yet
 	EndList          bool
 }
 
@@ -79,6 +80,8 @@ type playlistReader struct {
 	newInit    *Record // likewise the init record; the two may come in either order
 	mapURI     string  // in force
 	initRecord *Record // in force
+	partRecord *Record // for the next EXT-X-PART
+	parts      int     // of the entry being collected, so far
 }
 
 func (r *playlistReader) refuse(format string, args ...any) error {
@@ -105,8 +108,10 @@ func (r *playlistReader) read(line string) error {
 	switch tag + ":" {
 	case TagDelegation:
 		return r.delegation(value)
-	case TagInit, TagRecord:
+	case TagInit, TagRecord, TagPart:
 		return r.record(tag+":", value)
+	case "#EXT-X-PART:":
+		return r.part(value)
 	}
 	return r.standard(tag, value)
 }
@@ -170,9 +175,13 @@ func (r *playlistReader) record(tag, value string) error {
 	number := r.list.MediaSequence + int64(len(r.list.Segments))
 	where := fmt.Sprintf("the record of segment %d", number)
 	slot := &r.next.Record
-	if tag == TagInit {
+	switch tag {
+	case TagInit:
 		where = fmt.Sprintf("the init record of segment %d", number)
 		slot = &r.newInit
+	case TagPart:
+		where = fmt.Sprintf("the record of part %d of segment %d", r.parts, number)
+		slot = &r.partRecord
 	}
 	if *slot != nil {
 		return r.refuse("%s is there twice", where)
@@ -187,6 +196,35 @@ func (r *playlistReader) record(tag, value string) error {
 	}
 	*slot = &rec
 	return nil
+}
+
+// part takes an EXT-X-PART. One that is a byte range of something else, or is missing, has no record and can not be used.
+func (r *playlistReader) part(value string) error {
+	if r.parts == MaxParts {
+		return r.refuse("a segment has more than %d parts", MaxParts)
+	}
+	p := Part{Number: r.list.MediaSequence + int64(len(r.list.Segments)), Index: r.parts, InitRecord: r.initInForce(), Record: r.partRecord}
+	r.parts, r.partRecord = r.parts+1, nil
+	var okURI, okDuration bool
+	p.URI, okURI = attribute(value, "URI")
+	duration, _ := attribute(value, "DURATION")
+	p.DurationMs, okDuration = parseSecondsMs(duration)
+	if !okURI || !okDuration || p.URI == "" || len(p.URI) > maxURI {
+		return r.refuse("the value of EXT-X-PART is not understood")
+	}
+	r.list.Parts = append(r.list.Parts, p)
+	return nil
+}
+
+// initInForce is the record of the init section for what follows: a new map must bring its own.
+func (r *playlistReader) initInForce() *Record {
+	switch {
+	case r.newInit != nil:
+		return r.newInit
+	case r.newMap:
+		return nil
+	}
+	return r.initRecord
 }
 
 // relocate names the place in a playlist where bytes that could not be parsed were found.
@@ -210,17 +248,13 @@ func (r *playlistReader) uri(line string) error {
 	case len(r.list.Segments) == MaxSegments:
 		return r.refuse("it has more than %d segments", MaxSegments)
 	}
-	if r.newMap {
-		r.initRecord = nil // a new map must bring its own record
-	}
-	if r.newInit != nil {
-		r.initRecord = r.newInit
-	}
+	r.initRecord = r.initInForce()
 	s := r.next
 	s.Number = r.list.MediaSequence + int64(len(r.list.Segments))
 	s.URI = line
 	s.MapURI, s.InitRecord = r.mapURI, r.initRecord
 	r.list.Segments = append(r.list.Segments, s)
 	r.next, r.haveExtinf, r.newMap, r.newInit = Segment{}, false, false, nil
+	r.parts, r.partRecord = 0, nil
 	return nil
 }

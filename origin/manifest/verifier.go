@@ -30,8 +30,9 @@ type Verifier struct {
 	newest    Verified                // the segment of that sequence
 	current   []Delegation            // of the last playlist accepted
 	seen      *memory[int64, Record]  // accepted segment records by sequence
-	genuine   *memory[Hash, struct{}] // hashes of init records whose signature has been checked
+	genuine   *memory[Hash, struct{}] // hashes of the records of init sections and parts whose signature has been checked
 	appointed *memory[Hash, struct{}] // likewise of delegations
+	parts     *memory[partPlace, Record]
 }
 
 // NewVerifier returns a verifier for one rendition of a channel.
@@ -41,8 +42,9 @@ func NewVerifier(channel Hash, rendition string) *Verifier {
 		rendition: rendition,
 		head:      -1,
 		seen:      newMemory[int64, Record](maxRemembered),
-		genuine:   newMemory[Hash, struct{}](64),
+		genuine:   newMemory[Hash, struct{}](4 * MaxParts),
 		appointed: newMemory[Hash, struct{}](64),
+		parts:     newMemory[partPlace, Record](16 * MaxParts),
 	}
 }
 

@@ -5,13 +5,24 @@ package sched
 // offers tells whether we announce pieces of an object: not without consent, and not
 // while our uplink is so slow that a piece of it would always come too late.
 func (c *Core) offers(o *object) bool {
-	return !c.cfg.NoUpload && int64(o.each)*leafSize*1000 <= c.uplink()*c.cfg.QueueMs
+	return !c.cfg.NoUpload && int64(o.each)*leafSize*1000 <= c.uplink()*2*c.cfg.QueueMs
 }
 
 // announce tells neighbours what we gained, gathered over GainIntervalMs so that
 // a burst of pieces is one message.
 func (c *Core) announce(tick bool) {
-	if c.news == 0 || c.cfg.NoUpload {
+	if c.cfg.NoUpload {
+		return
+	}
+	for _, o := range c.added {
+		for _, n := range c.neighbours {
+			if !o.told[n.seat] && !o.knows[n.seat] {
+				c.announceTo(n, o) // be it nothing: the news is that there is an object
+			}
+		}
+	}
+	c.added = c.added[:0]
+	if c.news == 0 {
 		return
 	}
 	for _, o := range c.objects {
@@ -46,7 +57,7 @@ func (c *Core) announceGains(n *neighbour, o *object) {
 }
 
 func (c *Core) announceTo(n *neighbour, o *object) {
-	if o.lacking < o.pieces && c.offers(o) {
+	if (o.lacking < o.pieces || o.deadlineMs > 0 && !o.knows[n.seat]) && c.offers(o) {
 		o.told[n.seat] = true
 		c.do(Action{Kind: SendHave, Neighbour: n.id, Object: o.id})
 	}

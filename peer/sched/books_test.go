@@ -47,6 +47,15 @@ func checkBooks(t failer, c *Core) {
 			} else if p.owed != 0 {
 				fail("object %d piece %d: leaves %b are owed by nobody", o.id, i, p.owed)
 			}
+			parked := int32(0)
+			for _, q := range c.uploads.queue {
+				if q.o == o && q.piece == i && p.missing != 0 {
+					parked++
+				}
+			}
+			if parked != p.parked || parked > 0 && p.from == nobody {
+				fail("object %d piece %d, pending at %d: %d wait for it booked, %d found", o.id, i, p.from, p.parked, parked)
+			}
 			holders := int32(0)
 			for _, n := range c.neighbours {
 				if o.heldBy(n).has(i) && !n.mute {
@@ -61,7 +70,7 @@ func checkBooks(t failer, c *Core) {
 			fail("object %d: %d leaves and %d pieces of %d bytes missing booked, %d, %d and %d found",
 				o.id, o.missing, o.lacking, o.size, missing, lacking, bytes)
 		}
-		if int(o.words)*len(c.seats) != len(o.held) || len(o.held) != len(o.promised) || len(c.seats) != len(o.told) {
+		if int(o.words)*len(c.seats) != len(o.held) || len(o.held) != len(o.promised) || len(o.held) != len(o.hoped) || len(o.told) != len(o.knows) || len(c.seats) != len(o.told) {
 			fail("object %d has books for %d words, %d seats are there", o.id, len(o.held), len(c.seats))
 		}
 		if o.news != (o.fresh.next(0) >= 0) {
@@ -88,6 +97,13 @@ func checkBooks(t failer, c *Core) {
 	}
 	if c.cdn.fetches < 0 || c.cdn.fetches > c.cfg.MaxFetches {
 		fail("%d CDN requests, 0 to %d are possible", c.cdn.fetches, c.cfg.MaxFetches)
+	}
+	total := int64(0)
+	for _, bytes := range owed {
+		total += bytes
+	}
+	if total != c.owed {
+		fail("%d bytes are owed, %d booked", total, c.owed)
 	}
 	checkNeighbours(t, c, owed)
 }

@@ -39,9 +39,9 @@ var cast = []struct {
 	{joinMs: 45_000, uplink: 4 << 20, behaviour: flooder},
 }
 
-// newChurn prepares it all; record is called when a viewer with a name joins.
-func newChurn(record func(v *viewer)) *churn {
-	w := newNetwork(20260)
+// newChurn prepares it all, differently for each seed; record is called when a viewer with a name joins.
+func newChurn(seed uint32, record func(v *viewer)) *churn {
+	w := newNetwork(seed)
 	w.bursty, w.cdnRate = true, 700_000
 	w.cdnDown = func(nowMs int64) bool {
 		t := nowMs - epochMs
@@ -54,7 +54,7 @@ func newChurn(record func(v *viewer)) *churn {
 			if who.behaviour != honest {
 				v = w.addHostile(who.behaviour, who.uplink)
 			} else {
-				cfg := DefaultConfig(mix32(uint32(len(w.viewers)) + 77))
+				cfg := DefaultConfig(mix32(uint32(len(w.viewers)) + 77 + seed))
 				cfg.UploadBytesPerSec, cfg.NoUpload = who.capBytesPerSec, who.noUpload
 				v = w.add(cfg, who.uplink)
 				v.name = who.name

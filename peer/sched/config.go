@@ -8,7 +8,7 @@ type Config struct {
 	MarginMs          int64 // a rescue is planned to end this long before the deadline
 	StaggerMs         int64 // soft deadlines spread over at most this long
 	ProgressMs        int64 // a neighbour that owes leaves and sends none for this long has timed out
-	BusyBackoffMs     int64 // a neighbour that refused as busy is left alone this long
+	BusyBackoffMs     int64 // a neighbour that refused as busy is left alone this long at most
 	LonelyGraceMs     int64 // with no neighbour yet, prefetching waits this long after start for one
 	GainIntervalMs    int64 // gains are gathered at most this long before they are announced
 	PipelineMs        int64 // requests in flight to a neighbour cover about this long at its rate
@@ -28,11 +28,11 @@ func DefaultConfig(seed uint32) Config {
 		MarginMs:       500,
 		StaggerMs:      1500,
 		ProgressMs:     1000,
-		BusyBackoffMs:  150,
+		BusyBackoffMs:  400,
 		LonelyGraceMs:  2000,
 		GainIntervalMs: 30,
 		PipelineMs:     500,
-		QueueMs:        600,
+		QueueMs:        300,
 		MaxFetches:     4,
 	}
 }
@@ -51,9 +51,14 @@ const (
 	manyHolders            = 1 << 12      // more are not told apart
 	marginShare            = 12           // of the time there was is margin, at most
 	staggerShare           = 2            // of the time to the hard deadline soft ones are spread over, at most
+	backoffShare           = 8            // of the time left is waited after a refusal as busy
+	backoffLeastMs         = 50           // and at least this
+	advanceMs              = 150          // longer than usual, what was asked in advance may take
+	maxParked              = 3            // neighbours that wait for one piece that is on its way to us
+	lineLeast              = 8 * leafSize // may be owed to us on any line
 	maxSpare               = 4            // objects whose memory is kept for the next
 	hedgeMs                = 200          // a leaf this long past due is hedged
-	cdnSampleBytes         = 2 * leafSize // smaller fetches tell the wait, larger ones the rate
+	cdnSampleBytes         = 8 * leafSize // smaller fetches tell the wait, larger ones the rate
 	cdnBackoffMs           = 250
 	objectBackoffDoublings = 5 // up to 8 s for an object that the CDN does not have
 	cdnBackoffDoublings    = 2 // at most 1 s: well below the time that a deadline leaves

@@ -72,7 +72,9 @@ func (c *Core) addNeighbour(id int32) {
 		for _, o := range c.objects {
 			o.held = append(o.held, make(set, o.words)...)
 			o.promised = append(o.promised, make(set, o.words)...)
+			o.hoped = append(o.hoped, make(set, o.words)...)
 			o.told = append(o.told, false)
+			o.knows = append(o.knows, false)
 		}
 	}
 	c.seats[seat] = true
@@ -94,7 +96,7 @@ func (c *Core) removeNeighbour(n *neighbour) {
 	for _, o := range c.objects {
 		c.writeOff(o, n)
 		c.lost(o, n)
-		o.told[n.seat] = false
+		o.told[n.seat], o.knows[n.seat] = false, false
 	}
 	c.uploads.filter(func(q *upload) bool { return q.n != n })
 	c.seats[n.seat] = false
@@ -132,6 +134,7 @@ func (c *Core) have(o *object, n *neighbour, bits []byte) {
 		return
 	}
 	c.lost(o, n)
+	o.knows[n.seat] = true
 	for i := range o.pieces {
 		if hasBit(bits, i) {
 			c.gain(o, n, i)
@@ -164,6 +167,7 @@ func (c *Core) lost(o *object, n *neighbour) {
 		c.notHeld(o, n, i)
 	}
 	clear(o.promisedBy(n))
+	clear(o.hopedOf(n))
 }
 
 // coming notes that somebody near has a piece on its way, once for each neighbour and
@@ -171,6 +175,7 @@ func (c *Core) lost(o *object, n *neighbour) {
 func (c *Core) coming(o *object, n *neighbour, i int32) {
 	if promised := o.promisedBy(n); !promised.has(i) {
 		promised.add(i)
+		o.hopedOf(n).add(i)
 		o.piece[i].comingMs = c.nowMs + c.cfg.ProgressMs
 	}
 }

@@ -14,6 +14,8 @@ type piece struct {
 	late     int32 // a neighbour that was asked before and may still deliver
 	holders  int32 // neighbours that hold it and are not mute
 	sent     int32 // how often we uploaded it
+	parked   int32 // neighbours that wait for it
+	advance  bool  // from had not announced it yet when it was asked
 	sentMs   int64 // when from was asked
 	dueMs    int64 // when from is expected to have delivered
 	comingMs int64 // until then a neighbour's word counts that it is on its way there
@@ -40,6 +42,8 @@ type object struct {
 	words    int32
 	held     set    // by seat of a neighbour, words each: the pieces that it holds
 	promised set    // likewise: the pieces that it once said are coming
+	hoped    set    // likewise: of those, what it may be asked for in advance
+	knows    []bool // by seat: it has spoken of the object
 	told     []bool // by seat: a HAVE was sent, gains may follow
 
 	fetchFailures  int32 // CDN requests that failed in a row
@@ -56,7 +60,7 @@ func (o *object) reset(e *Event, seats int32, nowMs int64) {
 		sequence: e.Sequence, size: e.Size, addedMs: nowMs, deadlineMs: e.Value,
 		missing: e.Leaves, lacking: pieces, words: words,
 		piece: o.piece, open: zeroed(o.open, words), duty: zeroed(o.duty, words), fresh: zeroed(o.fresh, words),
-		held: zeroed(o.held, words*seats), promised: zeroed(o.promised, words*seats), told: zeroed(o.told, seats),
+		held: zeroed(o.held, words*seats), promised: zeroed(o.promised, words*seats), hoped: zeroed(o.hoped, words*seats), told: zeroed(o.told, seats), knows: zeroed(o.knows, seats),
 	}
 	if int(pieces) > cap(o.piece) {
 		o.piece = make([]piece, pieces)
@@ -106,5 +110,7 @@ func (o *object) bytes(i int32, mask uint8) int64 {
 }
 
 func (o *object) heldBy(n *neighbour) set { return o.held[n.seat*o.words : (n.seat+1)*o.words] }
+
+func (o *object) hopedOf(n *neighbour) set { return o.hoped[n.seat*o.words : (n.seat+1)*o.words] }
 
 func (o *object) promisedBy(n *neighbour) set { return o.promised[n.seat*o.words : (n.seat+1)*o.words] }

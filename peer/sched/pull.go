@@ -21,10 +21,45 @@ func (c *Core) pull() {
 		}
 	}
 	for _, o := range c.wanted {
-		if len(c.roomy) == 0 || c.mustWait(o) {
+		if len(c.roomy) == 0 || c.mustWait(o) || c.lineFull() {
 			return
 		}
 		c.pullObject(o)
+		c.askInAdvance(o)
+	}
+}
+
+// askInAdvance requests open pieces that nobody near holds from neighbours to which
+// they are coming, at most once of each: they are sent the moment they are verified, and
+// have waited for no announcement and no request. What we are to fetch ourselves is not
+// asked for.
+func (c *Core) askInAdvance(o *object) {
+	turn := o.turn(c.cfg.Seed)
+	c.order = c.order[:0]
+	for w := range o.words {
+		hoped := uint32(0)
+		for _, n := range c.roomy {
+			hoped |= o.hoped[n.seat*o.words+w]
+		}
+		for hoped &= o.open[w] &^ o.duty[w]; hoped != 0; hoped &= hoped - 1 {
+			i := w<<5 + int32(bits.TrailingZeros32(hoped))
+			if p := &o.piece[i]; p.holders == 0 && c.nowMs < p.comingMs {
+				c.order = append(c.order, (i-turn+o.pieces)%o.pieces)
+			}
+		}
+	}
+	slices.Sort(c.order)
+	for _, key := range c.order {
+		i := (key + turn) % o.pieces
+		for _, n := range c.roomy {
+			if hope := o.hopedOf(n); hope.has(i) && c.hasRoom(n, o.bytes(i, o.piece[i].missing)) {
+				hope.remove(i)
+				c.request(o, i, n)
+				o.piece[i].advance = true
+				o.piece[i].dueMs += advanceMs
+				break
+			}
+		}
 	}
 }
 
@@ -46,6 +81,9 @@ func (c *Core) pullObject(o *object) {
 			continue
 		}
 		c.request(o, i, n)
+		if c.lineFull() {
+			return
+		}
 		if !c.hasRoom(n, leafSize) {
 			at := slices.Index(c.roomy, n)
 			c.roomy = slices.Delete(c.roomy, at, at+1)
@@ -112,19 +150,35 @@ func (c *Core) request(o *object, i int32, n *neighbour) {
 	p.from, p.owed = n.id, p.missing
 	p.sentMs, p.dueMs = c.nowMs, c.nowMs+n.etaMs(bytes)
 	o.open.remove(i)
-	n.inflight += bytes
+	p.advance = false
+	c.owe(n, bytes)
 	c.do(Action{Kind: SendRequest, Neighbour: n.id, Object: o.id, Piece: i, Mask: int32(p.missing)})
+}
+
+// lineFull tells that neighbours owe us as much as our line carries in a while, as far as
+// the CDN has shown what it carries: what is urgent must not wait behind more.
+func (c *Core) lineFull() bool {
+	return c.cdn.measured && c.owed >= lineLeast && c.owed*c.cdn.leafUs >= c.cfg.PipelineMs*1000*leafSize
+}
+
+// owe books bytes that a neighbour owes us now.
+func (c *Core) owe(n *neighbour, bytes int64) {
+	n.inflight += bytes
+	c.owed += bytes
 }
 
 // release makes a pending piece open again (or merely no longer pending).
 func (c *Core) release(o *object, i int32) {
 	p := &o.piece[i]
 	if n := c.neighbour(p.from); n != nil {
-		n.inflight -= o.bytes(i, p.owed)
+		c.owe(n, -o.bytes(i, p.owed))
 	}
 	p.from, p.owed = nobody, 0
 	if p.missing != 0 {
 		o.open.add(i)
+		if p.parked > 0 {
+			c.unpark(o, i)
+		}
 	}
 }
 
@@ -187,12 +241,17 @@ func (c *Core) refused(o *object, n *neighbour, i int32, reason RefuseReason) {
 	c.release(o, i)
 	switch reason {
 	case NotHeld:
+		if !o.heldBy(n).has(i) {
+			return // it was asked in advance
+		}
 		c.notHeld(o, n, i)
 		if n.lies++; n.lies >= lieStrikes {
 			c.drop(n, Liar)
 		}
 	default:
-		n.blockedMs = max(n.blockedMs, c.nowMs+c.cfg.BusyBackoffMs)
+		// Who can wait, waits longer: the others have less time.
+		wait := min(max((c.hardDeadlineMs(o)-c.nowMs)/backoffShare, backoffLeastMs), c.cfg.BusyBackoffMs)
+		n.blockedMs = max(n.blockedMs, c.nowMs+wait)
 	}
 }
 
@@ -216,6 +275,7 @@ func (c *Core) verified(o *object, leaf, from int32) {
 	}
 	c.release(o, i)
 	o.open.remove(i)
+	p.parked = 0
 	o.lacking--
 	o.fresh.add(i)
 	if !o.news {
@@ -233,9 +293,12 @@ func (c *Core) delivered(o *object, n *neighbour, p *piece, leaf int32, bit uint
 	switch {
 	case p.from == n.id && p.owed&bit != 0:
 		p.owed &^= bit
-		n.inflight -= bytes
-		tookUs := (c.nowMs - max(p.sentMs, n.progressMs)) * 1000 * leafSize / bytes
-		c.learnPace(n, (n.leafUs*3+tookUs)/4)
+		c.owe(n, -bytes)
+		if !p.advance {
+			tookUs := (c.nowMs - max(p.sentMs, n.progressMs)) * 1000 * leafSize / bytes
+			c.learnPace(n, (n.leafUs*3+tookUs)/4)
+		}
+		p.advance = false
 	case p.late == n.id:
 		p.lateOwed &^= bit
 	}
@@ -257,7 +320,7 @@ func (c *Core) cameTooLate(e *Event, n *neighbour) bool {
 	switch {
 	case p.from == n.id && p.owed&bit != 0 && p.missing&bit == 0:
 		p.owed &^= bit
-		n.inflight -= o.leafBytes(e.Leaf)
+		c.owe(n, -o.leafBytes(e.Leaf))
 	case p.from == n.id && p.owed&bit != 0:
 		c.release(o, i) // it came and was of no use, so it is to be asked for again
 		return false

@@ -8,6 +8,7 @@ import "math/bits"
 // cdn is what is known of the CDN and what is under way.
 type cdn struct {
 	leafUs    int64 // estimated time for one leaf, µs
+	measured  bool  // at least once
 	waitMs    int64 // to the first byte, estimated
 	fetches   int   // under way
 	failures  int32 // in a row
@@ -116,7 +117,8 @@ func (c *Core) dueAtCDN(o *object, i int32, hardMs int64) bool {
 	case c.nowMs < p.comingMs:
 		return false // it will soon be announced
 	case len(c.neighbours) == 0:
-		return c.nowMs >= min(c.startMs+c.cfg.LonelyGraceMs, c.softDeadlineMs(o, i, hardMs))
+		// As any player does: one object after the other, as soon as it is there.
+		return o == c.wanted[0] && c.nowMs >= c.startMs+c.cfg.LonelyGraceMs || c.nowMs >= c.softDeadlineMs(o, i, hardMs)
 	}
 	return c.nowMs >= c.softDeadlineMs(o, i, hardMs)
 }
@@ -175,9 +177,12 @@ func (c *Core) fetchEnded(e *Event) {
 	}
 	elapsed := max(e.ElapsedMs, 1)
 	if e.Value >= cdnSampleBytes {
-		c.cdn.leafUs = max(min((c.cdn.leafUs*3+elapsed*1000*leafSize/e.Value)/4, maxLeafUs), minLeafUs)
+		tookUs := (elapsed - min(c.cdn.waitMs, elapsed/2)) * 1000 * leafSize / e.Value
+		c.cdn.measured = true
+		c.cdn.leafUs = max(min((c.cdn.leafUs*3+tookUs)/4, maxLeafUs), minLeafUs)
 	} else {
-		c.cdn.waitMs = min((c.cdn.waitMs*3+elapsed)/4, cdnWaitMaxMs)
+		wait := max(elapsed-e.Value*c.cdn.leafUs/(leafSize*1000), 0)
+		c.cdn.waitMs = min((c.cdn.waitMs*3+wait)/4, cdnWaitMaxMs)
 	}
 }
 

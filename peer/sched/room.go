@@ -16,6 +16,7 @@ func (c *Core) addObject(e *Event) {
 	c.objects = append(c.objects, o)
 	c.byID[o.id] = o
 	c.markDuty(o)
+	c.added = append(c.added, o)
 	if o.deadlineMs > 0 {
 		c.insertWanted(o)
 	}
@@ -75,6 +76,7 @@ func (c *Core) removeObject(o *object) {
 	c.objects = without(c.objects, o)
 	delete(c.byID, o.id)
 	c.found = nil
+	c.added = without(c.added, o)
 	if len(c.spare) < maxSpare {
 		c.spare = append(c.spare, o)
 	}

@@ -12,10 +12,12 @@ type Core struct {
 	byID    map[int32]*object
 	found   *object   // by object() last
 	spare   []*object // memory of objects that are gone
+	added   []*object // in this call
 	news    int       // objects with something to announce
 
 	neighbours []*neighbour // by id
 	seats      []bool       // taken
+	owed       int64        // bytes that they owe us in all
 	duties     []duty
 
 	uploads uploads

@@ -33,6 +33,9 @@ func (v *viewer) act(a Action) {
 		return
 	}
 	l, g := v.links[a.Neighbour], v.global[a.Object]
+	if v.held[g] == nil && a.Kind == SendHave {
+		return // removed in the same call
+	}
 	switch a.Kind {
 	case SendHave:
 		bits := v.pieces(g)

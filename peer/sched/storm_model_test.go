@@ -29,6 +29,7 @@ type model struct {
 	here      map[int32]bool // neighbours
 	held      map[leafID]bool
 	announced map[topic]bool  // a neighbour announced a piece
+	promised  map[topic]bool  // a neighbour said that a piece is coming
 	asked     map[topic]int32 // a neighbour asked for leaves of a piece, not answered yet
 	told      map[share]bool  // we sent a HAVE
 	pending   map[ask]int64   // we asked for a leaf then
@@ -39,7 +40,7 @@ func newModel(t *rapid.T, cfg Config) *model {
 	return &model{
 		objects: [6]int32{0, 1, 2, 3, 4, 5}, neighbours: [5]int32{0, 1, 2, 3, 4},
 		t: t, cfg: cfg, leaves: map[int32]int32{}, size: map[int32]int64{}, here: map[int32]bool{},
-		held: map[leafID]bool{}, announced: map[topic]bool{}, asked: map[topic]int32{}, told: map[share]bool{},
+		held: map[leafID]bool{}, announced: map[topic]bool{}, promised: map[topic]bool{}, asked: map[topic]int32{}, told: map[share]bool{},
 		pending: map[ask]int64{},
 	}
 }
@@ -75,6 +76,8 @@ func (m *model) learn(e *Event) {
 		}
 	case Gain:
 		m.announced[k] = m.announced[k] || pieceInRange && m.here[e.Neighbour]
+	case Coming:
+		m.promised[k] = m.promised[k] || pieceInRange && m.here[e.Neighbour]
 	case Lost:
 		for leaf := range leaves {
 			delete(m.announced, topic{e.Neighbour, e.Object, leaf})
@@ -134,6 +137,11 @@ func (m *model) forget(about func(neighbour, object int32) bool) {
 	for k := range m.announced {
 		if about(k.neighbour, k.object) {
 			delete(m.announced, k)
+		}
+	}
+	for k := range m.promised {
+		if about(k.neighbour, k.object) {
+			delete(m.promised, k)
 		}
 	}
 	for k := range m.asked {
@@ -199,8 +207,8 @@ func (m *model) check(a Action) string {
 	}
 	switch a.Kind {
 	case SendRequest:
-		if !m.announced[k] {
-			return "it does not hold that"
+		if !m.announced[k] && !m.promised[k] {
+			return "it neither holds nor expects that"
 		}
 		if a.Mask == 0 {
 			return "but names no leaf"

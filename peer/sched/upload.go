@@ -36,7 +36,7 @@ func (c *Core) requested(o *object, n *neighbour, i, wanted int32) {
 	queued := u.find(n, o, i)
 	switch {
 	case mask == 0:
-	case c.cfg.NoUpload || !o.has(i):
+	case c.cfg.NoUpload || !o.has(i) && !o.awaits(i):
 		c.refuse(n, o, i, NotHeld)
 	case queued != nil: // a refusal would be a lie: it will be sent
 		u.bytes += o.bytes(i, mask&^queued.mask)
@@ -53,9 +53,19 @@ func (c *Core) requested(o *object, n *neighbour, i, wanted int32) {
 		if n.queued++; n.queued == 1 {
 			n.served = max(n.served, u.served) // no credit for having asked for nothing
 		}
+		if !o.has(i) {
+			o.piece[i].parked++
+		}
 		u.queue = append(u.queue, upload{n: n, o: o, piece: i, mask: mask, queuedMs: c.nowMs})
 		u.bytes += o.bytes(i, mask)
 	}
+}
+
+// awaits tells whether a request may wait here for a piece that is on its way from the
+// CDN. What comes from a neighbour is not promised: chains of promises break.
+func (o *object) awaits(i int32) bool {
+	p := &o.piece[i]
+	return p.from == fromCDN && p.parked < maxParked
 }
 
 func (c *Core) refuse(n *neighbour, o *object, i int32, reason RefuseReason) {
@@ -132,7 +142,7 @@ func (c *Core) nextUpload(limit int64) int {
 	best, bestCopies := -1, int32(0)
 	for i := range c.uploads.queue {
 		q := &c.uploads.queue[i]
-		if c.heldUp(q.n, limit) {
+		if !q.o.has(q.piece) || c.heldUp(q.n, limit) {
 			continue
 		}
 		if q.started {
@@ -228,6 +238,20 @@ func (u *uploads) filter(keep func(*upload) bool) {
 		}
 		u.bytes -= q.o.bytes(q.piece, q.mask)
 		q.n.queued--
+		if q.o.piece[q.piece].parked > 0 && !q.o.has(q.piece) {
+			q.o.piece[q.piece].parked--
+		}
 	}
 	u.queue = kept
+}
+
+// unpark refuses what neighbours wait for and will not come.
+func (c *Core) unpark(o *object, i int32) {
+	c.uploads.filter(func(q *upload) bool {
+		if q.o == o && q.piece == i {
+			c.refuse(q.n, o, i, NotHeld)
+			return false
+		}
+		return true
+	})
 }

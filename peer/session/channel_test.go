@@ -9,6 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -29,6 +30,7 @@ import (
 
 const (
 	segmentMs    = 2000
+	partMs       = 500
 	segmentBytes = 200_000 // 13 leaves, 800 kb/s
 	leaves       = 13
 	windowLength = 15
@@ -53,6 +55,7 @@ type channel struct {
 	name  string   // of the rendition
 	bytes int      // of each segment
 	above *channel // another rendition, with the same keys
+	parts []int    // sizes of half-second parts, again and again; nil: there are none
 	over  int64    // the broadcast ended after this segment; 0: it goes on
 
 	second    manifest.Record // another init section,
@@ -75,6 +78,7 @@ type channel struct {
 type published struct {
 	record manifest.Record
 	data   []byte
+	parts  []published
 }
 
 // newChannel is on the air, with a tracker, over real sockets.
@@ -140,12 +144,61 @@ func (c *channel) publish(t *testing.T) {
 	previous := manifest.Hash{}
 	for n := c.first; n < c.first+history+future; n++ {
 		data := noise(c.bytes)
+		var parts []published
+		if c.parts != nil {
+			data, parts = c.publishParts(t, n, previous)
+		}
 		record := c.sign(t, manifest.Record{
 			Kind: manifest.KindSegment, Sequence: n, StartMs: n * segmentMs, DurationMs: segmentMs,
 			CreatedMs: min((n+1)*segmentMs, now), Init: c.init.Root, Previous: previous,
 		}, data)
 		previous = record.Hash()
-		c.segments[n] = published{record, data}
+		c.segments[n] = published{record, data, parts}
+	}
+}
+
+// publishParts signs the four parts of segment n.
+func (c *channel) publishParts(t *testing.T, n int64, previous manifest.Hash) (data []byte, parts []published) {
+	for i := range 4 {
+		part := noise(c.parts[(int(n-c.first)*4+i)%len(c.parts)])
+		data = append(data, part...)
+		at := n*segmentMs + int64(i)*partMs
+		parts = append(parts, published{data: part, record: c.sign(t, manifest.Record{
+			Kind: manifest.KindPart, Sequence: n, Part: i, StartMs: at, DurationMs: partMs, CreatedMs: time.Now().UnixMilli(),
+			Init: c.init.Root, Previous: previous,
+		}, part)})
+	}
+	return data, parts
+}
+
+// recordedParts reads the sizes that an encoder has made.
+func recordedParts(t *testing.T) (sizes []int) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/parts.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		for _, word := range strings.Fields(line) {
+			size, err := strconv.Atoi(word)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sizes = append(sizes, size)
+		}
+	}
+	return sizes
+}
+
+// listParts lists those of segment n that are out.
+func (c *channel) listParts(b *strings.Builder, n int64) {
+	for i, part := range c.segments[n].parts {
+		if time.Now().UnixMilli() >= n*segmentMs+int64(i+1)*partMs {
+			fmt.Fprintf(b, "%s%s\n#EXT-X-PART:DURATION=0.5,URI=\"%d.%d.m4s\"\n", manifest.TagPart, encode(part.record.Encode()), n, i)
+		}
 	}
 }
 
@@ -261,14 +314,19 @@ func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 func (c *channel) bandwidth() int { return c.bytes * 8 * 1000 / segmentMs * 9 / 8 }
 
 func (c *channel) serveSegment(w http.ResponseWriter, r *http.Request, name string) {
-	number, _, _ := strings.Cut(name, ".")
-	n, _ := strconv.ParseInt(number, 10, 64)
+	words := strings.Split(name, ".")
+	n, _ := strconv.ParseInt(words[0], 10, 64)
 	segment, ok := c.segments[n]
+	edge := c.edge()
+	if i, err := strconv.Atoi(words[1]); err == nil && i < len(segment.parts) {
+		segment = segment.parts[i]
+		edge = (time.Now().UnixMilli() - int64(i+1)*partMs) / segmentMs
+	}
 	if n == c.missing.Load() {
 		c.missed.Add(1)
 		ok = false
 	}
-	if !ok || n > c.edge() {
+	if !ok || n > edge {
 		http.NotFound(w, r)
 		return
 	}
@@ -313,12 +371,16 @@ func (c *channel) playlist(edge int64) string {
 		if n == c.laterInit {
 			fmt.Fprintf(&b, "#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"init2.mp4\"\n%s%s\n", manifest.TagInit, encode(c.second.Encode()))
 		}
+		if n > edge-3 {
+			c.listParts(&b, n)
+		}
 		token := ""
 		if c.tokens {
 			token = fmt.Sprintf("?token=%d", n*7919%1000)
 		}
 		fmt.Fprintf(&b, "%s%s\n#EXTINF:2.000,\n%d.m4s%s\n", manifest.TagRecord, encode(segment.record.Encode()), n, token)
 	}
+	c.listParts(&b, edge+1)
 	if c.over > 0 && edge >= c.over {
 		fmt.Fprintf(&b, "#EXT-X-ENDLIST\n")
 	}

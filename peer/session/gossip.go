@@ -212,8 +212,11 @@ func (s *Session) renditionOf(name string) *rendition {
 func (s *Session) news(r *rendition, rec manifest.Record) {
 	now := s.nowMs()
 	switch {
-	case r == nil:
+	case r == nil || rec.Kind == manifest.KindPart && !r.byParts:
 		s.questions.useless(keyOf(rec))
+	case r.byParts: // of parts only the playlist tells where they are
+		s.questions.useless(keyOf(rec))
+		r.edge.hurry(now)
 	case rec.Sequence > r.verifier.Head()+1: // the one before it may be on its way
 		if len(r.ahead) < maxAhead {
 			r.ahead[rec.Sequence] = rec
@@ -307,7 +310,7 @@ func (s *Session) introduceHeads(n *neighbour) {
 // heardOf books that a neighbour announced an object that we know.
 func (s *Session) heardOf(n *neighbour, o *object) {
 	n.known[o.id] = true
-	if o.record.Sequence == o.rendition.verifier.Head() {
+	if o.record.StartMs+o.record.DurationMs == o.rendition.edge.endMs {
 		o.rendition.edge.announced(s.nowMs())
 	}
 }

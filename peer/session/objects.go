@@ -49,7 +49,7 @@ func (s *Session) addObject(r *rendition, e entry) {
 	s.objects[o.id], s.byKey[o.key] = o, o.id
 	o.deadlineMs = s.deadline(r, e, s.nowMs())
 	s.event(sched.Event{
-		Kind: sched.ObjectAdd, Object: o.id, Rendition: r.id, Sequence: e.Number,
+		Kind: sched.ObjectAdd, Object: o.id, Rendition: r.id, Sequence: turn(e.record),
 		Leaves: int32(o.leaves()), Size: e.record.Size, Value: o.deadlineMs,
 	})
 	s.questions.settled(o.key)
@@ -58,7 +58,7 @@ func (s *Session) addObject(r *rendition, e entry) {
 
 // deadline is by when the audience wants a segment, 0 if it does not.
 func (s *Session) deadline(r *rendition, e entry, nowMs int64) int64 {
-	if !r.active {
+	if !r.active || e.assembled {
 		return 0
 	}
 	return s.cfg.Audience.DeadlineMs(nowMs, e.Segment)
@@ -119,6 +119,7 @@ func (s *Session) stored(o *object, leaf int, from int32, bytes int) {
 	}
 	if s.store.Complete(o.key) {
 		o.doneMs, o.rendition.changed = s.nowMs(), true
+		s.assemble(o.rendition, o.record.Sequence)
 	}
 	if from != sched.CDN {
 		s.stats.P2PBytes += int64(bytes)

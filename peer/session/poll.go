@@ -27,7 +27,10 @@ func (s *Session) poll(nowMs int64) {
 // piece, or if there is nobody else; otherwise after those neighbours that draw a lower lot. Where a tracker has dealt
 // duties somebody has this one, so even the lowest waits a little.
 func (s *Session) rank(r *rendition) (rank, among int) {
-	next := r.verifier.Head() + 1
+	next := int64(0)
+	if len(r.window) > 0 {
+		next = turn(r.window[len(r.window)-1].record) + 1
+	}
 	if r.stripes>>(next%sched.Stripes)&1 != 0 {
 		return 0, 1
 	}
@@ -73,7 +76,7 @@ func (s *Session) accept(r *rendition, text string, nowMs int64) error {
 	if err != nil {
 		return err
 	}
-	before := r.verifier.Head()
+	beforeMs := r.endMs()
 	verified, err := r.verifier.Playlist(playlist, nowMs)
 	if err != nil {
 		return err
@@ -82,11 +85,14 @@ func (s *Session) accept(r *rendition, text string, nowMs int64) error {
 	if len(verified) > 0 {
 		s.takeWindow(r, playlist, verified)
 	}
-	if r.verifier.Head() == before {
+	if len(r.recorded) > 0 {
+		return nil
+	}
+	if r.endMs() <= beforeMs {
 		r.edge.missed()
 		return nil
 	}
-	s.moved(r, before, nowMs, true)
+	s.moved(r, beforeMs, nowMs, true)
 	s.catchUp(r, nowMs)
 	return nil
 }

@@ -32,6 +32,8 @@ type rendition struct {
 
 	listed    []manifest.Segment // by the last playlist, and what followed since
 	window    []entry
+	byParts   bool                      // the window has parts
+	whole     map[int64]entry           // segments of which the window has the parts, by number
 	length    int                       // of the last playlist's window
 	view      []Segment                 // the window as it was handed out
 	changed   bool                      // since then
@@ -43,9 +45,10 @@ type rendition struct {
 // entry is a segment of the window and the object that holds its bytes.
 type entry struct {
 	Segment
-	key    wire.Key // zero for a gap: no object has it
-	record manifest.Record
-	url    string
+	key       wire.Key // zero for a gap: no object has it
+	record    manifest.Record
+	url       string
+	assembled bool // from its parts: it is not wanted from anybody
 }
 
 // join reads the multivariant playlist and checks that it is the channel meant.

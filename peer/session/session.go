@@ -60,6 +60,7 @@ type Audience interface {
 type Segment struct {
 	Rendition  string
 	Number     int64
+	Part       int   // of a part its index + 1, 0 for a whole segment
 	StartMs    int64 // media time: epoch ms
 	DurationMs int64
 	Gap        bool // the origin has nothing for this number

@@ -15,15 +15,15 @@ const (
 // takeWindow replaces a rendition's window by what a playlist says, adds what is new to the objects and forgets what is
 // too old. Where the CDN lags behind what neighbours told, that stays.
 func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified []manifest.Verified) {
-	window := s.entries(r, playlist, verified)
+	window := s.split(r, playlist, s.entries(r, playlist, verified))
 	if playlist.EndList && len(r.window) == 0 {
 		s.takeRecording(r, window)
 		return
 	}
 	r.length = len(window)
-	last := window[len(window)-1].Number
+	last := verified[len(verified)-1].Record.Sequence
 	for i, e := range r.window {
-		if e.Number == last+1 {
+		if e.Number == last+1 && !r.byParts {
 			window = append(window, r.window[i:]...)
 			break
 		}
@@ -38,6 +38,9 @@ func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified 
 	s.show(r)
 	for _, e := range window {
 		s.addObject(r, e)
+	}
+	for number := range r.whole {
+		s.assemble(r, number)
 	}
 	s.forgetOld(r)
 	if playlist.EndList {
@@ -88,7 +91,7 @@ func (s *Session) entry(r *rendition, v manifest.Verified) entry {
 // extend takes a record that neighbours told for the next segment of the window. It reports false where only the
 // playlist can say what comes next.
 func (s *Session) extend(r *rendition, rec manifest.Record, nowMs int64) bool {
-	before := r.verifier.Head()
+	beforeMs := r.endMs()
 	uri, ok := manifest.NextURI(r.listed, rec.Sequence)
 	if !ok {
 		return false
@@ -108,25 +111,32 @@ func (s *Session) extend(r *rendition, rec manifest.Record, nowMs int64) bool {
 	s.show(r)
 	s.addObject(r, e)
 	s.forgetOld(r)
-	s.moved(r, before, nowMs, false)
+	s.moved(r, beforeMs, nowMs, false)
 	return true
 }
 
-// moved books a new head, and tells neighbours of what came after segment number before.
-func (s *Session) moved(r *rendition, before, nowMs int64, byPoll bool) {
-	if len(r.recorded) > 0 {
-		return
+// endMs is the media time at which what is known ends.
+func (r *rendition) endMs() int64 {
+	if len(r.window) == 0 {
+		return 0
 	}
+	last := r.window[len(r.window)-1]
+	return last.StartMs + last.DurationMs
+}
+
+// moved books a new head, and tells neighbours of what came after a media time.
+func (s *Session) moved(r *rendition, beforeMs, nowMs int64, byPoll bool) {
 	head := r.window[len(r.window)-1]
+	newest := r.window[max(len(r.window)-maxTold, 0):]
 	stepMs := int64(1)
-	for _, e := range r.window {
+	for _, e := range newest {
 		stepMs = max(stepMs, e.DurationMs)
 	}
-	r.edge.learned(nowMs, head.StartMs+head.DurationMs, stepMs, byPoll)
-	for _, e := range r.window[max(len(r.window)-maxTold, 0):] {
+	r.edge.learned(nowMs, r.endMs(), stepMs, byPoll)
+	for _, e := range newest {
 		o := s.objectByKey(e.key)
 		switch {
-		case o == nil || e.Number <= before || !r.active:
+		case o == nil || e.StartMs < beforeMs || !r.active:
 		case byPoll:
 			s.tell(o)
 		default:

@@ -284,7 +284,7 @@ func (s *Session) fetched(o *object, leaf int) {
 
 // onDuty tells whether the tracker wants us to fetch a piece.
 func (s *Session) onDuty(o *object, piece int) bool {
-	stripe := sched.Stripe(int32(piece), int32(wire.Pieces(o.leaves())), o.record.Sequence)
+	stripe := sched.Stripe(int32(piece), int32(wire.Pieces(o.leaves())), turn(o.record))
 	return o.rendition.stripes>>stripe&1 != 0
 }
 

@@ -14,6 +14,7 @@ type end struct {
 	delayUs  int64
 	buffered int64   // bytes of leaves in our send buffer
 	lists    []int32 // objects whose leaf list the other end has got from us
+	asked    []int32 // objects whose leaf list it wants and we did not have yet
 	early    []early // announcements of objects that we do not know yet
 }
 

@@ -101,6 +101,10 @@ func (v *viewer) sendLeaf(a *sched.Action) {
 	if !to.open {
 		return
 	}
+	if i := slices.Index(to.asked, a.Object); i >= 0 {
+		to.asked = slices.Delete(to.asked, i, i+1)
+		v.sendList(a.Neighbour, a.Object)
+	}
 	data := v.w.stream.leafBytes(a.Leaf)
 	startUs, departsUs := v.send(event{
 		message: messageLeaf, end: a.Neighbour, object: a.Object, leaf: a.Leaf,
@@ -109,6 +113,20 @@ func (v *viewer) sendLeaf(a *sched.Action) {
 	v.sending = append(v.sending, sending{a.Neighbour, data, startUs, departsUs})
 	v.w.wheel.At(max(network.MsFromUs(departsUs), v.w.nowMs+1), event{kind: eventDeparted, viewer: v.number})
 	v.stats.UploadedBytes += data
+}
+
+// listAsked sends a leaf list, or remembers to do so: a piece may be asked for while it
+// is on its way to us.
+func (v *viewer) listAsked(n, object int32) {
+	if v.objects.at(object).list {
+		v.sendList(n, object)
+		return
+	}
+	e := &v.ends[n]
+	if len(e.asked) == maxEarly {
+		e.asked = slices.Delete(e.asked, 0, 1)
+	}
+	e.asked = append(e.asked, object)
 }
 
 // sendList sends a leaf list, once to each neighbour.
@@ -224,7 +242,7 @@ func (v *viewer) requested(e *event) {
 		return
 	}
 	if e.flag {
-		v.sendList(e.end, e.object)
+		v.listAsked(e.end, e.object)
 	}
 	v.tellEach(e, sched.Request, 0)
 }
