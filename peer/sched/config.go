@@ -65,6 +65,7 @@ const (
 	cdnWaitMaxMs           = 2000
 	uplinkSampleMs         = 250
 	uplinkBusyBytes        = 2 * leafSize
+	uplinkHopeMs           = 5000 // an estimate that lets us offer nothing rises an eighth in this time
 	staleUploadMs          = 1500 // a request that waited this long was asked elsewhere
 	assumedUplink          = 1280 << 10
 	bufferUnknown          = 64 << 10     // bytes in all send buffers while the uplink is not known

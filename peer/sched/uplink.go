@@ -48,9 +48,10 @@ func (c *Core) measureUplink() {
 	u := &c.uploads
 	if c.waiting() < uplinkBusyBytes {
 		c.restartMeasurement()
+		c.hope()
 	} else if elapsed := c.nowMs - u.sinceMs; elapsed >= uplinkSampleMs && u.drained > 0 {
 		c.findSlow()
-		u.sample(elapsed)
+		u.sample(c.nowMs, elapsed)
 		c.restartMeasurement()
 	}
 }
@@ -77,7 +78,7 @@ func (c *Core) raiseUplink() {
 	u := &c.uploads
 	elapsed := max(c.nowMs-u.sinceMs, TickMs) // the transport takes the first leaf in no time
 	if c.waiting() == 0 && u.rate > 0 && u.drained*1000/elapsed > u.rate {
-		u.sample(elapsed)
+		u.sample(c.nowMs, elapsed)
 		c.restartMeasurement()
 	}
 }
@@ -89,7 +90,18 @@ func (c *Core) restartMeasurement() {
 	}
 }
 
-func (u *uploads) sample(elapsedMs int64) {
+// hope raises an estimate by which we offer nothing, and so are asked for nothing and
+// measure nothing, until it is tried again.
+func (c *Core) hope() {
+	u := &c.uploads
+	if u.rate > 0 && c.nowMs-u.sampledMs >= uplinkHopeMs && u.rate*2*c.cfg.QueueMs < 4*leafSize*1000 {
+		u.rate += u.rate / 8
+		u.sampledMs = c.nowMs
+	}
+}
+
+func (u *uploads) sample(nowMs, elapsedMs int64) {
+	u.sampledMs = nowMs
 	sample := max(min(u.drained*1000/elapsedMs, maxRate), minRate)
 	if u.rate == 0 {
 		u.rate = sample

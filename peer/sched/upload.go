@@ -23,6 +23,7 @@ type uploads struct {
 	rate      int64 // bytes/s, estimated; 0: never saturated, so not known
 	sinceMs   int64 // start of the running measurement
 	drained   int64 // bytes drained in it
+	sampledMs int64 // when rate was estimated last
 	served    int64 // what the neighbour had that was served last
 	allowance int64 // bytes that the configured cap still allows
 	allowedMs int64 // when allowance was last topped up
