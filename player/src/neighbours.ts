@@ -283,6 +283,7 @@ export class Neighbours {
     const pieces = () => batch.map((x) => x.piece);
     switch (a.kind) {
       case Do.SendHave:
+        if (n.told.has(o.id) && this.store.heldBytes(key) === 0) return; // it knows the record
         n.told.set(o.id, key);
         send(n, { type: "HAVE", key, leaves: o.leaves, bitfield: this.pieces(o) });
         return;
