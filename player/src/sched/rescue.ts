@@ -109,8 +109,13 @@ function dueAtCDN(c: Core, o: SwarmObject, i: number, hardMs: number): boolean {
   if (p.holders > 0) return false; // pull will find a neighbour with room
   if (c.nowMs < p.comingMs) return false; // it will soon be announced
   // As any player does: one object after the other, as soon as it is there.
-  const alone = c.neighbours.length === 0 && o === c.wanted[0] && c.nowMs >= c.startMs + c.cfg.lonelyGraceMs;
+  const alone = c.neighbours.length === 0 && o === nextUp(c) && c.nowMs >= c.startMs + c.cfg.lonelyGraceMs;
   return alone || c.nowMs >= softDeadlineMs(c, o, i, hardMs);
+}
+
+/** The object that is due first of those that the CDN is not known to lack. */
+function nextUp(c: Core): SwarmObject | undefined {
+  return c.wanted.find((o) => o.fetchBlockedMs <= c.nowMs);
 }
 
 /**
