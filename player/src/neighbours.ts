@@ -40,6 +40,8 @@ import {
 /** What may still be on its way about an object that we gave up: so long, and for so many objects. */
 const FORGIVE_MS = 10_000;
 const MAX_FORGIVEN = 256;
+/** Nobody who reads lets so much wait; it is half of what a connection takes. */
+const UNREAD_BYTES = 4 * 1024 * 1024;
 /** How many messages that are no leaves a neighbour may send: in a second, and at once (a HAVE for each object that it holds). */
 const MESSAGES_PER_SEC = 200;
 const MESSAGES_AT_ONCE = 8192;
@@ -87,7 +89,8 @@ interface Neighbour extends Teller {
   recordSent: Set<Key>;
   unknown: Announced;
   buffered: number;
-  sentLeaf: boolean;
+  /** Something was sent since its buffer was looked at. */
+  sent: boolean;
   /** Messages from it that are no leaves. */
   messages: Allowance;
 }
@@ -184,7 +187,7 @@ export class Neighbours {
       asked: new Set(),
       unknown,
       buffered: 0,
-      sentLeaf: false,
+      sent: false,
       messages: new Allowance(MESSAGES_PER_SEC, MESSAGES_AT_ONCE),
       mayAsk: (nowMs) => asks.take(nowMs),
     };
@@ -329,7 +332,6 @@ export class Neighbours {
     if (!data) {
       send(n, { type: "REFUSE", key: o.key, reason: NOT_HELD, pieces: [Math.trunc(leaf / pieceLeaves(o.leaves))] });
     } else if (send(n, { type: "LEAF", key: o.key, leaf, data })) {
-      n.sentLeaf = true;
       this.host.uploaded(data.length);
     }
   }
@@ -511,11 +513,11 @@ export class Neighbours {
   }
 
   private observeBuffer(n: Neighbour): void {
-    const buffered = n.connection.bufferedAmount;
-    if (buffered === 0 && n.buffered === 0 && !n.sentLeaf) return;
-    n.buffered = buffered;
-    n.sentLeaf = false;
-    this.host.event(event(Kind.Buffered, { neighbour: n.id, value: buffered }));
+    if (n.buffered === 0 && !n.sent) return;
+    n.sent = false;
+    n.buffered = n.connection.bufferedAmount;
+    if (n.buffered > UNREAD_BYTES) return this.drop(n, "stalled", "does not read what it is sent");
+    this.host.event(event(Kind.Buffered, { neighbour: n.id, value: n.buffered }));
   }
 }
 
@@ -528,6 +530,7 @@ export function lot(instance: Key, sequence: number): number {
 }
 
 function send(n: Neighbour, m: Message): boolean {
+  n.sent = true;
   return n.connection.send(encode(m));
 }
 

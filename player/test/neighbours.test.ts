@@ -20,6 +20,7 @@ class World {
   readonly signals: number[] = [];
   readonly sent: Message[][] = [];
   known: Carried | undefined;
+  buffered = 0;
   judgement: Judgement = "genuine";
   readonly wires: (Callbacks & { signalled: number; closed_: boolean })[] = [];
   readonly neighbours = new Neighbours(
@@ -45,7 +46,7 @@ class World {
       this.wires.push(wire);
       this.sent.push(sent);
       return {
-        bufferedAmount: 0,
+        bufferedAmount: this.buffered,
         send: (b) => void sent.push(decode(b)) === undefined,
         signal: () => void wire.signalled++,
         close: () => void (wire.closed_ = true),
@@ -156,6 +157,15 @@ describe("a neighbour that floods us", () => {
     expect(world.neighbours.open).toBe(0);
     expect(world.neighbours.takeDrops()).toEqual([{ id: PEER, reason: "intruder" }]);
   });
+});
+
+test("a neighbour that does not read what it is sent is dropped", () => {
+  const world = new World();
+  world.buffered = 5 << 20;
+  world.meet();
+  world.neighbours.tick(performance.now());
+  expect(world.neighbours.open).toBe(0);
+  expect(world.neighbours.takeDrops()).toEqual([{ id: PEER, reason: "stalled" }]);
 });
 
 describe("records", () => {
