@@ -39,6 +39,14 @@ test("three browsers and five Go viewers carry a live channel for each other", a
 	assert.ok(go.offload >= 0.7, `Go viewers got only ${go.offload} from peers`);
 	assert.equal(go.rejectedLeaves, 0);
 
+	// Neighbours tell each other of new segments: most pages need not ask the CDN for its playlist at every one.
+	const published = ({ channels }) => channels[0].renditions[0].published.segments;
+	const segments = published(cdnAfter) - published(cdnBefore);
+	const polls = after.map((s, i) => s.requests.playlist - before[i].requests.playlist);
+	const perPage = polls.reduce((sum, n) => sum + n, 0) / pages.length / segments;
+	t.diagnostic(`playlist requests of a page for each segment: ${perPage.toFixed(2)} (${polls} in all, ${segments} segments)`);
+	assert.ok(perPage <= 0.5, `a page asked for the playlist ${perPage} times a segment`);
+
 	const copies = served(cdnAfter, cdnBefore);
 	t.diagnostic(`from peers, after ten seconds: pages ${pagesShare.toFixed(3)} (${shares.map((s) => s.toFixed(3))}), Go viewers ${go.offload.toFixed(3)}`);
 	t.diagnostic(`CDN copies of a segment: ${copies.toFixed(2)}`);

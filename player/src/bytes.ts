@@ -42,10 +42,12 @@ export function isZero(b: Uint8Array): boolean {
   return b.every((v) => v === 0);
 }
 
+const HEX = Array.from({ length: 256 }, (_, v) => (v < 16 ? "0" : "") + v.toString(16));
+
 /** Lower-case hexadecimal digits. */
 export function toHex(b: Uint8Array): string {
   let text = "";
-  for (const v of b) text += (v < 16 ? "0" : "") + v.toString(16);
+  for (let i = 0; i < b.length; i++) text += HEX[b[i]];
   return text;
 }
 

@@ -20,6 +20,8 @@ export interface ControlsHost {
   toggleStats(): void;
   toggleFullscreen(): void;
   goLive(): void;
+  /** Seconds of media time. */
+  seek(time: number): void;
   unmute(): void;
   /** -1: automatic. */
   chooseLevel(level: number): void;
@@ -32,6 +34,7 @@ export class Controls {
   private readonly play: HTMLButtonElement;
   private readonly mute: HTMLButtonElement;
   private readonly live: HTMLButtonElement;
+  private readonly timeline = document.createElement("input");
   private readonly share = document.createElement("span");
   private readonly levels = document.createElement("select");
   private readonly big: HTMLButtonElement;
@@ -44,6 +47,12 @@ export class Controls {
     this.live = button(undefined, "Go to live", () => host.goLive());
     this.live.className = "live";
     this.live.textContent = "LIVE";
+    this.timeline.type = "range";
+    this.timeline.step = "any";
+    this.timeline.hidden = true;
+    this.timeline.setAttribute("aria-label", "Position");
+    this.timeline.onchange = () => host.seek(Number(this.timeline.value));
+    this.timeline.onclick = (event) => event.stopPropagation();
     this.share.className = "share";
     this.share.title = "Share of the video that came from other viewers";
     this.levels.setAttribute("aria-label", "Quality");
@@ -54,7 +63,7 @@ export class Controls {
     const stats = button("stats", "Statistics (s)", () => host.toggleStats());
     const full = button("full", "Fullscreen (f)", () => host.toggleFullscreen());
     this.bar.className = "bar";
-    this.bar.append(this.play, this.mute, this.live, this.share, space, this.levels, stats, full);
+    this.bar.append(this.play, this.mute, this.live, this.timeline, this.share, space, this.levels, stats, full);
 
     this.big = button("play", "Play", () => host.togglePlay());
     this.big.classList.add("big");
@@ -96,8 +105,21 @@ export class Controls {
   }
 
   showLive(atEdge: boolean): void {
+    this.live.hidden = false;
+    this.timeline.hidden = true;
     this.live.classList.toggle("on", atEdge);
     this.live.title = atEdge ? "Live" : "Go to live";
+  }
+
+  /** A recording has a beginning and an end to seek between, and is not live. */
+  showTimeline(start: number, end: number, position: number): void {
+    const { timeline } = this;
+    this.live.hidden = true;
+    timeline.hidden = false;
+    timeline.min = String(start);
+    timeline.max = String(end);
+    if (!timeline.matches(":active")) timeline.value = String(position);
+    timeline.setAttribute("aria-valuetext", `${Math.round(position - start)} of ${Math.round(end - start)} seconds`);
   }
 
   showShare(text: string): void {

@@ -52,6 +52,7 @@ export class SlipstreamPlayer extends HTMLElement {
       toggleStats: () => this.toggleStats(),
       toggleFullscreen: () => void this.toggleFullscreen(),
       goLive: () => this.goLive(),
+      seek: (time) => (this.video.currentTime = time),
       unmute: () => this.setMuted(false),
       chooseLevel: (level) => this.hls && (this.hls.nextLevel = level),
     });
@@ -255,6 +256,10 @@ export class SlipstreamPlayer extends HTMLElement {
     this.update();
   }
 
+  private skip(seconds: number): void {
+    this.video.currentTime += seconds;
+  }
+
   private goLive(): void {
     const edge = this.hls?.liveSyncPosition;
     if (edge) this.video.currentTime = edge;
@@ -281,6 +286,7 @@ export class SlipstreamPlayer extends HTMLElement {
       f: () => void this.toggleFullscreen(),
       s: () => this.toggleStats(),
       ...(onControl ? {} : { " ": () => this.togglePlay() }), // space on a button presses it
+      ...(onControl || !this.engine?.recording ? {} : { ArrowLeft: () => this.skip(-5), ArrowRight: () => this.skip(5) }),
     };
     const action = actions[event.key];
     if (!action) return;
@@ -311,7 +317,10 @@ export class SlipstreamPlayer extends HTMLElement {
     const busy = !this.failed && !video.paused && (video.readyState < 3 || (this.engine?.held ?? false));
     controls.showPlayback(video.paused, video.muted, busy);
     const behind = this.hls?.liveSyncPosition ? this.hls.latency : 0;
-    controls.showLive(stats.state === "playing" && behind < LIVE_WITHIN_S);
+    const { seekable } = video;
+    if (this.engine?.recording && seekable.length > 0) {
+      controls.showTimeline(seekable.start(0), seekable.end(0), video.currentTime);
+    } else controls.showLive(stats.state === "playing" && behind < LIVE_WITHIN_S);
     controls.showShare(stats.peers > 0 || stats.p2pBytes > 0 ? `${Math.round(offload(stats) * 100)} % from peers` : "");
     this.overlay.update(stats, this.note());
     if (stats.state !== this.lastState) {

@@ -174,6 +174,11 @@ export class SlipstreamEngine implements LoaderHost {
     return this.playhead?.held ?? false;
   }
 
+  /** What is played was broadcast before: one can seek in it. */
+  get recording(): boolean {
+    return this.playhead?.recording ?? false;
+  }
+
   /** Whether this viewer gives to others. */
   get uploads(): boolean {
     return this.options.upload ?? !onMeteredLink();

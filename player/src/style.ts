@@ -37,6 +37,7 @@ svg { width: 22px; height: 22px; fill: currentColor; display: block; }
   color: var(--slipstream-accent); font-size: 12px; padding: 4px 8px; font-variant-numeric: tabular-nums;
   min-width: 0; overflow: hidden; white-space: nowrap; text-overflow: ellipsis;
 }
+input[type="range"] { flex: 4; min-width: 60px; accent-color: var(--slipstream-accent); cursor: pointer; }
 select { padding: 5px 4px; border-radius: 8px; font-size: 13px; }
 select option { color: #111; background: #fff; }
 

@@ -493,3 +493,44 @@ describe("a recording", () => {
     expect(b.cdn.count(`360p/${last.uri}`)).toBe(0);
   });
 });
+
+test("who switched to another rendition keeps its neighbours, and serves what it has of the first", async () => {
+  const channel = liveChannel(4);
+  const small = new TestChannel(channel.startMs, "180p"); // of the same owner
+  for (let i = 0; i < 4; i++) small.publish(SIZE);
+  const room = new Room();
+  const watcher = () => {
+    const cdns = [new TestCdn(channel), new TestCdn(small)];
+    const plays = { rendition: "360p" };
+    const session = new Session({
+      channel: channel.channel,
+      renditions: ["360p", "180p"].map((name) => ({ name, url: `${BASE}${name}/index.m3u8` })),
+      http: new Http((url, init) => cdns[url.includes("/180p/") ? 1 : 0].fetch(url, init)),
+      scheduler: newScheduler({ swarm: true, upload: true }),
+      audience: {
+        deadlineMs: (now, _, rendition) => (rendition === plays.rendition ? now + 4000 : 0),
+        renditions: () => [plays.rendition],
+        experience: () => ({ stalls: 0, stallMs: 0, latencyMs: 0 }),
+      },
+      swarm: room.enter(),
+    });
+    running.push(session);
+    session.start();
+    return { session, cdns, plays };
+  };
+  const a = watcher();
+  await a.session.playlist("360p");
+  const [segment] = channel.segments;
+  await deliver(a.session, segment.uri);
+  a.plays.rendition = "180p";
+  await a.session.playlist("180p");
+  const b = watcher();
+  await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
+  await b.session.playlist("360p");
+  expect(bytes(await deliver(b.session, segment.uri))).toEqual(segment.data);
+  expect(b.session.stats().p2pBytes).toBeGreaterThanOrEqual(SIZE);
+  expect(b.cdns[0].count(`360p/${segment.uri}`)).toBe(0);
+  b.plays.rendition = "180p";
+  await b.session.playlist("180p");
+  expect(b.session.stats().peers).toBe(1);
+});
