@@ -24,7 +24,8 @@ async function pages() {
 	for (const system of systems) {
 		// As on our watch page, the player's script need not wait until the page's own has come and names it.
 		const preload = system === "ours" ? `<link rel="modulepreload" href="/player.js">` : "";
-		const html = `<!doctype html><title>${system}</title><link rel="icon" href="data:,">${preload}<body><script type="module" src="/${system}.js"></script>`;
+		// Nobody looks: painting, which is the same for all, would be a third of what a page costs.
+		const html = `<!doctype html><title>${system}</title><link rel="icon" href="data:,">${preload}<style>html{visibility:hidden}</style><body><script type="module" src="/${system}.js"></script>`;
 		files.set(`/${system}`, { type: "text/html", body: html });
 	}
 	files.set("/seat", { type: "text/html", body: `<!doctype html><title>seat</title><link rel="icon" href="data:,">` });
