@@ -1,7 +1,7 @@
 // One process with what the pages need besides the origin: their own files, and a WebTorrent tracker for
 // p2p-media-loader. `node services.mjs ADDRESS` prints {"pages": URL, "webtorrent": URL} and lives until stdin closes.
 import { createServer } from "node:http";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import Tracker from "bittorrent-tracker/server";
@@ -16,20 +16,22 @@ async function pages() {
 	const built = await esbuild.build({
 		entryPoints: systems.map((s) => here(`pages/${s}.js`)),
 		bundle: true, minify: true, format: "esm", target: "es2022", write: false, outdir: "/", logLevel: "error",
-		external: ["/player.js"],
+		external: ["/player/player.js"],
 		// Its sources want Node's modules; its authors' own bundle for browsers has what stands in for them.
 		alias: { "p2p-media-loader-core": here("../node_modules/p2p-media-loader-core/dist/p2p-media-loader-core.es.js") },
 	});
 	const files = new Map(built.outputFiles.map((f) => [f.path, { type: "text/javascript", body: f.contents }]));
 	for (const system of systems) {
 		// As on our watch page, the player's script need not wait until the page's own has come and names it.
-		const preload = system === "ours" ? `<link rel="modulepreload" href="/player.js">` : "";
+		const preload = system === "ours" ? `<link rel="modulepreload" href="/player/player.js">` : "";
 		// Nobody looks: painting, which is the same for all, would be a third of what a page costs.
 		const html = `<!doctype html><title>${system}</title><link rel="icon" href="data:,">${preload}<style>html{visibility:hidden}</style><body><script type="module" src="/${system}.js"></script>`;
 		files.set(`/${system}`, { type: "text/html", body: html });
 	}
 	files.set("/seat", { type: "text/html", body: `<!doctype html><title>seat</title><link rel="icon" href="data:,">` });
-	files.set("/player.js", { type: "text/javascript", body: await readFile(here("../dist/player.js")) });
+	for (const name of await readdir(here("../dist"))) {
+		if (name.endsWith(".js")) files.set(`/player/${name}`, { type: "text/javascript", body: await readFile(here(`../dist/${name}`)) });
+	}
 	// Scripts travel compressed, as from any web server.
 	for (const file of files.values()) file.body = gzipSync(file.body);
 	return files;

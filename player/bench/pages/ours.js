@@ -1,5 +1,5 @@
 // The element as an operator would put it into a page.
-import "/player.js";
+import "/player/player.js";
 import { errors, options, playlist } from "./page.js";
 
 const player = document.createElement("slipstream-player");
