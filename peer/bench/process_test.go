@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// process is a child of this measurement. It dies with us.
+type process struct {
+	cmd *exec.Cmd
+	out bytes.Buffer
+	err bytes.Buffer
+}
+
+func start(name string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command(name, args...)}
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%s cannot be started: %w", name, err)
+	}
+	return p, nil
+}
+
+// kill ends the process without a chance to say goodbye, and waits for its end.
+func (p *process) kill() {
+	if p.cmd.ProcessState == nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	}
+}
+
+// usage is what a process has used.
+type usage struct {
+	cpuSeconds float64
+	rssBytes   int64
+	threads    int64
+	sockets    int64
+}
+
+// used reads /proc; all is zero when the process is gone.
+func used(pid int) usage {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return usage{}
+	}
+	// Behind the name, which is in brackets and may hold anything: state is field 3, utime 14, stime 15, threads 20, rss 24.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	number := func(field int) int64 {
+		n, _ := strconv.ParseInt(fields[field-3], 10, 64)
+		return n
+	}
+	const ticksPerSecond = 100 // USER_HZ of Linux on every architecture that Go runs on
+	descriptors, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return usage{
+		cpuSeconds: float64(number(14)+number(15)) / ticksPerSecond,
+		rssBytes:   number(24) * int64(os.Getpagesize()),
+		threads:    number(20),
+		sockets:    int64(len(descriptors)),
+	}
+}
