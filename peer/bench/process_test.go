@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,4 +64,30 @@ func used(pid int) usage {
 		threads:    number(20),
 		sockets:    int64(len(descriptors)),
 	}
+}
+
+// datagrams is how many UDP packets this machine has sent since it started (RFC 4113: udpOutDatagrams, both versions of IP).
+func datagrams() int64 {
+	var sum int64
+	if text, err := os.ReadFile("/proc/net/snmp"); err == nil {
+		lines := strings.Split(string(text), "\n")
+		for i := 1; i < len(lines); i++ {
+			names, values := strings.Fields(lines[i-1]), strings.Fields(lines[i])
+			if len(names) > 0 && len(names) == len(values) && names[0] == "Udp:" && values[0] == "Udp:" {
+				if at := slices.Index(names, "OutDatagrams"); at > 0 && values[at] != "OutDatagrams" {
+					n, _ := strconv.ParseInt(values[at], 10, 64)
+					sum += n
+				}
+			}
+		}
+	}
+	if text, err := os.ReadFile("/proc/net/snmp6"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) == 2 && fields[0] == "Udp6OutDatagrams" {
+				n, _ := strconv.ParseInt(fields[1], 10, 64)
+				sum += n
+			}
+		}
+	}
+	return sum
 }

@@ -35,6 +35,7 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
 	"github.com/pion/transport/v4"
 	"github.com/pion/webrtc/v4"
 )
@@ -137,7 +138,10 @@ func New(cfg Config) (*Engine, error) {
 		e.mux = mux
 		settings.SetICEUDPMux(mux)
 	}
-	e.api = webrtc.NewAPI(webrtc.WithSettingEngine(settings))
+	// No media travels over these connections. Without being told so, pion gives each of them a dozen codecs and a
+	// goroutine that wakes up ten times a second to look for lost video packets.
+	e.api = webrtc.NewAPI(webrtc.WithSettingEngine(settings),
+		webrtc.WithMediaEngine(&webrtc.MediaEngine{}), webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
 	if err := e.probe(); err != nil {
 		e.Close()
 		return nil, err
@@ -158,8 +162,7 @@ func newSettings(cfg Config) webrtc.SettingEngine {
 	var s webrtc.SettingEngine
 	s.LoggerFactory = pionLog{cfg.Logger}
 	s.SetNet(cfg.Net)
-	// Without a network there is still this machine: origin, tracker and viewers on one laptop in a train.
-	s.SetIncludeLoopbackCandidate(true)
+	s.SetIncludeLoopbackCandidate(true) // if there is nothing else, see machine
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	// Browsers' mDNS names are resolved once for all connections, see resolver. pion would open two more sockets for
 	// each connection, all of which receive all multicast.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 
 	"github.com/pion/logging"
 	"github.com/pion/transport/v4"
@@ -23,13 +24,32 @@ func newMachine() (machine, error) {
 	return machine{n}, nil
 }
 
-// Interfaces implements transport.Net.
+// Interfaces implements transport.Net. Without a network there is still this machine (origin, tracker and viewers on one
+// laptop in a train), so then it is loopback. Otherwise its sockets, two of four or five for each connection, would only
+// cost: whoever is on this machine can be reached at its other addresses too.
 func (machine) Interfaces() ([]*transport.Interface, error) {
 	now, err := stdnet.NewNet()
 	if err != nil {
 		return nil, err
 	}
-	return now.Interfaces()
+	all, err := now.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	outward := slices.DeleteFunc(slices.Clone(all), func(i *transport.Interface) bool { return !isOutward(i) })
+	if len(outward) > 0 {
+		return outward, nil
+	}
+	return all, nil
+}
+
+// isOutward reports whether an interface is up and has an address that others could reach.
+func isOutward(i *transport.Interface) bool {
+	addresses, err := i.Addrs()
+	return err == nil && i.Flags&net.FlagUp != 0 && slices.ContainsFunc(addresses, func(a net.Addr) bool {
+		prefix, ok := a.(*net.IPNet)
+		return ok && prefix.IP.IsGlobalUnicast()
+	})
 }
 
 // ListenUDP implements transport.Net.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,18 +280,21 @@ func TestMulticastNamesAreResolvedOnceTheyLookLikeABrowsers(t *testing.T) {
 	const name = "7f9c24e8-3b12-4fef-91e0-56a9d6c3b1a2.local"
 	a, b := newEngine(t, Config{}), newEngine(t, Config{})
 	asked := make(chan string, 16)
+	var hidden atomic.Value // the address behind the name: both sides are on this machine
 	for _, e := range []*Engine{a, b} {
 		e.resolver = fakeResolver(func(n string) (netip.Addr, error) {
 			asked <- n
-			return netip.MustParseAddr("127.0.0.1"), nil
+			return hidden.Load().(netip.Addr), nil
 		})
 	}
-	// Both sides hide their loopback address behind the name, and show nothing else.
+	// Both sides hide their IPv4 address behind the name, and show nothing else.
 	offering, answering := connect(t, a, b, func(s announce.Signal) announce.Signal {
 		candidates := s.Candidates[:0:0]
 		for _, c := range s.Candidates {
-			if strings.Contains(c, " 127.0.0.1 ") {
-				candidates = append(candidates, strings.Replace(c, " 127.0.0.1 ", " "+name+" ", 1))
+			fields := strings.Fields(c) // RFC 8839, 5.1: the address is the fifth
+			if address, err := netip.ParseAddr(fields[4]); err == nil && address.Is4() && hidden.CompareAndSwap(nil, address) || hidden.Load() == address {
+				fields[4] = name
+				candidates = append(candidates, strings.Join(fields, " "))
 			}
 		}
 		s.Candidates = candidates
