@@ -12,6 +12,7 @@ import (
 var commands = map[string]func(args []string) (result any, err error){
 	"viewers": benchViewers,
 	"profile": profileViewers,
+	"hostile": benchHostile,
 }
 
 // TestMain runs a measurement if the first argument names one, and the tests otherwise.

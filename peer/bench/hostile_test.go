@@ -1,0 +1,192 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"slipstream/peer/attack"
+	"slipstream/peer/rtc"
+)
+
+// hostileReport compares rooms with attackers in them with a clean one.
+type hostileReport struct {
+	Viewers   int     `json:"viewers"` // attackers included
+	Attackers int     `json:"attackers"`
+	Kbps      int     `json:"kbps"`
+	Seconds   float64 `json:"seconds"`
+
+	Bars  []bar  `json:"bars"`
+	Rooms []room `json:"rooms"` // the first is clean
+}
+
+// room is what the honest viewers of one room went through, and what the attackers did.
+type room struct {
+	Kind         attack.Kind `json:"kind"`         // "" for the clean room
+	Rebuffering  float64     `json:"rebuffering"`  // time stalled / time watched
+	HonestOnly   account     `json:"honest"`       // within the measured time, bad bytes from the beginning
+	Victims      int64       `json:"victims"`      // connections that attackers made
+	Dropped      int64       `json:"dropped"`      // of them, how many were closed
+	Asked        int64       `json:"asked"`        // leaves that attackers were asked for
+	BadLeaves    int64       `json:"badLeaves"`    // that they sent
+	BadRecords   int64       `json:"badRecords"`   //
+	Messages     int64       `json:"messages"`     // that they sent
+	Names        int64       `json:"names"`        // that they joined under
+	CPUPerViewer float64     `json:"cpuPerViewer"` // attackers' and origin's share included
+}
+
+type hostilePlan struct {
+	viewers, attackers, kbps int
+	warmup, measure          time.Duration
+	seed                     uint64
+}
+
+func benchHostile(args []string) (any, error) {
+	var plan hostilePlan
+	kinds := ""
+	f := flags("hostile")
+	f.IntVar(&plan.viewers, "viewers", 30, "viewers, attackers included")
+	f.IntVar(&plan.attackers, "attackers", 9, "attackers among them")
+	f.IntVar(&plan.kbps, "kbps", 1000, "bitrate")
+	f.DurationVar(&plan.warmup, "warmup", 10*time.Second, "from the first joining until the measurement begins")
+	f.DurationVar(&plan.measure, "measure", 30*time.Second, "length of the measurement")
+	f.Uint64Var(&plan.seed, "seed", 1, "of everything that is drawn")
+	f.StringVar(&kinds, "kinds", "", "kinds of attackers, separated by commas; default: all")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	chosen := attack.Kinds
+	if kinds != "" {
+		chosen = nil
+		for kind := range strings.SplitSeq(kinds, ",") {
+			if !slices.Contains(attack.Kinds, attack.Kind(kind)) {
+				return nil, fmt.Errorf("%q is no kind of attacker; there are %v", kind, attack.Kinds)
+			}
+			chosen = append(chosen, attack.Kind(kind))
+		}
+	}
+	r := &hostileReport{Viewers: plan.viewers, Attackers: plan.attackers, Kbps: plan.kbps, Seconds: plan.measure.Seconds()}
+	for _, kind := range append([]attack.Kind{""}, chosen...) {
+		result, err := plan.play(kind)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(os.Stderr, "%-9s offload %.3f  rebuffering %.4f  stalls %d  bad bytes %d  victims %d  dropped %d  asked %d\n", kind,
+			result.HonestOnly.Offload, result.Rebuffering, result.HonestOnly.Stalls, result.HonestOnly.BadBytes, result.Victims, result.Dropped, result.Asked)
+		r.Rooms = append(r.Rooms, result)
+	}
+	clean := r.Rooms[0]
+	for _, room := range r.Rooms {
+		name := "clean"
+		if room.Kind != "" {
+			name = string(room.Kind)
+			r.Bars = append(r.Bars,
+				atLeast(name+": offload", room.HonestOnly.Offload, 0.7*clean.HonestOnly.Offload-0.02),
+				atMost(name+": rebuffering", room.Rebuffering, clean.Rebuffering+0.001))
+		}
+		r.Bars = append(r.Bars,
+			atMost(name+": bad bytes played", float64(room.HonestOnly.BadBytes), 0),
+			atLeast(name+": viewers that played", float64(room.HonestOnly.Playing), float64(room.HonestOnly.Viewers)))
+	}
+	return r, nil
+}
+
+// play fills a room and measures it. Attackers come between the others, as they would.
+func (p hostilePlan) play(kind attack.Kind) (r room, err error) {
+	s, err := openStage(p.kbps, p.seed)
+	if err != nil {
+		return r, err
+	}
+	defer s.close()
+	good, err := rtc.New(rtc.Config{})
+	if err != nil {
+		return r, err
+	}
+	defer good.Close()
+	bad, err := rtc.New(rtc.Config{})
+	if err != nil {
+		return r, err
+	}
+	defer bad.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4 * p.viewers}}
+	defer client.CloseIdleConnections()
+
+	var honest []*spectator
+	defer func() {
+		for _, v := range honest {
+			if left := v.leave(); left != nil && err == nil {
+				err = left
+			}
+		}
+	}()
+	ctx, cancel := context.WithCancel(context.Background())
+	var attackers []*attack.Attacker
+	var attacking sync.WaitGroup
+	defer attacking.Wait()
+	defer cancel()
+	hostile := p.attackers
+	if kind == "" {
+		hostile = 0
+	}
+	began := time.Now()
+	for i := range p.viewers {
+		if (i+1)*hostile/p.viewers > i*hostile/p.viewers {
+			a := attack.New(attack.Config{Playlist: s.url, Kind: kind, Engine: bad, Client: client, Seed: p.seed + uint64(i)})
+			attackers = append(attackers, a)
+			attacking.Go(func() { _ = a.Run(ctx) })
+		} else {
+			honest = append(honest, s.join(good, client, uint32(p.seed)+uint32(i), nil))
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	time.Sleep(time.Until(began.Add(p.warmup)))
+	before, cpu := accounts(honest), used(os.Getpid()).cpuSeconds
+	time.Sleep(p.measure)
+	r = room{Kind: kind, HonestOnly: accounts(honest).since(before)}
+	r.CPUPerViewer = (used(os.Getpid()).cpuSeconds - cpu) / p.measure.Seconds() / float64(p.viewers)
+	r.Rebuffering = float64(r.HonestOnly.StallMs) / float64(p.measure.Milliseconds()) / float64(len(honest))
+	for _, a := range attackers {
+		c := a.Count()
+		r.Victims += c.Victims.Load()
+		r.Dropped += c.Dropped.Load()
+		r.Asked += c.Asked.Load()
+		r.BadLeaves += c.BadLeaves.Load()
+		r.BadRecords += c.BadRecords.Load()
+		r.Messages += c.Messages.Load()
+		r.Names += c.Names.Load()
+	}
+	return r, nil
+}
+
+// The short form: a room of five with one attacker of each of a few kinds at once. What it asks does not depend on the clock.
+func TestWhatAttackersSendIsNeverPlayed(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []attack.Kind{attack.Pollute, attack.Replay, attack.Mixed} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			plan := hostilePlan{viewers: 6, attackers: 2, kbps: 800, warmup: 3 * time.Second, measure: 8 * time.Second, seed: 7}
+			r, err := plan.play(kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case r.HonestOnly.BadBytes > 0:
+				t.Errorf("%d bytes were played that nobody published", r.HonestOnly.BadBytes)
+			case r.HonestOnly.PlayedBytes == 0:
+				t.Error("nothing was played")
+			case r.Victims == 0 || kind == attack.Pollute && r.BadLeaves == 0:
+				t.Errorf("nobody was attacked, so nothing was tested: %+v", r)
+			case kind == attack.Pollute && r.Dropped == 0:
+				t.Error("nobody dropped an attacker")
+			case r.HonestOnly.P2PBytes == 0:
+				t.Error("the honest viewers gave each other nothing")
+			}
+		})
+	}
+}
