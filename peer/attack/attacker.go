@@ -34,6 +34,7 @@ const (
 type Config struct {
 	Playlist string // URL of the multivariant playlist
 	Kind     Kind
+	Gang     *Gang // whom to spare; nil: nobody
 	Engine   *rtc.Engine
 	Client   *http.Client
 	Seed     uint64
@@ -176,8 +177,12 @@ func (a *Attacker) heard(s *socket, m announce.Message) {
 		return // said to an earlier name
 	}
 	switch m := m.(type) {
+	case announce.Welcome:
+		a.cfg.Gang.add(m.ID)
 	case announce.Neighbour:
-		a.meet(m)
+		if !a.cfg.Gang.has(m.ID) {
+			a.meet(m)
+		}
 	case announce.SignalFrom:
 		if v := a.victims[m.From]; v != nil {
 			_ = v.conn.Signal(m.Signal)

@@ -39,6 +39,7 @@ type room struct {
 	Messages     int64       `json:"messages"`     // that they sent
 	Names        int64       `json:"names"`        // that they joined under
 	CPUPerViewer float64     `json:"cpuPerViewer"` // attackers' and origin's share included
+	MachineIdle  float64     `json:"machineIdle"`  // share of the cores that was left over
 }
 
 type hostilePlan struct {
@@ -77,8 +78,8 @@ func benchHostile(args []string) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(os.Stderr, "%-9s offload %.3f  rebuffering %.4f  stalls %d  bad bytes %d  victims %d  dropped %d  asked %d\n", kind,
-			result.HonestOnly.Offload, result.Rebuffering, result.HonestOnly.Stalls, result.HonestOnly.BadBytes, result.Victims, result.Dropped, result.Asked)
+		fmt.Fprintf(os.Stderr, "%-9s offload %.3f  rebuffering %.4f  stalls %d  bad bytes %d  victims %d  dropped %d  asked %d  idle %.2f\n", kind,
+			result.HonestOnly.Offload, result.Rebuffering, result.HonestOnly.Stalls, result.HonestOnly.BadBytes, result.Victims, result.Dropped, result.Asked, result.MachineIdle)
 		r.Rooms = append(r.Rooms, result)
 	}
 	clean := r.Rooms[0]
@@ -126,6 +127,7 @@ func (p hostilePlan) play(kind attack.Kind) (r room, err error) {
 		}
 	}()
 	ctx, cancel := context.WithCancel(context.Background())
+	gang := attack.NewGang()
 	var attackers []*attack.Attacker
 	var attacking sync.WaitGroup
 	defer attacking.Wait()
@@ -137,7 +139,7 @@ func (p hostilePlan) play(kind attack.Kind) (r room, err error) {
 	began := time.Now()
 	for i := range p.viewers {
 		if (i+1)*hostile/p.viewers > i*hostile/p.viewers {
-			a := attack.New(attack.Config{Playlist: s.url, Kind: kind, Engine: bad, Client: client, Seed: p.seed + uint64(i)})
+			a := attack.New(attack.Config{Playlist: s.url, Kind: kind, Gang: gang, Engine: bad, Client: client, Seed: p.seed + uint64(i)})
 			attackers = append(attackers, a)
 			attacking.Go(func() { _ = a.Run(ctx) })
 		} else {
@@ -146,10 +148,11 @@ func (p hostilePlan) play(kind attack.Kind) (r room, err error) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	time.Sleep(time.Until(began.Add(p.warmup)))
-	before, cpu := accounts(honest), used(os.Getpid()).cpuSeconds
+	before, cpu, machine := accounts(honest), used(os.Getpid()).cpuSeconds, machineTimes()
 	time.Sleep(p.measure)
 	r = room{Kind: kind, HonestOnly: accounts(honest).since(before)}
 	r.CPUPerViewer = (used(os.Getpid()).cpuSeconds - cpu) / p.measure.Seconds() / float64(p.viewers)
+	r.MachineIdle = machine.idleShare()
 	r.Rebuffering = float64(r.HonestOnly.StallMs) / float64(p.measure.Milliseconds()) / float64(len(honest))
 	for _, a := range attackers {
 		c := a.Count()

@@ -91,3 +91,34 @@ func datagrams() int64 {
 	}
 	return sum
 }
+
+// machine is what this machine's cores have done since it started, in seconds: work of any process, and nothing.
+type machine struct{ busy, idle float64 }
+
+func machineTimes() (m machine) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return m
+	}
+	first, _, _ := strings.Cut(string(stat), "\n")
+	for i, field := range strings.Fields(first)[1:] { // user, nice, system, idle, iowait, irq, softirq, steal; see proc(5)
+		n, _ := strconv.ParseFloat(field, 64)
+		switch {
+		case i == 3 || i == 4:
+			m.idle += n / 100
+		case i < 8:
+			m.busy += n / 100
+		}
+	}
+	return m
+}
+
+// idleShare tells how much of the machine was left over since then. Where it is near nothing, something else was measured.
+func (m machine) idleShare() float64 {
+	now := machineTimes()
+	busy, idle := now.busy-m.busy, now.idle-m.idle
+	if busy+idle == 0 {
+		return 0
+	}
+	return idle / (busy + idle)
+}

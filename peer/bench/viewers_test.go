@@ -27,7 +27,9 @@ type viewersReport struct {
 	RecoverySeconds  float64 `json:"recoverySeconds"`
 	CPUPerViewer     float64 `json:"cpuPerViewer"` // share of a core
 	CPUSecondsPerGB  float64 `json:"cpuSecondsPerGB"`
-	OriginCPU        float64 `json:"originCPU"` // share of a core, this process: origin, tracker, measurement
+	OriginCPU        float64 `json:"originCPU"`        // share of a core, this process: origin, tracker, measurement
+	MachineIdle      float64 `json:"machineIdle"`      // share of the cores that was left over
+	PacketsPerSecond float64 `json:"packetsPerSecond"` // UDP, sent by each viewer
 	RSSPerViewerMiB  float64 `json:"rssPerViewerMiB"`
 	SocketsPerViewer float64 `json:"socketsPerViewer"`
 
@@ -121,9 +123,11 @@ func (p viewersPlan) run() (*viewersReport, error) {
 		}
 	}
 	warm := until(p.warmup)
-	billBefore, ownCPU := s.bill(), used(os.Getpid()).cpuSeconds
+	billBefore, ownCPU, machine, packets := s.bill(), used(os.Getpid()).cpuSeconds, machineTimes(), datagrams()
 	eve := until(killAt)
 	r.Bill = s.bill().minus(billBefore)
+	r.MachineIdle = machine.idleShare()
+	r.PacketsPerSecond = float64(datagrams()-packets) / (eve.Second - warm.Second) / float64(r.Viewers)
 	r.OriginCPU = (used(os.Getpid()).cpuSeconds - ownCPU) / (eve.Second - warm.Second)
 	for _, child := range children[p.processes-p.kill:] {
 		child.kill()
