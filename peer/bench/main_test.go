@@ -13,6 +13,7 @@ var commands = map[string]func(args []string) (result any, err error){
 	"viewers": benchViewers,
 	"profile": profileViewers,
 	"hostile": benchHostile,
+	"loss":    benchLoss,
 }
 
 // TestMain runs a measurement if the first argument names one, and the tests otherwise.

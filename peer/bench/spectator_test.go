@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -167,4 +168,21 @@ func (a account) since(before account) account {
 		a.Offload = float64(a.P2PBytes) / float64(media)
 	}
 	return a
+}
+
+// patience is far beyond what anything takes on a slow machine.
+const patience = 2 * time.Minute
+
+// played waits until every viewer has played so many segments.
+func played(viewers []*spectator, segments int64) error {
+	deadline := time.Now().Add(patience)
+	for i, v := range viewers {
+		for v.account().PlayedBytes < segments*int64(v.stage.segmentBytes) {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("viewer %d has not played %d segments within %v: %+v", i, segments, patience, v.account())
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	return nil
 }
