@@ -10,10 +10,11 @@ import (
 
 // commands are the measurements that this test binary offers beside its tests.
 var commands = map[string]func(args []string) (result any, err error){
-	"viewers": benchViewers,
-	"profile": profileViewers,
-	"hostile": benchHostile,
-	"loss":    benchLoss,
+	"viewers":  benchViewers,
+	"profile":  profileViewers,
+	"hostile":  benchHostile,
+	"loss":     benchLoss,
+	"transfer": benchTransfer,
 }
 
 // TestMain runs a measurement if the first argument names one, and the tests otherwise.
