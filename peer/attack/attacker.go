@@ -34,8 +34,8 @@ const (
 type Config struct {
 	Playlist string // URL of the multivariant playlist
 	Kind     Kind
-	Gang     *Gang // whom to spare; nil: nobody
-	Engine   *rtc.Engine
+	Gang     *Gang       // whom to spare; nil: nobody
+	Engine   *rtc.Engine // nil: no tracker is joined, see Approach
 	Client   *http.Client
 	Seed     uint64
 }
@@ -61,7 +61,7 @@ type Attacker struct {
 	channel manifest.Hash
 
 	library library
-	victims map[announce.PeerID]*victim
+	victims []*victim // in the order in which they were met
 	socket  *socket
 	accused []announce.Drop
 }
@@ -70,7 +70,7 @@ type Attacker struct {
 func New(cfg Config) *Attacker {
 	return &Attacker{
 		cfg: cfg, random: rand.New(rand.NewPCG(cfg.Seed, 0)), inbox: make(chan func(), 256), ended: make(chan struct{}),
-		library: library{byKey: make(map[wire.Key]*object)}, victims: make(map[announce.PeerID]*victim),
+		library: library{byKey: make(map[wire.Key]*object)},
 	}
 }
 
@@ -98,7 +98,7 @@ func (a *Attacker) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.Tracker == "" || m.Token == "" || len(m.Variants) == 0 {
+	if len(m.Variants) == 0 || a.cfg.Engine != nil && (m.Tracker == "" || m.Token == "") {
 		return fmt.Errorf("%s has nobody to attack: no tracker, no token or no rendition", a.cfg.Playlist)
 	}
 	a.channel = m.Channel
@@ -107,9 +107,9 @@ func (a *Attacker) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		a.visit(ctx, m, variant.Rendition)
 		for _, v := range a.victims {
-			v.conn.Close()
+			v.link.Close()
 		}
-		clear(a.victims)
+		a.victims = nil
 	}
 	return nil
 }
@@ -122,10 +122,12 @@ func (a *Attacker) visit(ctx context.Context, m manifest.Multivariant, rendition
 	a.accused = nil
 	a.count.Names.Add(1)
 	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		a.join(ctx, a.socket, m, rendition)
-	}()
+	if a.cfg.Engine != nil {
+		go func() {
+			defer close(gone)
+			a.join(ctx, a.socket, m, rendition)
+		}()
+	}
 	ticker := time.NewTicker(tickMs * time.Millisecond)
 	defer ticker.Stop()
 	hadVictims, reported := time.Now(), time.Now()
@@ -150,7 +152,7 @@ func (a *Attacker) visit(ctx context.Context, m manifest.Multivariant, rendition
 					}
 				}
 			}
-			if now.Sub(hadVictims) > lonelyTime {
+			if now.Sub(hadVictims) > lonelyTime && a.cfg.Engine != nil {
 				return
 			}
 			if now.Sub(reported) > reportEvery {
@@ -184,8 +186,8 @@ func (a *Attacker) heard(s *socket, m announce.Message) {
 			a.meet(m)
 		}
 	case announce.SignalFrom:
-		if v := a.victims[m.From]; v != nil {
-			_ = v.conn.Signal(m.Signal)
+		if v := a.victim(m.From); v != nil {
+			_ = v.link.Signal(m.Signal)
 		}
 	}
 }

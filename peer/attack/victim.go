@@ -1,32 +1,38 @@
 package attack
 
 import (
-	"crypto/rand"
+	"slices"
 
 	"slipstream/peer/rtc"
 	"slipstream/peer/wire"
 	"slipstream/tracker/announce"
 )
 
+// Link is the way to a victim: *rtc.Conn, or something in a test's memory.
+type Link interface {
+	Send(b []byte) error
+	Close()
+	Signal(s announce.Signal) error
+}
+
 // victim is a connection to somebody who takes us for a viewer.
 type victim struct {
 	a    *Attacker
 	peer announce.PeerID
-	conn *rtc.Conn
+	link Link
 	open bool
 	manner
 }
 
 // meet connects to somebody whom the tracker introduced.
 func (a *Attacker) meet(m announce.Neighbour) {
-	if a.victims[m.ID] != nil || len(a.victims) >= maxVictims {
-		return
-	}
-	v := &victim{a: a, peer: m.ID}
-	v.manner = a.cfg.Kind.treat(v)
 	dial := a.cfg.Engine.Answer
 	if m.Offer {
 		dial = a.cfg.Engine.Offer
+	}
+	v := a.choose(m.ID)
+	if v == nil {
+		return
 	}
 	socket := a.socket
 	conn, err := dial(rtc.Handlers{
@@ -36,14 +42,55 @@ func (a *Attacker) meet(m announce.Neighbour) {
 		OnClosed:  func(error) { a.post(func() { a.lost(v) }) },
 	})
 	if err != nil {
+		a.lost(v)
 		return
 	}
-	v.conn, a.victims[m.ID] = conn, v
+	v.link = conn
+}
+
+// Approach attacks somebody over a link that is open already. What comes over it goes to receive, and its end to closed;
+// both may be called from any goroutine.
+func (a *Attacker) Approach(peer announce.PeerID, link Link) (receive func([]byte), closed func()) {
+	a.post(func() {
+		v := a.choose(peer)
+		if v == nil {
+			link.Close()
+			return
+		}
+		v.link = link
+		v.greet()
+	})
+	with := func(f func(v *victim)) {
+		a.post(func() {
+			if v := a.victim(peer); v != nil && v.link == link {
+				f(v)
+			}
+		})
+	}
+	return func(b []byte) { with(func(v *victim) { v.received(b) }) }, func() { with(a.lost) }
+}
+
+// choose makes a victim of a viewer, nil if there are enough or it is one.
+func (a *Attacker) choose(peer announce.PeerID) *victim {
+	if a.victim(peer) != nil || len(a.victims) >= maxVictims {
+		return nil
+	}
+	v := &victim{a: a, peer: peer}
+	v.manner = a.cfg.Kind.treat(v)
+	a.victims = append(a.victims, v)
+	return v
+}
+
+func (a *Attacker) victim(peer announce.PeerID) *victim {
+	if i := slices.IndexFunc(a.victims, func(v *victim) bool { return v.peer == peer }); i >= 0 {
+		return a.victims[i]
+	}
+	return nil
 }
 
 func (a *Attacker) lost(v *victim) {
-	if a.victims[v.peer] == v {
-		delete(a.victims, v.peer)
+	if i := slices.Index(a.victims, v); i >= 0 {
+		a.victims = slices.Delete(a.victims, i, i+1)
 		if v.open {
 			a.count.Dropped.Add(1)
 		}
@@ -51,7 +98,7 @@ func (a *Attacker) lost(v *victim) {
 }
 
 func (v *victim) send(m wire.Message) {
-	if v.conn.Send(m.Append(nil)) == nil {
+	if v.link.Send(m.Append(nil)) == nil {
 		v.a.count.Messages.Add(1)
 	}
 }
@@ -59,7 +106,8 @@ func (v *victim) send(m wire.Message) {
 // greet says HELLO under a fresh name: who uses one twice is known already.
 func (v *victim) greet() {
 	hello := wire.Hello{Version: wire.Version, Channel: wire.KeyOf(v.a.channel)}
-	rand.Read(hello.Instance[:])
+	name := v.a.invent()
+	copy(hello.Instance[:], name[:])
 	v.open = true
 	v.a.count.Victims.Add(1)
 	v.send(hello)
