@@ -120,6 +120,16 @@ func permits(allowed []string, path string) bool {
 	return slices.ContainsFunc(allowed, func(a string) bool { return path == a || strings.HasPrefix(path, a+"/") })
 }
 
+func TestNoAttackerShips(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	if slices.Contains(strings.Fields(string(out)), "slipstream/peer/attack") {
+		t.Error("the binary contains the attackers, which are for tests and measurements only")
+	}
+}
+
 func TestCoresStartNoGoroutineAndReadNoClock(t *testing.T) {
 	for _, p := range ourPackages(t) {
 		if !slices.Contains(cores, p.ImportPath) {
