@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -120,16 +121,20 @@ func (s *stage) publish(number int64) error {
 // content is what the segment of that number consists of.
 func (s *stage) content(number int64) []byte { return content(s.seed, number, s.segmentBytes) }
 
+// content is cheap: every leaf is the same noise behind its own number and the segment's.
 func content(seed uint64, number int64, size int) []byte {
-	random := rand.NewPCG(seed, uint64(number))
-	b := make([]byte, size+8)
-	for i := 0; i < size; i += 8 {
-		x := random.Uint64()
-		for j := range 8 {
-			b[i+j] = byte(x >> (8 * j))
-		}
+	random := rand.NewPCG(seed, 0)
+	noise := make([]byte, manifest.LeafSize)
+	for i := 0; i < len(noise); i += 8 {
+		binary.BigEndian.PutUint64(noise[i:], random.Uint64())
 	}
-	return b[:size]
+	b := make([]byte, 0, size)
+	for leaf := uint64(0); len(b) < size; leaf++ {
+		binary.BigEndian.PutUint64(noise, uint64(number))
+		binary.BigEndian.PutUint64(noise[8:], leaf)
+		b = append(b, noise[:min(len(noise), size-len(b))]...)
+	}
+	return b
 }
 
 func (s *stage) close() {

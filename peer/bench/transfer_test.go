@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -262,6 +263,9 @@ func moveSession(total int64) (int64, time.Duration, error) {
 		}
 		h.spectator = s.join(engine, client, uint32(i), func(cfg *session.Config) {
 			cfg.Audience, cfg.StoreBytes = h, 1<<30
+			if i > 0 { // what the CDN sent would not be measured
+				cfg.Client = &http.Client{Transport: withoutMedia{client.Transport}}
+			}
 			cfg.Verified = func(_ wire.Key, _ int, fromCDN bool) {
 				if !fromCDN && h.first.IsZero() {
 					h.first = time.Now()
@@ -277,9 +281,8 @@ func moveSession(total int64) (int64, time.Duration, error) {
 		}
 	}
 	viewer := hoarders[1]
-	var moved int64
-	viewer.session.Do(func() { moved = viewer.session.Stats().P2PBytes })
-	return moved, viewer.last.Sub(viewer.first), nil
+	sum := viewer.account()
+	return sum.P2PBytes, viewer.last.Sub(viewer.first), nil
 }
 
 // hoarder wants the first few segments that it sees, and nothing after them.
@@ -322,4 +325,16 @@ func (h *hoarder) Advance(_ int64, _ string, window []session.Segment) {
 		h.last = time.Now()
 		close(h.complete)
 	}
+}
+
+// withoutMedia is a CDN that has playlists and no segments.
+type withoutMedia struct{ http.RoundTripper }
+
+func (w withoutMedia) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, ".m4s") {
+		return &http.Response{
+			StatusCode: http.StatusServiceUnavailable, ProtoMajor: 1, ProtoMinor: 1, Header: make(http.Header), Body: http.NoBody, Request: r,
+		}, nil
+	}
+	return w.RoundTripper.RoundTrip(r)
 }
