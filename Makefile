@@ -9,7 +9,7 @@ BIN := bin/slipstream
 PLAYER_SOURCES := $(shell find player/src player/pages player/build.mjs player/package.json -type f 2>/dev/null)
 GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
-.PHONY: help run build test test-go test-player race lint fuzz e2e player sim bench clean setup-ffmpeg setup-chromium
+.PHONY: help run build test test-go test-player race lint fuzz e2e player sim bench bench-viewers bench-hostile bench-loss bench-rtc clean setup-ffmpeg setup-chromium
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,23 @@ sim: build ## simulate 1,000 viewers for a minute of stream
 
 bench: ## Go benchmarks of the hot paths
 	go test -run '^$$' -bench . -benchmem ./peer/... ./origin/manifest/...
+
+BENCH := bin/bench-peers
+
+$(BENCH): $(GO_SOURCES) go.mod go.sum player/dist/slipstream.js
+	go test -c -o $@ ./peer/bench
+
+bench-viewers: build $(BENCH) ## 200 real viewers, 40 % of them killed at once (JSON; three minutes)
+	@$(BENCH) viewers -slipstream $(BIN)
+
+bench-hostile: $(BENCH) ## 30 real viewers, 30 % of them attackers of each kind (JSON; eight minutes)
+	@$(BENCH) hostile
+
+bench-loss: $(BENCH) ## real viewers behind 5 % loss and 100 ms of round trip (JSON; three minutes)
+	@$(BENCH) loss
+
+bench-rtc: $(BENCH) ## our connections and a seeder beside bare pion, in one run (JSON; a minute)
+	@$(BENCH) transfer
 
 setup-ffmpeg:
 	@command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || { apt-get update && apt-get install -y --no-install-recommends ffmpeg fonts-dejavu-core; }
