@@ -280,15 +280,20 @@ func (c *Conn) onOpen() {
 	})
 }
 
-// read hands messages over until the channel ends, and returns why it did. The buffer begins large enough for a LEAF and
-// grows to the largest message, if such a one comes.
+// The buffer that messages are read into has one of these sizes, in bytes: most messages are small, most bytes come in
+// LEAFs, and the largest is a leaf list. A connection over which no leaf ever comes keeps a small one.
+var readBuffers = []int{1 << 10, wire.LeafSize + 64, wire.MaxMessage}
+
+// read hands messages over until the channel ends, and returns why it did.
 func (c *Conn) read(raw datachannel.ReadWriteCloser) error {
-	buffer := make([]byte, wire.LeafSize+64)
+	size := 0
+	buffer := make([]byte, readBuffers[size])
 	for {
 		n, text, err := raw.ReadDataChannel(buffer)
 		switch {
-		case errors.Is(err, io.ErrShortBuffer) && len(buffer) < wire.MaxMessage:
-			buffer = make([]byte, wire.MaxMessage)
+		case errors.Is(err, io.ErrShortBuffer) && size+1 < len(readBuffers): // the message is kept for another try
+			size++
+			buffer = make([]byte, readBuffers[size])
 		case errors.Is(err, io.ErrShortBuffer):
 			return fmt.Errorf("%w: it sent a message of more than %d bytes", ErrViolation, wire.MaxMessage)
 		case errors.Is(err, io.EOF):
@@ -298,7 +303,12 @@ func (c *Conn) read(raw datachannel.ReadWriteCloser) error {
 		case text:
 			return fmt.Errorf("%w: it sent text", ErrViolation)
 		default:
-			message := bytes.Clone(buffer[:n])
+			message := buffer[:n:n]
+			if n < len(buffer)/2 {
+				message = bytes.Clone(message)
+			} else { // giving the buffer away is cheaper than to copy it
+				buffer = make([]byte, len(buffer))
+			}
 			c.deliver(func() {
 				if c.handlers.OnMessage != nil {
 					c.handlers.OnMessage(message)
