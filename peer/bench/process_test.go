@@ -31,13 +31,9 @@ func start(name string, args ...string) (*process, error) {
 
 // wait waits for a process that is about to end by itself. One that does not is asked what it hangs on, and killed.
 func (p *process) wait(limit time.Duration) error {
-	late := false
-	overdue := time.AfterFunc(limit, func() {
-		late = true
-		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
-	})
+	overdue := time.AfterFunc(limit, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
 	err := p.cmd.Wait()
-	if overdue.Stop(); late {
+	if !overdue.Stop() {
 		return fmt.Errorf("it did not end within %v; its goroutines: %s", limit, p.err.String())
 	}
 	if err != nil {
