@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // process is a child of this measurement. It dies with us.
@@ -26,6 +27,19 @@ func start(name string, args ...string) (*process, error) {
 		return nil, fmt.Errorf("%s cannot be started: %w", name, err)
 	}
 	return p, nil
+}
+
+// wait waits for a process that is about to end by itself. One that does not is asked what it hangs on, and killed.
+func (p *process) wait(limit time.Duration) error {
+	overdue := time.AfterFunc(limit, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) })
+	err := p.cmd.Wait()
+	if !overdue.Stop() {
+		return fmt.Errorf("it did not end within %v; its goroutines: %s", limit, p.err.String())
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, p.err.String())
+	}
+	return nil
 }
 
 // kill ends the process without a chance to say goodbye, and waits for its end.

@@ -171,7 +171,7 @@ func (a account) since(before account) account {
 }
 
 // patience is far beyond what anything takes on a slow machine.
-const patience = time.Minute
+const patience = 40 * time.Second
 
 // played waits until every viewer has played so many segments.
 func played(viewers []*spectator, segments int64) error {

@@ -135,8 +135,8 @@ func (p viewersPlan) run() (*viewersReport, error) {
 	calm := until(killAt + 10*time.Second)
 	last := until(end)
 	for _, child := range children[:p.processes-p.kill] {
-		if err := child.cmd.Wait(); err != nil {
-			return nil, fmt.Errorf("a viewer process failed: %w: %s", err, child.err.String())
+		if err := child.wait(patience); err != nil {
+			return nil, fmt.Errorf("a viewer process failed: %w", err)
 		}
 		var sum peer.Summary
 		if err := json.Unmarshal(child.out.Bytes(), &sum); err != nil {
