@@ -90,6 +90,9 @@ func (s *Session) sendLeaf(n *neighbour, o *object, leaf int) {
 		n.send(wire.Refuse{Key: o.key, Reason: wire.NotHeld, Pieces: []uint16{uint16(leaf / wire.PieceLeaves(o.leaves()))}})
 		return
 	}
+	if sent, asked := n.lists[o.key]; asked && !sent {
+		s.sendList(n, o.key)
+	}
 	if n.send(wire.Leaf{Key: o.key, Leaf: uint16(leaf), Data: data}) {
 		n.sentLeaf = true
 		s.stats.UploadedBytes += int64(len(data))

@@ -140,8 +140,7 @@ func (s *Session) receivedList(n *neighbour, m wire.Leaves) {
 }
 
 // receivedRequest sends the leaf list at once if it is asked for, and leaves the
-// leaves to the scheduler. The list goes out once to each neighbour, so that asking
-// again costs us nothing.
+// leaves to the scheduler.
 func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
 	o := s.objectByKey(m.Key)
 	if o == nil {
@@ -154,14 +153,24 @@ func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
 			return
 		}
 	}
-	if m.Flags&wire.FlagNeedList != 0 && !n.listSent[m.Key] {
-		if hashes, err := s.store.Leaves(m.Key); err == nil && len(hashes) <= wire.MaxListLeaves {
-			n.listSent[m.Key] = true
-			n.send(wire.Leaves{Key: m.Key, Hashes: manifest.EncodeLeaves(hashes)})
-		}
+	if m.Flags&wire.FlagNeedList != 0 {
+		s.sendList(n, m.Key)
 	}
 	for _, w := range m.Wanted {
 		s.event(sched.Event{Kind: sched.Request, Neighbour: n.id, Object: o.id, Piece: int32(w.Piece()), Mask: int32(w.Mask())})
+	}
+}
+
+// sendList gives a neighbour a leaf list, once. If we have none yet, because what it asks for is on its way to us, it gets it
+// before the first leaf.
+func (s *Session) sendList(n *neighbour, key wire.Key) {
+	if sent, asked := n.lists[key]; asked && sent {
+		return
+	}
+	hashes, err := s.store.Leaves(key)
+	n.lists[key] = err == nil
+	if err == nil && len(hashes) <= wire.MaxListLeaves {
+		n.send(wire.Leaves{Key: key, Hashes: manifest.EncodeLeaves(hashes)})
 	}
 }
 

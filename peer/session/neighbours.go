@@ -44,7 +44,7 @@ type neighbour struct {
 
 	chatter   *rate.Limiter      // messages other than leaves
 	announced map[int32]wire.Key // objects that it was told of
-	listSent  map[wire.Key]bool  // leaf lists that it got from us
+	lists     map[wire.Key]bool  // leaf lists that it asked us for: whether it has got them
 	known     map[int32]bool     // objects that it announced
 	told      map[wire.Key]bool  // records that it got from us
 	unknown   unknown
@@ -146,7 +146,7 @@ func (s *Session) newNeighbour(peer announce.PeerID) *neighbour {
 	return &neighbour{
 		id: s.neighbours.nextID, peer: peer, done: make(chan struct{}),
 		chatter:   rate.NewLimiter(chatterRate, chatterBurst),
-		announced: make(map[int32]wire.Key), listSent: make(map[wire.Key]bool),
+		announced: make(map[int32]wire.Key), lists: make(map[wire.Key]bool),
 		known: make(map[int32]bool), told: make(map[wire.Key]bool), asking: newAsking(),
 	}
 }

@@ -75,7 +75,7 @@ func (s *Session) removeObject(o *object) {
 	maps.DeleteFunc(s.departed, func(_ wire.Key, leftMs int64) bool { return now-leftMs > departedMs })
 	s.departed[o.key] = now
 	for _, n := range s.neighbours.byID {
-		delete(n.listSent, o.key)
+		delete(n.lists, o.key)
 		delete(n.told, o.key)
 		delete(n.known, o.id)
 	}

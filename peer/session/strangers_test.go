@@ -123,3 +123,30 @@ func TestWhoDoesNotReadIsDropped(t *testing.T) {
 		noStalls(t, []*spectator{v})
 	})
 }
+
+func TestTheLeafListComesBeforeWhatWasAskedForInAdvance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, v, s := alone(t, nil)
+		v.session.Deal(announce.Share{Rendition: rendition, Stripes: 0xffff})
+		for next := c.edge() + 1; v.session.Head(rendition) < next; { // it asks the CDN for all of the next segment as soon as it knows of it
+			time.Sleep(5 * time.Millisecond)
+		}
+		key := wire.KeyOf(c.segments[v.session.Head(rendition)].record.Root)
+		s.say(wire.Request{Key: key, Flags: wire.FlagNeedList, Wanted: []wire.Wanted{wire.Want(0, 1), wire.Want(5, 1)}})
+		time.Sleep(2 * time.Second)
+		listed := false
+		for _, m := range s.heard() {
+			switch m := m.(type) {
+			case wire.Leaves:
+				listed = listed || m.Key == key
+			case wire.Leaf:
+				if m.Key == key && !listed {
+					t.Fatalf("leaf %d came before the list", m.Leaf)
+				}
+			}
+		}
+		if s.count(wire.TypeLeaf) != 2 {
+			t.Errorf("of two leaves that were on their way it gave %d", s.count(wire.TypeLeaf))
+		}
+	})
+}
