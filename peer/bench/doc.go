@@ -6,7 +6,9 @@
 //	make bench-viewers   200 `slipstream peer` viewers, of which 40 % are killed at once
 //	make bench-hostile   30 viewers, 30 % of them attackers of each kind
 //	make bench-loss      viewers behind 100 ms of round trip and 5 % loss, on pion's virtual network
+//	make bench-rtc       our connections, and a seeder serving a viewer, beside bare pion in the same run
 //
-// Times depend on the machine; ratios within one run are what to compare. The tests proper are short forms that ask
+// A machine with nothing left over (machineIdle) measures itself: with too little CPU a swarm falls back on the CDN. Times
+// depend on the machine; ratios within one run are what to compare. The tests proper are short forms that ask
 // only what does not depend on the clock: that every byte played is the origin's, and that neighbours carry most.
 package bench

@@ -24,6 +24,8 @@ const (
 	maxBuffered = 8 << 20
 	// lingerTime is how long Close waits for what was sent to be received, so that a BYE arrives.
 	lingerTime = 200 * time.Millisecond
+	// releaseTime is how long the release of a closed connection may take.
+	releaseTime = 10 * time.Second
 )
 
 // Handlers are told what happens on a connection. They are called one at a time and may begin before Offer or Answer
@@ -196,10 +198,19 @@ func (c *Conn) release(reason error, wasOpen bool) {
 	if wasOpen && errors.Is(reason, ErrClosed) {
 		c.linger()
 	}
-	if err := c.pc.GracefulClose(); err != nil {
-		c.engine.log.Debug("closing a connection", "error", err)
+	released := make(chan struct{})
+	go func() {
+		defer close(released)
+		if err := c.pc.GracefulClose(); err != nil {
+			c.engine.log.Debug("closing a connection", "error", err)
+		}
+		c.workers.Wait()
+	}()
+	select {
+	case <-released:
+	case <-time.After(releaseTime): // see DisableCloseByDTLS: one connection that is stuck must not hold up the rest
+		c.engine.log.Warn("a connection could not be closed properly; some memory is lost")
 	}
-	c.workers.Wait()
 	c.engine.remove(c)
 }
 

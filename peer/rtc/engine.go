@@ -185,6 +185,10 @@ func newSettings(cfg Config) webrtc.SettingEngine {
 	// the signalled password, and browsers leave the extra round trip out as well.
 	s.SetDTLSInsecureSkipHelloVerify(true)
 	s.SetDTLSRetransmissionInterval(250 * time.Millisecond)
+	// When the other side says goodbye in DTLS, SCTP hears of it too, and so does read. If pion closed the connection by
+	// itself, a COOKIE-ECHO that came late could lock its association up (pion/sctp 1.11.1: handleCookieEcho after Abort
+	// waits under the lock for whoever waited for the handshake), and Send with it.
+	s.DisableCloseByDTLS(true)
 	return s
 }
 
