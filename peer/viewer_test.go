@@ -107,7 +107,7 @@ func TestAViewerClimbsWithTheThroughputAndFallsWithIt(t *testing.T) {
 	}
 	v.play = playback.New(0, 0)
 	var low []session.Segment
-	low = append(low, arrive("360p", 0, 100, 200_000)) // 16 Mb/s
+	low = append(low, arrive("360p", 0, 100, 200_000))                                                // 16 Mb/s
 	low = append(low, session.Segment{Rendition: "360p", Number: 1, StartMs: 2000, DurationMs: 2000}) // it is being fetched
 	v.Advance(0, "360p", low)
 	if v.switches != 1 || !v.Plays("720p") || !v.Plays("360p") {

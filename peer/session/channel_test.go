@@ -56,7 +56,8 @@ type channel struct {
 	bytes int      // of each segment
 	above *channel // another rendition, with the same keys
 	parts []int    // sizes of half-second parts, again and again; nil: there are none
-	over  int64    // the broadcast ended after this segment; 0: it goes on
+
+	over atomic.Int64 // the broadcast ended after this segment; 0: it goes on
 
 	second    manifest.Record // another init section,
 	laterInit int64           // in force from here; 0: never
@@ -263,8 +264,8 @@ func (c *channel) stopTracker() {
 // edge is the newest segment that is published now.
 func (c *channel) edge() int64 {
 	edge := time.Now().UnixMilli()/segmentMs - 1
-	if c.over > 0 {
-		edge = min(edge, c.over)
+	if c.over.Load() > 0 {
+		edge = min(edge, c.over.Load())
 	}
 	return edge
 }
@@ -356,7 +357,7 @@ func (w *countingWriter) Write(b []byte) (int, error) {
 func (c *channel) playlist(edge int64) string {
 	var b strings.Builder
 	first := max(edge-windowLength+1, c.first)
-	if c.over > 0 {
+	if c.over.Load() > 0 {
 		first = c.first // a recording is there from its beginning
 	}
 	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:%d\n%s%s\n",
@@ -381,7 +382,7 @@ func (c *channel) playlist(edge int64) string {
 		fmt.Fprintf(&b, "%s%s\n#EXTINF:2.000,\n%d.m4s%s\n", manifest.TagRecord, encode(segment.record.Encode()), n, token)
 	}
 	c.listParts(&b, edge+1)
-	if c.over > 0 && edge >= c.over {
+	if c.over.Load() > 0 && edge >= c.over.Load() {
 		fmt.Fprintf(&b, "#EXT-X-ENDLIST\n")
 	}
 	return b.String()
