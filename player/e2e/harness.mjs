@@ -33,7 +33,7 @@ export async function freePort() {
 /** A directory that lives as long as the test. */
 export async function scratch(t) {
 	const dir = await mkdtemp(join(tmpdir(), "slipstream-e2e-"));
-	t.after(() => rm(dir, { recursive: true, force: true }));
+	t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }));
 	return dir;
 }
 
