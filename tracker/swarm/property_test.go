@@ -89,6 +89,11 @@ func (m *model) apply(ev Event, a Action) {
 			m.t.Fatalf("%v: they parted over evidence", a)
 		}
 		m.edges[p] = true
+	case Part:
+		if !m.edges[pair(a.A, a.B)] {
+			m.t.Fatalf("%v: they do not know each other", a)
+		}
+		delete(m.edges, pair(a.A, a.B))
 	case Gone:
 		left, ok := ev.(Leave)
 		if !ok || left.Viewer != a.Neighbour || !m.edges[pair(a.Viewer, a.Neighbour)] {
