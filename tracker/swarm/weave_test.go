@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -20,8 +19,8 @@ type crowdOf struct {
 	here   []uint64
 }
 
-func newCrowd(t testing.TB, seed uint32) *crowdOf {
-	return &crowdOf{m: newModel(fatal{t}, Config{Seed: seed}), rng: random{seed}, nowMs: 1000}
+func newCrowd(t rapid.TB, seed uint32) *crowdOf {
+	return &crowdOf{m: newModel(t, Config{Seed: seed}), rng: random{seed}, nowMs: 1000}
 }
 
 func (a *crowdOf) comes(idle bool) {
@@ -165,9 +164,8 @@ func TestThoseWhoUploadAreOneMesh(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(12, 400).Draw(t, "viewers")
 		everyMs := rapid.SampledFrom([]int64{20, 100, 1000, 10_000}).Draw(t, "one each ms")
-		churn := rapid.SampledFrom([]int{0, 0, n, 3 * n}).Draw(t, "who leave and are replaced")
-		a := newCrowd(nil, rapid.Uint32().Draw(t, "seed"))
-		a.m.t = t
+		churn := rapid.SampledFrom([]int{0, 0, n, 2 * n}).Draw(t, "who leave and are replaced")
+		a := newCrowd(t, rapid.Uint32().Draw(t, "seed"))
 		idle := func() bool { return a.rng.below(100) < 15 }
 		look := func(when string) {
 			g := a.mesh()
@@ -176,7 +174,7 @@ func TestThoseWhoUploadAreOneMesh(t *testing.T) {
 			}
 			steps, connected := g.farthest()
 			cut := g.narrowest()
-			if !connected || steps > 5 || cut < 1 {
+			if !connected || steps > 5 || cut < 1.5 {
 				t.Fatalf("%s, %d of %d upload: connected %v, %d steps, %.2f edges for each viewer of a part", when, len(g.to), len(a.here), connected, steps, cut)
 			}
 		}
@@ -204,21 +202,4 @@ func TestThoseWhoUploadAreOneMesh(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestMeshFigures(t *testing.T) {
-	for _, n := range []int{14, 20, 40, 100, 300, 400, 1000} {
-		for _, every := range []int64{20, 100, 1000} {
-			a := newCrowd(t, 3)
-			for len(a.here) < n {
-				a.comes(a.rng.below(100) < 15)
-				a.passes(every)
-			}
-			g := a.mesh()
-			steps, ok := g.farthest()
-			deg := 0
-			for _, e := range g.to { deg += len(e) }
-			fmt.Println(n, every, "uploaders", len(g.to), "deg", float64(deg)/float64(len(g.to)), "steps", steps, ok, "cut", g.narrowest())
-		}
-	}
 }
