@@ -20,7 +20,7 @@ const (
 	calmRounds = 2
 	// A trial takes trialRounds, and must lower what the CDN sends by leastGain parts of 1000; if not, there is none for
 	// restRounds.
-	trialRounds, restRounds = 2, 6
+	trialRounds, restRounds = 2, 12
 	leastGain               = 1
 	// fanOut is how many neighbours the holder of a stripe must be able to pass it on to while it plays.
 	fanOut = 4
