@@ -186,6 +186,15 @@ func (s *Session) drop(n *neighbour, reason announce.Reason, sentence string) {
 	}
 }
 
+// part ends a connection because the tracker wants both ends to have room for others; it needs no telling.
+func (s *Session) part(peer announce.PeerID) {
+	if n := s.neighbours.byPeer[peer]; n != nil {
+		n.send(wire.Bye{Reason: "the tracker has others for us"})
+		n.conn.Close()
+		s.forget(n)
+	}
+}
+
 // closed is told by the connection itself.
 func (s *Session) closed(n *neighbour, reason string) {
 	if s.neighbours.byID[n.id] != n {

@@ -252,7 +252,9 @@ func (t *trackerClient) heard(m announce.Message) {
 	case announce.Duty:
 		s.assigned(m.Duties)
 	case announce.Gone:
-		// The connection may go on; if it does not, it will tell.
+		if m.Close {
+			s.part(m.ID)
+		} // otherwise the connection may go on; if it does not, it will tell
 	}
 }
 

@@ -99,7 +99,7 @@ export type Message =
   | { type: "leave" }
   | { type: "welcome"; id: PeerId; reportMs: number; viewers: number }
   | { type: "neighbour"; id: PeerId; offer: boolean }
-  | { type: "gone"; id: PeerId }
+  | { type: "gone"; id: PeerId; close: boolean }
   | { type: "duty"; duties: Share[] }
   | { type: "error"; code: string; message: string };
 
@@ -293,7 +293,7 @@ const readers: { [type: string]: ((f: Fields) => Message) | undefined } = {
     return { type: "welcome", ...m };
   },
   neighbour: (f) => ({ type: "neighbour", id: f.id("id"), offer: f.flag("offer") }),
-  gone: (f) => ({ type: "gone", id: f.id("id") }),
+  gone: (f) => ({ type: "gone", id: f.id("id"), close: f.optionalFlag("close") }),
   duty(f) {
     const duties = f.objects("duties", MAX_DUTIES).map((d) => {
       const share = { rendition: d.text("rendition"), stripes: d.integer("stripes") };

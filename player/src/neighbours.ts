@@ -200,6 +200,14 @@ export class Neighbours {
     if (n?.visit === visit) n.connection.signal(signal);
   }
 
+  /** Ends a connection because the tracker wants both ends to have room for others; it needs no telling. */
+  part(peer: PeerId): void {
+    const n = this.byPeer.get(peer);
+    if (!n) return;
+    send(n, { type: "BYE", reason: "the tracker has others for us" });
+    this.remove(n);
+  }
+
   /** Tells the scheduler how much waits in the send buffers, and asks again where a neighbour does not answer. */
   tick(nowMs: number): void {
     this.gossip.tick(nowMs);

@@ -132,7 +132,9 @@ export class Swarm {
       case "duty":
         this.assigned(m.duties);
         break;
-      // gone: the connection may go on; if it does not, it will tell.
+      case "gone": // otherwise the connection may go on; if it does not, it will tell
+        if (m.close) this.neighbours.part(m.id);
+        break;
     }
   }
 

@@ -44,6 +44,7 @@ func (w *world) connect(a, b *viewer) {
 	if a.connectedTo(b) {
 		return
 	}
+	a.member.meeting = append(a.member.meeting, b)
 	delayUs := w.delayUs(a, b)
 	signalling := 4 * w.cfg.Tracker.OneWayMs
 	if w.unlucky(a.number, b.number) || !connectable(a.nat, b.nat) {
@@ -63,6 +64,9 @@ func (w *world) unlucky(a, b int64) bool {
 const unreachableMs = 15_000
 
 func (w *world) unreachable(a, b *viewer) {
+	if !a.member.met(b) {
+		return
+	}
 	a.reportDrop(b, announce.Unreachable)
 	b.reportDrop(a, announce.Unreachable)
 }
@@ -77,7 +81,7 @@ func (v *viewer) connectedTo(other *viewer) bool {
 }
 
 func (w *world) open(a, b *viewer, delayUs int64) {
-	if !a.present() || !b.present() || a.connectedTo(b) {
+	if !a.member.met(b) || !a.present() || !b.present() || a.connectedTo(b) {
 		return
 	}
 	endA, endB := int32(len(a.ends)), int32(len(b.ends))
@@ -125,6 +129,21 @@ func (v *viewer) endClosed(n int32, lost bool) {
 		v.reportDrop(v.w.viewers[e.peer], announce.Lost)
 	}
 	v.neighboursChanged(-1)
+}
+
+// part closes a connection because the tracker wants both ends to have room for
+// others. Both are told at the same time.
+func (v *viewer) part(other *viewer) {
+	v.member.met(other)
+	other.member.met(v)
+	for i := range v.ends {
+		if e := &v.ends[i]; e.peer == other.index && e.open {
+			otherEnd := e.peerEnd
+			v.endClosed(int32(i), false)
+			other.endClosed(otherEnd, false)
+			return
+		}
+	}
 }
 
 // dropEnd closes a connection because the core wants to be rid of the neighbour.

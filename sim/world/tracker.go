@@ -2,6 +2,7 @@ package world
 
 import (
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"slipstream/peer/sched"
@@ -36,6 +37,17 @@ type member struct {
 	dropped    []swarm.Drop
 	duties     uint16
 	turn       int
+	meeting    []*viewer // to whom a connection is being made
+}
+
+// met ends the making of a connection; false if it was given up before.
+func (m *member) met(other *viewer) bool {
+	i := slices.Index(m.meeting, other)
+	if i < 0 {
+		return false
+	}
+	m.meeting = slices.Delete(m.meeting, i, i+1)
+	return true
 }
 
 func (w *world) startTracker() {
@@ -87,6 +99,10 @@ func (w *world) handle(ev swarm.Event) {
 		case swarm.Duty:
 			if v := t.byID[a.Viewer]; v != nil {
 				w.after(delay, func() { v.dutyTold(a.Duties) })
+			}
+		case swarm.Part:
+			if x, y := t.byID[a.A], t.byID[a.B]; x != nil && y != nil {
+				w.after(delay, func() { x.part(y) })
 			}
 		case swarm.Gone:
 			// A connection that works may go on; one that does not ends by itself.

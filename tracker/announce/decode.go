@@ -59,7 +59,7 @@ func (f *fields) message(name string) Message {
 	case "neighbour":
 		return Neighbour{ID: f.id("id"), Offer: f.flag("offer", true)}
 	case "gone":
-		return Gone{ID: f.id("id")}
+		return Gone{ID: f.id("id"), Close: f.flag("close", false)}
 	case "duty":
 		return f.duty()
 	case "error":

@@ -41,7 +41,7 @@
 //	viewer   {"type":"report","ready":true,"neighbours":1,"renditions":["360p"], …}
 //	tracker  {"type":"duty","duties":[{"rendition":"360p","stripes":12}]}
 //	         … a neighbour closes its page …
-//	tracker  {"type":"gone","id":"5eed5eed5eed5eed"}
+//	tracker  {"type":"gone","id":"5eed5eed5eed5eed","close":false}
 //	viewer   {"type":"leave"}
 //
 // # From the viewer to the tracker
@@ -102,9 +102,12 @@
 //	id          id
 //	offer       boolean: you make the offer; otherwise wait for it
 //
-// gone: this neighbour left the room. A connection that works may go on.
+// gone: this neighbour left the room. A connection that works may go on, unless the tracker says that it shall not:
+// then both were told to part, because a growing room puts newcomers between those who know each other. A client closes
+// the connection, also one that is not open yet, and does not report that as a drop:
 //
 //	id          id
+//	close       optional boolean, true: close the connection; absent means false
 //
 // signal, relayed from a neighbour, in the order in which it sent them:
 //

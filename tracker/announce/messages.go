@@ -187,9 +187,10 @@ type Neighbour struct {
 	Offer bool   `json:"offer"` // the receiver of this message makes the offer
 }
 
-// Gone says that a neighbour left the room.
+// Gone says that a neighbour left the room, or that the two shall part.
 type Gone struct {
-	ID PeerID `json:"id"`
+	ID    PeerID `json:"id"`
+	Close bool   `json:"close"` // it is still there, but its place and the receiver's are for others
 }
 
 // SignalFrom is a signal relayed from a neighbour.

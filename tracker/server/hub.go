@@ -187,6 +187,9 @@ func (h *hub) act(ev swarm.Event) {
 		switch a := a.(type) {
 		case swarm.Introduce:
 			h.introduce(announce.PeerID(a.A), announce.PeerID(a.B))
+		case swarm.Part:
+			h.tell(announce.PeerID(a.A), announce.Gone{ID: announce.PeerID(a.B), Close: true})
+			h.tell(announce.PeerID(a.B), announce.Gone{ID: announce.PeerID(a.A), Close: true})
 		case swarm.Gone:
 			h.tell(announce.PeerID(a.Viewer), announce.Gone{ID: announce.PeerID(a.Neighbour)})
 		case swarm.Duty:

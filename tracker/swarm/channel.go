@@ -24,12 +24,9 @@ type room struct {
 	open    set // members that accept another neighbour
 	places  map[place]*set
 	deals   []*deal // one for each rendition that somebody plays, sorted by rendition
-	degrees int     // sum of the members' degrees
 	useless int     // members that pass nothing on
 	awkward int     // members behind an address-dependent translator
 	fareMs  int64   // when how it fares was looked at last
-	sizes   [3]int  // its members at the last looks, oldest first
-	growing bool    // by more than one in sixty-four since the oldest
 }
 
 // place is a part of the network: the key of a subnet, an ISP or a region.
@@ -58,7 +55,7 @@ func (s *Swarm) openRoom(c *channel) *room {
 	}
 	r := &room{
 		channel: c, index: index, rng: random{mix32(s.cfg.Seed) ^ hash32(c.name) + uint32(index)*0x9e3779b9},
-		places: map[place]*set{}, fareMs: s.nowMs, growing: true,
+		places: map[place]*set{}, fareMs: s.nowMs,
 	}
 	c.rooms = slices.Insert(c.rooms, index, r)
 	return r
@@ -93,7 +90,6 @@ func (r *room) add(v *viewer) {
 
 // count books a member in or out.
 func (r *room) count(v *viewer, by int) {
-	r.degrees += by * len(v.edges)
 	if v.noUpload {
 		r.useless += by
 	}

@@ -53,11 +53,14 @@ func (Leave) event()  {}
 func (Report) event() {}
 func (Tick) event()   {}
 
-// Action is one of Introduce, Gone, Duty, Expel.
+// Action is one of Introduce, Part, Gone, Duty, Expel.
 type Action interface{ action() }
 
 // Introduce makes two viewers neighbours: both are to be told, and A makes the offer.
 type Introduce struct{ A, B uint64 }
+
+// Part ends what Introduce began: both are to be told, and close their connection. Their places are for others.
+type Part struct{ A, B uint64 }
 
 // Gone tells Viewer that Neighbour left the room.
 type Gone struct{ Viewer, Neighbour uint64 }
@@ -73,6 +76,7 @@ type Duty struct {
 type Expel struct{ Viewer uint64 }
 
 func (Introduce) action() {}
+func (Part) action()      {}
 func (Gone) action()      {}
 func (Duty) action()      {}
 func (Expel) action()     {}

@@ -1,21 +1,26 @@
 package swarm
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // How a room fares decides how many viewers fetch each stripe (copies) and what uplink a viewer needs to be one of them.
 // Both come from what viewers report about themselves, so both are taken from the middle of all reports.
 
 const (
-	// fareEveryMs is how often a room is looked at, fareSpanMs the least time that a viewer's totals must span.
-	fareEveryMs, fareSpanMs = 10_000, 4_000
+	// fareEveryMs is how often a room is looked at: as often as viewers report. fareSpanMs is the least time that a
+	// viewer's totals must span.
+	fareEveryMs, fareSpanMs = 5_000, 4_000
 	// maxShare bounds what one viewer's rescues count, in parts of 1000 of its media.
 	maxShare = 250
-	// raiseAt and lowerAt are the shares of rescues at which more copies are tried, or after calmRounds fewer.
-	raiseAt, lowerAt = 30, 8
-	calmRounds       = 3
+	// mostShare bounds the copies: one for so many viewers.
+	mostShare = 30
+	// calmRounds is how often in a row fewer copies must seem better before there are fewer.
+	calmRounds = 2
 	// A trial takes trialRounds, and must lower what the CDN sends by leastGain parts of 1000; if not, there is none for
 	// restRounds.
-	trialRounds, restRounds = 2, 6
+	trialRounds, restRounds = 2, 12
 	leastGain               = 1
 	// fanOut is how many neighbours the holder of a stripe must be able to pass it on to while it plays.
 	fanOut = 4
@@ -73,7 +78,7 @@ type copies struct {
 // copiesFor is what experiments found best for rooms with little uplink to spare (peer/sched/DESIGN.md): the first copies
 // must reach everybody within seconds, so there must be more of them in a larger room. A small one needs but one.
 func copiesFor(size int) int {
-	if size < 100 {
+	if size <= 100 {
 		return 1
 	}
 	k := 1
@@ -95,12 +100,14 @@ func (s *Swarm) copiesOf(d *deal) int {
 		d.size = n
 	}
 	base := copiesFor(d.size)
-	d.boost = min(max(d.boost, max(1, base/4)-base), 2*base)
+	d.boost = max(min(d.boost, d.size/mostShare-base), 1-base)
 	return min(base+d.boost, most)
 }
 
-// adapt reacts to the share of rescues: where there are many, half as many copies more are tried, and kept if they save
-// the CDN more than they cost it; where there are hardly any for a while, there is one copy less.
+// adapt makes what is spent on duties as large as what is spent on rescues. That is the least in sum where twice the
+// copies halve the rescues, as they do while leaves are late because there are few sources: of k/n + c/k the two terms
+// are equal at the minimum, and k rescuing c/k shows c. Where rescues have another cause, as uplinks that do not
+// suffice for all, more copies do not lower the sum, and are taken back.
 func (c *copies) adapt(rescuePerMille, players int64) {
 	burden := rescuePerMille + 1000*int64(c.now)/players
 	if c.trial > 0 {
@@ -113,19 +120,29 @@ func (c *copies) adapt(rescuePerMille, players int64) {
 		}
 	}
 	c.rest = max(0, c.rest-1)
+	best := max(1, root(int64(c.now)*rescuePerMille*players/1000))
+	best = min(best, max(1, int(players/mostShare)))
 	switch {
-	case rescuePerMille >= raiseAt && c.rest == 0:
-		c.boostBefore, c.burdenBefore = c.boost, burden
-		c.boost += max(1, c.now/2)
-		c.trial, c.calm = trialRounds, 0
-	case rescuePerMille >= lowerAt:
+	case 4*best >= 5*c.now && best > c.now:
 		c.calm = 0
-	default:
+		if c.rest == 0 {
+			c.boostBefore, c.burdenBefore = c.boost, burden
+			c.boost += best - c.now
+			c.trial = trialRounds
+		}
+	case 4*best <= 3*c.now:
 		if c.calm++; c.calm >= calmRounds {
-			c.boost--
+			c.boost -= max(1, (c.now-best)/2)
 			c.calm = 0
 		}
+	default:
+		c.calm = 0
 	}
+}
+
+// root is the square root, rounded down, by bisection over what copies can be.
+func root(x int64) int {
+	return sort.Search(1<<16, func(k int) bool { return int64(k+1)*int64(k+1) > x })
 }
 
 // look draws conclusions from the reports of a room's viewers.
@@ -134,9 +151,6 @@ func (s *Swarm) look(r *room) {
 		return
 	}
 	r.fareMs = s.nowMs
-	r.growing = 64*r.members.len() > 65*r.sizes[0]
-	copy(r.sizes[:], r.sizes[1:])
-	r.sizes[len(r.sizes)-1] = r.members.len()
 	for _, v := range r.members.items {
 		v.fare.close()
 	}

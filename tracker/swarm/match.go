@@ -22,9 +22,37 @@ func (s *Swarm) limit(v *viewer) int {
 }
 
 // accepts tells whether v has room for w.
-func (s *Swarm) accepts(v, w *viewer) bool {
-	if !v.seeder || len(v.edges) < s.cfg.SeederDegree {
-		return len(v.edges) < s.limit(v)
+func (s *Swarm) accepts(v, w *viewer) bool { return s.acceptsWithout(v, w, nil) }
+
+// acceptsWithout tells whether v would have room for w if it were not for a neighbour; nil is none.
+func (s *Swarm) acceptsWithout(v, w, neighbour *viewer) bool {
+	if v.seeder {
+		return s.seederAccepts(v, w)
+	}
+	degree, idle := 0, 0
+	for _, e := range v.edges {
+		if e.to == neighbour {
+			continue
+		}
+		degree++
+		if e.to.noUpload {
+			idle++
+		}
+	}
+	switch {
+	case degree >= s.limit(v):
+		return false
+	case w.seeder || s.small(v):
+		return true
+	case v.noUpload:
+		return degree < s.wanted(v)
+	}
+	return !w.noUpload || idle < s.idleShare(v.room)
+}
+
+func (s *Swarm) seederAccepts(v, w *viewer) bool {
+	if len(v.edges) < s.cfg.SeederDegree {
+		return true
 	}
 	n := 0
 	for _, e := range v.edges {
@@ -33,6 +61,13 @@ func (s *Swarm) accepts(v, w *viewer) bool {
 		}
 	}
 	return n < perRoom && len(v.edges) < s.limit(v)
+}
+
+// idleShare is how many neighbours who pass nothing on are accepted by those who do: a third, or as many as are in the
+// room, but never so many that those who upload lose each other.
+func (s *Swarm) idleShare(r *room) int {
+	share := (s.cfg.MaxDegree*r.useless + r.members.len() - 1) / r.members.len()
+	return max(1, min(max(s.cfg.MaxDegree/3, share), s.cfg.MaxDegree-minWoven))
 }
 
 // crowd is how many others v could know.
@@ -50,8 +85,8 @@ func (v *viewer) crowd() int {
 // small tells whether everybody shall know everybody.
 func (s *Swarm) small(v *viewer) bool { return v.crowd() <= s.cfg.Degree }
 
-// wanted is how many neighbours v is filled up to. A growing room keeps a quarter of its slots free for those who come
-// later, one that has its size a twelfth; see the package comment.
+// wanted is how many neighbours v is filled up to. Who passes nothing on gets fewer: more would be slots that those who
+// do need among each other.
 func (s *Swarm) wanted(v *viewer) int {
 	switch {
 	case s.small(v):
@@ -60,19 +95,10 @@ func (s *Swarm) wanted(v *viewer) int {
 		return s.cfg.SeederDegree
 	case s.doubtful(v):
 		return s.cfg.Degree / 2
+	case v.noUpload:
+		return s.cfg.Degree / 2
 	}
-	r := v.room
-	taken, slots := r.degrees, s.cfg.MaxDegree*r.members.len()
-	want := s.cfg.Degree
-	full := 4*taken >= 3*slots
-	if !r.growing {
-		want = max(want, s.cfg.MaxDegree-1)
-		full = 12*taken >= 11*slots
-	}
-	if full {
-		want = s.cfg.Degree / 2
-	}
-	return want
+	return s.cfg.Degree
 }
 
 // topUp introduces v to others until it has as many neighbours as wanted. If nobody is to be had, it is not tried
@@ -136,7 +162,7 @@ func (s *Swarm) meetViewers(v *viewer) {
 	}
 }
 
-// meetSome asks for one seeder, and then by turns for somebody near and for anybody.
+// meetSome asks for one seeder, for anybody who uploads until they are half of what v wants, and then for near ones.
 func (s *Swarm) meetSome(v *viewer) {
 	want := s.wanted(v)
 	if s.mayAsk(v) && !slices.ContainsFunc(v.edges, func(e edge) bool { return e.to.seeder }) {
@@ -144,14 +170,13 @@ func (s *Swarm) meetSome(v *viewer) {
 			s.introduce(v, w)
 		}
 	}
-	for near := true; len(v.edges) < want && s.mayAsk(v); near = !near {
-		var w *viewer
-		if near {
-			w = s.near(v)
+	for v.givers() < want/2 && s.mayAsk(v) && s.weave(v) {
+	}
+	for len(v.edges) < want && s.mayAsk(v) {
+		if s.meetNear(v) {
+			continue
 		}
-		if w == nil {
-			w = s.anybody(v, v.room)
-		}
+		w := s.anybody(v, v.room)
 		if w == nil {
 			return
 		}
@@ -159,24 +184,20 @@ func (s *Swarm) meetSome(v *viewer) {
 	}
 }
 
-// near finds somebody in v's subnet, with v's ISP or in its region who plays the same, or else anybody who does.
-func (s *Swarm) near(v *viewer) *viewer {
-	const tries = 6
+// meetNear introduces v to somebody in its subnet, with its ISP or in its region who plays the same, or else to anybody
+// who does, if not everybody does.
+func (s *Swarm) meetNear(v *viewer) bool {
 	r := v.room
 	for _, p := range v.places() {
-		if here := r.places[p]; here != nil {
-			if w := s.draw(v, here.items, tries, true); w != nil {
-				return w
-			}
+		if here := r.places[p]; here != nil && here.len() > 1 && s.weaveAmong(v, here.items, v.sharesRendition, (*viewer).near) {
+			return true
 		}
 	}
-	if len(v.renditions) == 0 {
-		return nil
+	if len(v.renditions) == 0 || len(r.deals) < 2 {
+		return false
 	}
-	if d := r.deal(v.renditions[r.rng.below(len(v.renditions))]); d != nil {
-		return s.draw(v, d.players.items, tries, false)
-	}
-	return nil
+	d := r.deal(v.renditions[r.rng.below(len(v.renditions))])
+	return d != nil && s.weaveAmong(v, d.players.items, v.sharesRendition, (*viewer).sharesRendition)
 }
 
 // anybody draws from those who accept neighbours; if luck fails, it looks through some of them in order.
@@ -215,8 +236,13 @@ func (s *Swarm) drawIn(r *room, v *viewer, from []*viewer, tries int, sameRendit
 
 // suits tells whether v and w may be introduced.
 func (s *Swarm) suits(v, w *viewer) bool {
-	return v != w && !w.suspended && !w.gone && s.accepts(w, v) && s.accepts(v, w) &&
-		!v.knows(w) && !s.apart(v, w) && !s.apart(w, v) && s.useful(v, w) && s.spread(v, w)
+	return v != w && s.accepts(w, v) && s.accepts(v, w) && s.compatible(v, w)
+}
+
+// compatible tells whether v and w may be introduced, had they room for each other.
+func (s *Swarm) compatible(v, w *viewer) bool {
+	return v != w && !w.suspended && !w.gone && !v.knows(w) && !s.apart(v, w) && !s.apart(w, v) &&
+		s.useful(v, w) && s.spread(v, w)
 }
 
 // useful tells whether a connection would carry anything: two who pass nothing on, or two whose address translators
@@ -243,13 +269,8 @@ func (s *Swarm) spread(v, w *viewer) bool {
 }
 
 func (s *Swarm) admits(v, w *viewer) bool {
-	if w.subnet == 0 {
+	if w.subnet == 0 || w.amongMost() {
 		return true
-	}
-	if r := w.room; r != nil {
-		if here := r.places[place{inSubnet, w.subnet}]; here != nil && 2*here.len() > r.members.len() {
-			return true
-		}
 	}
 	n := 0
 	for _, e := range v.edges {
@@ -258,6 +279,15 @@ func (s *Swarm) admits(v, w *viewer) bool {
 		}
 	}
 	return n < subnetShare
+}
+
+// amongMost tells whether most of v's room are in its subnet.
+func (v *viewer) amongMost() bool {
+	if v.room == nil {
+		return false
+	}
+	here := v.room.places[place{inSubnet, v.subnet}]
+	return here != nil && 2*here.len() > v.room.members.len()
 }
 
 // mayAsk bounds how often v gets new neighbours on its own account: 36 at once and 30 a minute, a seeder four times as

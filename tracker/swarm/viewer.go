@@ -62,9 +62,6 @@ func (v *viewer) forget(w *viewer) bool {
 		if e.to == w {
 			v.edges = slices.Delete(v.edges, i, i+1)
 			v.missing = max(0, v.missing-1)
-			if v.room != nil {
-				v.room.degrees--
-			}
 			return true
 		}
 	}
@@ -74,9 +71,6 @@ func (v *viewer) forget(w *viewer) bool {
 // befriend adds an edge on this side.
 func (v *viewer) befriend(w *viewer, nowMs int64) {
 	v.edges = append(v.edges, edge{w, nowMs})
-	if v.room != nil {
-		v.room.degrees++
-	}
 }
 
 func (v *viewer) sharesRendition(w *viewer) bool {
