@@ -9,7 +9,8 @@
 // same code runs in the Go viewer, in the seeder and in the simulator; its twin
 // in player/src/sched.ts is held to it by recorded traces.
 //
-// The life of a leaf (16 KiB, the unit of transfer and of verification):
+// Leaves (16 KiB) are the unit of transfer and of verification, pieces of one to four
+// leaves that of scheduling. The life of a piece:
 //
 //	open ──request──▶ pending at a neighbour ──Verified──▶ held, announced
 //	  │ ▲                  │ Refuse, timeout, Rejected, neighbour gone
@@ -20,8 +21,9 @@
 //
 //   - Duty: the tracker names, for each of the 16 stripes of an object, the one
 //     viewer that fetches it from the CDN at once. Everybody else waits for it.
-//   - Pull: a leaf that a neighbour holds is requested from the neighbour that
-//     is expected to deliver it first, rarest leaf first, many in flight.
+//   - Pull: a piece that a neighbour holds is requested from the neighbour that
+//     is expected to deliver it first, rarest piece first, many in flight. What a
+//     neighbour has coming from the CDN may be asked of it in advance.
 //   - Rescue: what nobody near us holds is fetched from the CDN by a staggered
 //     soft deadline (so that one viewer does it and the others get it from that
 //     one), and what is still missing at the hard deadline is fetched in any

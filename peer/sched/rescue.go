@@ -118,9 +118,19 @@ func (c *Core) dueAtCDN(o *object, i int32, hardMs int64) bool {
 		return false // it will soon be announced
 	case len(c.neighbours) == 0:
 		// As any player does: one object after the other, as soon as it is there.
-		return o == c.wanted[0] && c.nowMs >= c.startMs+c.cfg.LonelyGraceMs || c.nowMs >= c.softDeadlineMs(o, i, hardMs)
+		return o == c.nextUp() && c.nowMs >= c.startMs+c.cfg.LonelyGraceMs || c.nowMs >= c.softDeadlineMs(o, i, hardMs)
 	}
 	return c.nowMs >= c.softDeadlineMs(o, i, hardMs)
+}
+
+// nextUp is the object that is due first of those that the CDN is not known to lack.
+func (c *Core) nextUp() *object {
+	for _, o := range c.wanted {
+		if o.fetchBlockedMs <= c.nowMs {
+			return o
+		}
+	}
+	return nil
 }
 
 // softDeadlineMs is when this viewer, of all that lack a stripe, rescues it if

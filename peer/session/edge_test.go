@@ -54,8 +54,8 @@ func TestThePhaseIsFoundFromBothSides(t *testing.T) {
 	polls, late := 0, int64(0)
 	end := int64(1_499_000 - 1)
 	const segments = 200
-	for now := int64(1_500_000); end < 1_499_000+2000*segments; {
-		now = e.dueMs(0, 1)
+	for end < 1_499_000+2000*segments {
+		now := e.dueMs(0, 1)
 		polls++
 		e.polled(now)
 		if now < end+2000+lag {

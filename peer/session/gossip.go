@@ -149,7 +149,7 @@ func (s *Session) receivedAsk(n *neighbour, m wire.Ask) {
 	rec, known := s.store.Record(m.Key)
 	switch {
 	case !known:
-		n.send(wire.Lost{Key: m.Key})
+		n.send(wire.Lost(m))
 	case !n.told[m.Key]:
 		n.told[m.Key] = true
 		n.send(wire.Record{Key: m.Key, Data: rec.Encode()})

@@ -2,7 +2,9 @@
 // included. Two Chromium pages without a picture watch a signed channel that this program makes up; the first fetches everything
 // from here, the second gets it over WebRTC. The clock is Chromium's own account of the main thread's tasks, in CPU time.
 //
-//	node bench/mainthread.mjs [--kbps 4000] [--seconds 20] [--profile FILE]
+//	node bench/mainthread.mjs [--kbps 4000] [--seconds 20] [--profile FILE] [--no-worker]
+//
+// --no-worker: as where there can be no worker, so that all of the library's work is counted, and in the profile.
 import { createServer } from "node:http";
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -13,7 +15,7 @@ import { corePlugin } from "../core-plugin.mjs";
 import { attachTracker } from "./tiny-tracker.mjs";
 
 const { values: options } = parseArgs({ options: {
-	kbps: { type: "string", default: "4000" }, seconds: { type: "string", default: "20" }, profile: { type: "string" },
+	kbps: { type: "string", default: "4000" }, seconds: { type: "string", default: "20" }, profile: { type: "string" }, "no-worker": { type: "boolean" },
 } });
 const segmentBytes = (Number(options.kbps) * 1000 / 8) * 2;
 
@@ -44,7 +46,7 @@ try {
 	const [src, view] = [0, 1].map((i) => difference(after[i], before[i]));
 	const mb = (n) => n / 1e6;
 	console.log(JSON.stringify({
-		kbps: Number(options.kbps), seconds: Number(options.seconds),
+		kbps: Number(options.kbps), worker: !options["no-worker"], seconds: Number(options.seconds),
 		viewer: { deliveredMB: round(mb(view.deliveredBytes)), fromPeersMB: round(mb(view.p2pBytes)), fromCdnMB: round(mb(view.httpBytes)),
 			rejectedLeaves: view.rejectedLeaves, failures: view.failures, stalls: view.stalls,
 			taskMs: round(view.taskMs), scriptMs: round(view.scriptMs), taskMsPerMB: round(view.taskMs / mb(view.deliveredBytes)), scriptMsPerMB: round(view.scriptMs / mb(view.deliveredBytes)) },
@@ -60,6 +62,7 @@ try {
 async function open() {
 	const context = browser.contexts()[0] ?? await browser.newContext();
 	const page = await context.newPage();
+	if (options["no-worker"]) await page.addInitScript(() => delete globalThis.Worker);
 	page.on("pageerror", (error) => console.error(String(error)));
 	page.on("console", (message) => message.type() === "error" && console.error(message.text()));
 	await page.goto(`${origin}/?channel=${cdn.channelId}`);
@@ -77,6 +80,7 @@ async function measure({ page, cdp }) {
 
 async function serve(request, response) {
 	const { pathname } = new URL(request.url, origin);
+	if (pathname === "/favicon.ico") return response.writeHead(204).end();
 	if (pathname === "/") return response.writeHead(200, { "content-type": "text/html" }).end(`<!doctype html><script type="module">${page.replaceAll("</script", "<\\/script")}</script>`);
 	if (pathname.endsWith("/token")) return response.writeHead(200).end(`{"token":"t"}`);
 	const body = cdn.body(pathname);

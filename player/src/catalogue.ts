@@ -3,8 +3,9 @@
 // accepted gets in, from a playlist or by a neighbour's word.
 
 import { equalBytes, type Bytes } from "./bytes";
-import { Feed, type Edge } from "./feed";
+import { Feed, type Edge, type Turn } from "./feed";
 import type { Http, Text } from "./fetch";
+import type { Judgement } from "./gossip";
 import type { Inits } from "./inits";
 import {
   leafCount,
@@ -26,6 +27,8 @@ import { keyOf, type Key } from "./wire";
 
 /** What left the playlist is kept this much longer for those who are behind. */
 const KEEP_BEYOND_MS = 10_000;
+/** Records of later segments than the next that are kept until the next one is there. */
+const MAX_AHEAD = 8;
 /** Of a recording so many segments are on the books at most, beyond those that are held or wanted. */
 const MAX_RECORDED = 512;
 
@@ -43,12 +46,8 @@ export interface CatalogueHost {
   removed(o: Carried): void;
   /** A window has changed, and all that is new was added. */
   changed(rendition: string): void;
-  /** Whether it is ours to look for a segment first. */
-  duty(rendition: string, sequence: number): boolean;
-  /** Whether there are neighbours that could tell of segments. */
-  company(): boolean;
-  /** A draw for each segment, 0 to 1. */
-  chance(sequence: number): number;
+  /** Whose turn it is to look for a segment. */
+  turn(rendition: string, sequence: number): Turn;
 }
 
 /** What a rendition's playlist said last, and what neighbours told since. */
@@ -87,11 +86,9 @@ export class Catalogue {
       const feed = new Feed(clock, {
         load: () => http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true }),
         accept: (text) => this.accept(r, text),
-        duty: (sequence) => host.duty(name, sequence),
-        company: () => host.company(),
-        chance: (sequence) => host.chance(sequence),
+        turn: (sequence) => host.turn(name, sequence),
       });
-      const r: Rendition = { id, name, url, feed, verifier, window: [] };
+      const r: Rendition = { id, name, url, feed, verifier, ahead: [], window: [] };
       return r;
     });
   }
@@ -148,20 +145,34 @@ export class Catalogue {
   }
 
   /**
-   * Judges a record that a neighbour told, and moves its rendition's live edge if it can. False: the signature is not the
-   * channel's, which is the neighbour's fault.
+   * Judges a record that a neighbour told, and moves its rendition's live edge if it can. A false signature is the
+   * neighbour's fault.
    */
-  async learn(record: SignedRecord): Promise<boolean> {
+  async learn(record: SignedRecord): Promise<Judgement> {
     const r = this.rendition(record.rendition);
     try {
       if (!r || r.verifier.head < 0) await this.anyVerifier()?.genuine(record);
-      else if (record.sequence > r.verifier.head) this.extend(r, await r.verifier.next(record, Date.now()));
-      else await r.verifier.genuine(record);
+      else await this.follow(r, record);
     } catch (error) {
-      if (error instanceof ManifestError && error.code === "signature") return false;
+      const code = error instanceof ManifestError ? error.code : "";
+      if (code === "signature") return "forged";
       r?.feed.pollSoon(); // whatever it is, the playlist explains it
+      if (code === "delegation-key") return "unknown-key";
     }
-    return true;
+    return "genuine";
+  }
+
+  /** Takes a record in, and those of later segments that came before it. */
+  private async follow(r: Rendition, record: SignedRecord): Promise<void> {
+    if (record.sequence !== r.verifier.head + 1) {
+      await r.verifier.genuine(record);
+      if (record.sequence > r.verifier.head && r.ahead.length < MAX_AHEAD) r.ahead.push(record);
+      return;
+    }
+    this.extend(r, await r.verifier.next(record, Date.now()));
+    const next = r.ahead.find((other) => other.sequence === r.verifier.head + 1);
+    r.ahead = r.ahead.filter((other) => other !== next && other.sequence > r.verifier.head);
+    if (next) await this.follow(r, next);
   }
 
   private anyVerifier(): Verifier | undefined {

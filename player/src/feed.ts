@@ -8,14 +8,16 @@ import { HttpError, type Text } from "./fetch";
 import { ManifestError } from "./manifest";
 import type { Clock } from "./timing";
 
-/** Until the head has moved once nobody knows when it does. */
+/** Until the head has moved once nobody knows when it does: a poll after so long, then ever more rarely. */
 const FIRST_LOOK_MS = 400;
+/** A poll no later than this after its time was as early as it could be: ticks are coarse. */
+const PROMPT_MS = 60;
 /** After a poll that came too early; then once for each segment. */
 const AGAIN_MS = [200, 400, 800];
 // Where the next segment is expected moves a little with each poll, so that polls settle just behind the origin.
 const EARLIER_MS = 25;
 const LATER_MS = 75;
-// Who has no duty waits this long for a neighbour to tell, in parts of a segment: so much, and up to so much more.
+// Who is not the first to look waits for a neighbour to tell, in parts of a segment: so much, and up to so much more.
 const WAIT_PART = 1 / 5;
 const WAIT_SPREAD = 3 / 10;
 /** A neighbour's word is news within this part of a segment after our own poll. */
@@ -51,12 +53,14 @@ export interface FeedHost {
   load(): Promise<Text>;
   /** Verifies a playlist and takes it in; throws to refuse it. */
   accept(text: Text): Promise<Edge>;
-  /** Whether it is ours to look for a segment first. */
-  duty(segment: number): boolean;
-  /** Whether there are neighbours that could tell. */
-  company(): boolean;
-  /** This viewer's draw for a segment, 0 to 1. */
-  chance(segment: number): number;
+  /** Whose turn it is to look for a segment: ours if the rank is 0, else after so many of so many. */
+  turn(segment: number): Turn;
+}
+
+export interface Turn {
+  rank: number;
+  /** Neighbours that could tell, and we. */
+  among: number;
 }
 
 interface Reader {
@@ -177,12 +181,20 @@ export class Feed {
   private dueMs(): number {
     const { edge, polledMs, soonMs = Infinity } = this;
     if (this.failures > 0) return polledMs + Math.min(RETRY_MS * 2 ** Math.min(this.failures - 1, 4), RETRY_MAX_MS);
-    if (!edge || !this.moved) return Math.min(soonMs, polledMs + FIRST_LOOK_MS);
-    if (this.misses > 0) return Math.min(soonMs, polledMs + (AGAIN_MS[this.misses - 1] ?? edge.durationMs));
-    const next = edge.head + 1;
-    const first = this.host.duty(next) || !this.host.company() || this.untold >= LONELY_AFTER;
-    const waitMs = first ? 0 : edge.durationMs * (WAIT_PART + WAIT_SPREAD * this.host.chance(next));
-    return Math.min(soonMs, edge.headMs + edge.durationMs + this.lagMs + waitMs);
+    if (!edge) return polledMs + FIRST_LOOK_MS;
+    const againMs = this.moved ? AGAIN_MS[this.misses - 1] : FIRST_LOOK_MS * 2 ** Math.min(this.misses >> 1, 3);
+    if (!this.moved || this.misses > 0) {
+      return Math.min(soonMs, polledMs + Math.min(againMs ?? Infinity, edge.durationMs));
+    }
+    const { rank, among } = this.host.turn(edge.head + 1);
+    const first = rank === 0 || this.untold >= LONELY_AFTER;
+    const waitMs = first ? 0 : edge.durationMs * (WAIT_PART + (WAIT_SPREAD * (rank - 1)) / among);
+    return Math.min(soonMs, this.expectedMs(edge) + waitMs);
+  }
+
+  /** When there should be another segment. */
+  private expectedMs(edge: Edge): number {
+    return edge.headMs + edge.durationMs + this.lagMs;
   }
 
   private async poll(): Promise<void> {
@@ -190,14 +202,15 @@ export class Feed {
       const text = await this.host.load();
       const edge = await this.host.accept(text);
       const before = this.edge;
-      const misses = this.misses;
+      const prompt = before !== undefined && this.misses === 0 && this.polledMs <= this.expectedMs(before) + PROMPT_MS;
+      const settled = this.moved;
       const changed = this.move(edge, text);
       this.failures = 0;
       if (changed) {
-        if (this.moved && misses === 0) this.lagMs -= EARLIER_MS;
+        if (settled && prompt) this.lagMs -= EARLIER_MS;
         if (before) this.foundIt(edge.head);
-      } else if (this.clock.now() >= edge.headMs + edge.durationMs + this.lagMs && this.misses++ === 0) {
-        this.lagMs += LATER_MS;
+      } else if (!settled || this.polledMs >= this.expectedMs(edge)) {
+        if (this.misses++ === 0 && settled) this.lagMs += LATER_MS; // before its time a poll says nothing
       }
       const now = this.clock.now();
       this.answer((r) => changed || r.anything || now >= r.untilMs);
@@ -216,17 +229,17 @@ export class Feed {
     this.fresh = true;
     this.hurried = false;
     this.misses = 0;
-    if (before) {
-      this.moved = true;
-      this.lagMs = Math.min(this.lagMs, this.clock.now() - edge.headMs);
-    }
+    const lagMs = this.clock.now() - edge.headMs;
+    // The origin or a clock may have changed its mind.
+    this.lagMs = this.moved && lagMs > this.lagMs + edge.durationMs ? lagMs : Math.min(this.lagMs, lagMs);
+    this.moved = before !== undefined;
     return true;
   }
 
   /** Our own poll found a segment: did anybody tell of the one before? */
   private foundIt(head: number): void {
     const told = this.told >= head;
-    if (told || !this.host.company()) this.untold = 0;
+    if (told || this.host.turn(head).among < 2) this.untold = 0;
     else if (this.found) this.untold++;
     this.found = told ? undefined : { head, atMs: this.clock.now() };
   }

@@ -9,6 +9,9 @@ import type { Bytes } from "./bytes";
 const ANSWER_MS = 400;
 /** At most so many questions of ours wait for one neighbour's answers. */
 const MAX_UNANSWERED = 8;
+/** Questions to one neighbour: in a second, and at once. */
+export const ASKS_PER_SEC = 4;
+export const ASKS_AT_ONCE = 32;
 /** How many records are remembered as seen; the others may be asked for again. */
 const MAX_JUDGED = 512;
 
@@ -19,13 +22,20 @@ export interface Teller {
   announced(key: Key): boolean;
   /** What it was asked for and has not answered. */
   readonly asked: Set<Key>;
+  /** Counts a question; false: there are too many. */
+  mayAsk(nowMs: number): boolean;
 }
+
+/** What a record's signature is worth: of an unknown key it may be good, which the next playlist shows. */
+export type Judgement = "genuine" | "unknown-key" | "forged";
 
 export interface GossipHost<N extends Teller> {
   tellers(): Iterable<N>;
   ask(n: N, key: Key): void;
-  /** Judges a record and takes it in. False: its signature is not the channel's. */
-  learn(record: SignedRecord): Promise<boolean>;
+  /** Judges a record and takes it in. */
+  learn(record: SignedRecord): Promise<Judgement>;
+  /** It sent something that may be honest now and then. */
+  strike(n: N): void;
   /** It sent what no honest neighbour sends. */
   blame(n: N, sentence: string): void;
 }
@@ -69,8 +79,9 @@ export class Gossip<N extends Teller> {
       this.host.blame(n, "sent another record than it was asked for");
       return true;
     }
-    void this.host.learn(record).then((genuine) => {
-      if (!genuine) return this.host.blame(n, "sent a record that the channel's owner did not sign");
+    void this.host.learn(record).then((judgement) => {
+      if (judgement === "forged") return this.host.blame(n, "sent a record that the channel's owner did not sign");
+      if (judgement === "unknown-key") this.host.strike(n);
       this.asking.delete(key);
       this.judge(key);
     });
@@ -80,7 +91,7 @@ export class Gossip<N extends Teller> {
   private ask(key: Key, nowMs: number): void {
     const question = this.asking.get(key)!;
     for (const n of this.host.tellers()) {
-      if (!n.announced(key) || question.tried.has(n.id) || n.asked.size >= MAX_UNANSWERED) continue;
+      if (!n.announced(key) || question.tried.has(n.id) || n.asked.size >= MAX_UNANSWERED || !n.mayAsk(nowMs)) continue;
       question.tried.add(n.id);
       question.sinceMs = nowMs;
       n.asked.add(key);

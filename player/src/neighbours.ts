@@ -5,8 +5,10 @@
 import { MAX_DROPPED, type DropReason, type PeerId, type Signal } from "./announce";
 import { Announced } from "./announced";
 import type { News } from "./catalogue";
-import { toHex, type Bytes } from "./bytes";
-import { Gossip, type Teller } from "./gossip";
+import type { Turn } from "./feed";
+import { fromHex, toHex, Writer, type Bytes } from "./bytes";
+import { Allowance } from "./allowance";
+import { ASKS_AT_ONCE, ASKS_PER_SEC, Gossip, type Judgement, type Teller } from "./gossip";
 import { HASH_SIZE, parseLeaves, type SignedRecord } from "./manifest";
 import type { Carried } from "./objects";
 import type { Connection, Connector } from "./channel";
@@ -53,8 +55,8 @@ export interface NeighboursHost {
   stored(o: Carried, leaf: number, neighbour: number, bytes: number): void;
   rejected(): void;
   uploaded(bytes: number): void;
-  /** Judges a record that a neighbour told. False: its signature is not the channel's. */
-  learn(record: SignedRecord): Promise<boolean>;
+  /** Judges a record that a neighbour told, and takes it in. */
+  learn(record: SignedRecord): Promise<Judgement>;
   /** Whether its record is known. */
   lists(key: Key): boolean;
   /** A neighbour announced this. */
@@ -86,9 +88,8 @@ interface Neighbour extends Teller {
   unknown: Announced;
   buffered: number;
   sentLeaf: boolean;
-  /** How many messages it may send now, and when that was counted. */
-  allowance: number;
-  countedMs: number;
+  /** Messages from it that are no leaves. */
+  messages: Allowance;
 }
 
 export class Neighbours {
@@ -116,6 +117,7 @@ export class Neighbours {
       ask: (n, key) => void send(n, { type: "ASK", key }),
       learn: (record) => host.learn(record),
       blame: (n, sentence) => this.blame(n, sentence),
+      strike: (n) => this.unsolicited(n, -1),
     });
   }
 
@@ -124,6 +126,18 @@ export class Neighbours {
     let count = 0;
     for (const n of this.byId.values()) if (n.open) count++;
     return count;
+  }
+
+  /** Lots decide who looks for a segment first: how many drew a lower one than we, of how many. */
+  turn(sequence: number): Turn {
+    const mine = lot(this.instance, sequence);
+    const turn = { rank: 0, among: 1 };
+    for (const n of this.byId.values()) {
+      if (!n.open) continue;
+      turn.among++;
+      if (lot(n.instance!, sequence) < mine) turn.rank++;
+    }
+    return turn;
   }
 
   get hasDrops(): boolean {
@@ -156,6 +170,7 @@ export class Neighbours {
       return;
     }
     const unknown = new Announced();
+    const asks = new Allowance(ASKS_PER_SEC, ASKS_AT_ONCE);
     const n: Neighbour = {
       announced: (key) => unknown.has(key),
       id,
@@ -170,8 +185,8 @@ export class Neighbours {
       unknown,
       buffered: 0,
       sentLeaf: false,
-      allowance: MESSAGES_AT_ONCE,
-      countedMs: performance.now(),
+      messages: new Allowance(MESSAGES_PER_SEC, MESSAGES_AT_ONCE),
+      mayAsk: (nowMs) => asks.take(nowMs),
     };
     this.byId.set(id, n);
     this.byPeer.set(peer, n);
@@ -283,6 +298,7 @@ export class Neighbours {
     const pieces = () => batch.map((x) => x.piece);
     switch (a.kind) {
       case Do.SendHave:
+        if (n.told.has(o.id) && this.store.heldBytes(key) === 0) return; // it knows the record
         n.told.set(o.id, key);
         send(n, { type: "HAVE", key, leaves: o.leaves, bitfield: this.pieces(o) });
         return;
@@ -334,7 +350,7 @@ export class Neighbours {
       return this.drop(n, "protocol", (error as Error).message);
     }
     if ((m.type === "HELLO") === n.open) return this.drop(n, "protocol", "said HELLO not first, or twice");
-    if (m.type !== "LEAF" && !allows(n)) return this.drop(n, "intruder", "sent far too many messages");
+    if (m.type !== "LEAF" && !n.messages.take(performance.now())) return this.drop(n, "intruder", "sent far too many messages");
     if (m.type === "HELLO") this.greeted(n, m.channel, m.instance);
     else if (m.type === "BYE") this.closed(n);
     else this.converse(n, m);
@@ -503,16 +519,16 @@ export class Neighbours {
   }
 }
 
-function send(n: Neighbour, m: Message): boolean {
-  return n.connection.send(encode(m));
+/** The FNV-1a hash of a segment's number and a client's instance: orders clients evenly, and anew for each segment. */
+export function lot(instance: Key, sequence: number): number {
+  const w = new Writer(16).u64(sequence).raw(fromHex(instance)!);
+  let hash = 0x811c9dc5;
+  for (const b of w.bytes()) hash = Math.imul(hash ^ b, 0x01000193);
+  return hash >>> 0;
 }
 
-/** Counts a message; false: there are too many. */
-function allows(n: Neighbour): boolean {
-  const now = performance.now();
-  n.allowance = Math.min(n.allowance + ((now - n.countedMs) * MESSAGES_PER_SEC) / 1000, MESSAGES_AT_ONCE) - 1;
-  n.countedMs = now;
-  return n.allowance >= 0;
+function send(n: Neighbour, m: Message): boolean {
+  return n.connection.send(encode(m));
 }
 
 const BATCHED: readonly number[] = [Do.SendGain, Do.SendComing, Do.SendRequest, Do.SendCancel, Do.SendRefuse];

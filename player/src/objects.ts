@@ -37,6 +37,8 @@ export interface Rendition {
   url: string;
   feed: Feed;
   verifier: Verifier;
+  /** Records of later segments than the next. */
+  ahead: SignedRecord[];
   window: Listing[];
 }
 

@@ -18,7 +18,7 @@ import { Cdn } from "./cdn";
 import type { Http, Requests, Text } from "./fetch";
 import { Inits } from "./inits";
 import { DeliveryError, type Carried, type Delivery, type Entry, type Listing } from "./objects";
-import { CDN, Do, event, Kind, mix32, stripe, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
+import { CDN, Do, event, Kind, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
 import { Store } from "./store";
 import { Swarm, type SwarmConfig } from "./swarm";
 import { Clock, NetworkMeter } from "./timing";
@@ -91,8 +91,6 @@ export class Session {
   private readonly inits: Inits;
   private readonly swarm: Swarm | undefined;
   private readonly counted = { p2pBytes: 0, uploadedBytes: 0, verifiedLeaves: 0, rejectedLeaves: 0 };
-  /** What is to differ from viewer to viewer. */
-  private readonly seed = crypto.getRandomValues(new Uint32Array(1))[0];
   private events: Event[] = [];
   private stepping = false;
   private stopped = false;
@@ -129,9 +127,7 @@ export class Session {
         config.listed?.(rendition);
         this.step();
       },
-      duty: (rendition, sequence) => this.swarm?.onDuty(rendition, stripe(0, 1, sequence)) ?? false,
-      company: () => (this.swarm?.neighbours.open ?? 0) > 0,
-      chance: (sequence) => mix32((this.seed ^ sequence) >>> 0) / 2 ** 32,
+      turn: (rendition, sequence) => this.swarm?.turn(rendition, sequence) ?? { rank: 0, among: 1 },
     });
     if (config.swarm) this.swarm = this.joinSwarm(config.swarm);
   }

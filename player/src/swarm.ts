@@ -2,6 +2,7 @@
 // and the neighbours that it introduces.
 
 import type { Message, Report, Share } from "./announce";
+import type { Turn } from "./feed";
 import { Neighbours, type NeighboursHost } from "./neighbours";
 import type { Connector } from "./channel";
 import type { Carried, Rendition } from "./objects";
@@ -45,6 +46,7 @@ export class Swarm {
   private reportedMs = 0;
   private reported = "";
   private duties: readonly Share[] = [];
+  private dealt = false; // a tracker has dealt duties, to us or to others
   private rescues = 0;
   private uplinkBps = 0;
 
@@ -91,6 +93,16 @@ export class Swarm {
     if (!this.onDuty(o.rendition.name, stripe(piece, pieceCount(o.leaves), o.record.sequence))) this.rescues++;
   }
 
+  /**
+   * Whose turn it is to look for a segment: ours at once if we have the duty for its first piece, otherwise after those
+   * neighbours that draw a lower lot. Where a tracker has dealt duties somebody has this one, so even the lowest waits.
+   */
+  turn(rendition: string, sequence: number): Turn {
+    if (this.onDuty(rendition, stripe(0, 1, sequence))) return { rank: 0, among: 1 + this.neighbours.open };
+    const turn = this.neighbours.turn(sequence);
+    return this.dealt && turn.among > 1 ? { ...turn, rank: turn.rank + 1 } : turn;
+  }
+
   /** Whether a stripe is ours to fetch. */
   onDuty(rendition: string, stripe: number): boolean {
     const stripes = this.duties.find((d) => d.rendition === rendition)?.stripes ?? 0;
@@ -125,6 +137,7 @@ export class Swarm {
   }
 
   private assigned(duties: readonly Share[]): void {
+    this.dealt = true;
     this.duties = duties;
     for (const r of this.host.renditions()) {
       const value = duties.find((d) => d.rendition === r.name)?.stripes ?? 0;

@@ -26,9 +26,7 @@ class World {
       if (text === "forged") throw new ManifestError("signature", "segment 7", "it was changed");
       return this.edge(Number(text) / SEGMENT_MS);
     },
-    duty: () => this.duty,
-    company: () => this.company,
-    chance: () => 0.5,
+    turn: () => ({ rank: this.duty || !this.company ? 0 : 2, among: this.company ? 4 : 1 }),
   });
 
   /** Segments are published at 1.3 s after the start, and every two seconds from then on. */

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Bytes } from "../src/bytes";
-import { Neighbours, type NeighboursHost } from "../src/neighbours";
+import type { Judgement } from "../src/gossip";
+import { lot, Neighbours, type NeighboursHost } from "../src/neighbours";
 import type { Carried } from "../src/objects";
 import type { Callbacks, Connection } from "../src/channel";
 import { Kind, type Event } from "../src/sched";
@@ -19,7 +20,7 @@ class World {
   readonly signals: number[] = [];
   readonly sent: Message[][] = [];
   known: Carried | undefined;
-  genuine = true;
+  judgement: Judgement = "genuine";
   readonly wires: (Callbacks & { signalled: number; closed_: boolean })[] = [];
   readonly neighbours = new Neighbours(
     {
@@ -31,7 +32,7 @@ class World {
       stored: () => undefined,
       rejected: () => undefined,
       uploaded: () => undefined,
-      learn: async () => this.genuine,
+      learn: async () => this.judgement,
       lists: () => false,
       heard: () => undefined,
       heads: () => [],
@@ -207,13 +208,37 @@ describe("records", () => {
     expect(world.strikes).toEqual([-1]);
   });
 
-  test.each<[string, Message, boolean]>([
-    ["one that is none", { type: "RECORD", key, data: new Uint8Array(200) as Bytes }, true],
-    ["that of another object", { type: "RECORD", key: KEY, data: segment.record.encoded }, true],
-    ["one that the owner did not sign", record, false],
-  ])("%s costs its sender the connection", async (_, m, genuine) => {
+  test("are asked for four times a second in the long run, however many are announced", async () => {
     const world = new World();
-    world.genuine = genuine;
+    world.meet();
+    for (let i = 0; i < 200; i++) {
+      const k = i.toString(16).padStart(16, "0");
+      world.say(have(k));
+      world.say({ type: "LOST", key: k }); // so none is unanswered
+      await vi.advanceTimersByTimeAsync(50);
+    }
+    expect(world.heard("ASK").length).toBeLessThanOrEqual(32 + 4 * 10);
+    expect(world.heard("ASK").length).toBeGreaterThan(60);
+  });
+
+  test("of a key that no playlist appointed are a strike", async () => {
+    const world = new World();
+    world.judgement = "unknown-key";
+    world.meet();
+    world.say(have(key));
+    world.say(record);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(world.strikes).toEqual([-1]);
+    expect(world.neighbours.open).toBe(1);
+  });
+
+  test.each<[string, Message, Judgement]>([
+    ["one that is none", { type: "RECORD", key, data: new Uint8Array(200) as Bytes }, "genuine"],
+    ["that of another object", { type: "RECORD", key: KEY, data: segment.record.encoded }, "genuine"],
+    ["one that the owner did not sign", record, "forged"],
+  ])("%s costs its sender the connection", async (_, m, judgement) => {
+    const world = new World();
+    world.judgement = judgement;
     world.meet();
     world.say(have((m as { key: string }).key));
     world.say(m);
@@ -256,4 +281,9 @@ describe("records", () => {
     world.neighbours.tick(performance.now());
     expect([0, 1, 2].map((who) => world.heard("HAVE", who).length)).toEqual([1, 0, 1]);
   });
+});
+
+test("lots are the FNV-1a hashes of the protocol", () => {
+  expect(lot("0badcafe76543210", 1000)).toBe(4269598654);
+  expect(lot("ffffffffffffffff", 883_612_798)).toBe(604772345);
 });

@@ -116,7 +116,8 @@ describe("without a swarm", () => {
     expect(core.handle(1000, [object(1, 9000), object(2, 0)])).toEqual([
       { kind: Do.Fetch, neighbour: 0, object: 1, piece: 0, mask: 0, leaf: 0, last: 3, reason: 0 },
     ]);
-    expect(core.handle(1100, [event(Kind.ObjectWant, { object: 2, value: 9000 })])).toHaveLength(1);
+    expect(core.handle(1100, [event(Kind.ObjectWant, { object: 2, value: 9000 })])).toEqual([]); // one after the other
+    expect(core.handle(1200, [event(Kind.ObjectWant, { object: 2, value: 1300 })])).toHaveLength(1); // but not too late
   });
 
   test("a request that failed is repeated, for what is missing", () => {

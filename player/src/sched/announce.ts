@@ -13,12 +13,19 @@ import { uplink } from "./upload";
  * is so slow that a piece of it would always come too late.
  */
 function offers(c: Core, o: SwarmObject): boolean {
-  return !c.cfg.noUpload && o.each * LEAF_SIZE * 1000 <= uplink(c) * c.cfg.queueMs;
+  return !c.cfg.noUpload && o.each * LEAF_SIZE * 1000 <= uplink(c) * 2 * c.cfg.queueMs;
 }
 
 /** Tells neighbours what we gained, gathered over gainIntervalMs so that a burst of pieces is one message. */
 export function announce(c: Core, tick: boolean): void {
-  if (c.news === 0 || c.cfg.noUpload) return;
+  if (c.cfg.noUpload) return;
+  for (const o of c.added) {
+    for (const n of c.neighbours) {
+      if (!o.told[n.seat] && !o.knows[n.seat]) announceTo(c, n, o); // be it nothing: the news is that there is an object
+    }
+  }
+  c.added.length = 0;
+  if (c.news === 0) return;
   for (const o of c.objects) {
     if (!o.news || (!tick && c.nowMs - o.lastGainMs < c.cfg.gainIntervalMs)) continue;
     o.lastGainMs = c.nowMs;
@@ -42,7 +49,8 @@ function announceGains(c: Core, n: Neighbour, o: SwarmObject): void {
 }
 
 export function announceTo(c: Core, n: Neighbour, o: SwarmObject): void {
-  if (o.lacking === o.pieces || !offers(c, o)) return;
+  const worth = o.lacking < o.pieces || (o.deadlineMs > 0 && !o.knows[n.seat]);
+  if (!worth || !offers(c, o)) return;
   o.told[n.seat] = true;
   c.do(Do.SendHave, { neighbour: n.id, object: o.id });
 }

@@ -24,11 +24,11 @@ export function defaultConfig(seed: number): Config {
     marginMs: 500,
     staggerMs: 1500,
     progressMs: 1000,
-    busyBackoffMs: 150,
+    busyBackoffMs: 400,
     lonelyGraceMs: 2000,
     gainIntervalMs: 30,
     pipelineMs: 500,
-    queueMs: 600,
+    queueMs: 300,
     maxFetches: 4,
     uploadBytesPerSec: 0,
     noUpload: false,
@@ -40,6 +40,11 @@ export const MAX_WINDOW = 16;
 export const MANY_HOLDERS = 1 << 12; // more are not told apart
 export const MARGIN_SHARE = 12; // of the time there was is margin, at most
 export const STAGGER_SHARE = 2; // of the time to the hard deadline soft ones are spread over, at most
+export const BACKOFF_SHARE = 8; // of the time left is waited after a refusal as busy
+export const BACKOFF_LEAST_MS = 50; // and at least this
+export const ADVANCE_MS = 150; // longer than usual, what was asked in advance may take
+export const MAX_PARKED = 3; // neighbours that wait for one piece that is on its way to us
+export const LINE_LEAST = 8 * LEAF_SIZE; // may be owed to us on any line
 export const INITIAL_LEAF_US = 62_500; // for a leaf from a new neighbour: 256 KiB/s
 export const INITIAL_CDN_LEAF_US = 31_250; // 512 KiB/s
 export const INITIAL_CDN_WAIT = 100; // ms to the first byte
@@ -48,13 +53,14 @@ export const MAX_LEAF_US = 4_000_000; // 4 KiB/s; keeps estimates finite
 export const MIN_RATE = 4 * 1024;
 export const MAX_RATE = 100 * 1024 * 1024;
 export const HEDGE_MS = 200; // a leaf this long past due is hedged
-export const CDN_SAMPLE_BYTES = 2 * LEAF_SIZE; // smaller fetches tell the wait, larger ones the rate
+export const CDN_SAMPLE_BYTES = 8 * LEAF_SIZE; // smaller fetches tell the wait, larger ones the rate
 export const CDN_BACKOFF_MS = 250;
 export const OBJECT_BACKOFF_DOUBLINGS = 5; // up to 8 s for an object that the CDN does not have
 export const CDN_BACKOFF_DOUBLINGS = 2; // at most 1 s: well below the time that a deadline leaves
 export const CDN_WAIT_MAX_MS = 2000;
 export const UPLINK_SAMPLE_MS = 250;
 export const UPLINK_BUSY_BYTES = 2 * LEAF_SIZE;
+export const UPLINK_HOPE_MS = 5000; // an estimate that lets us offer nothing rises an eighth in this time
 export const STALE_UPLOAD_MS = 1500; // a request that waited this long was asked elsewhere
 export const ASSUMED_UPLINK = 1280 * 1024;
 export const BUFFER_UNKNOWN = 64 * 1024; // bytes in all send buffers while the uplink is not known

@@ -32,15 +32,17 @@ export class Core implements Scheduler {
   readonly objects: SwarmObject[] = []; // in the order in which they came
   readonly wanted: SwarmObject[] = []; // missing something, by (deadline, id)
   readonly byId = new Map<number, SwarmObject>();
+  readonly added: SwarmObject[] = []; // in this call
   news = 0; // objects with something to announce
 
   readonly neighbours: Neighbour[] = []; // by id
   readonly seats: boolean[] = []; // taken
+  owed = 0; // bytes that they owe us in all
   readonly duties: { rendition: number; stripes: number }[] = [];
 
   readonly uploads = new Uploads();
   /** What is known of the CDN and what is under way. */
-  readonly cdn = { leafUs: INITIAL_CDN_LEAF_US, waitMs: INITIAL_CDN_WAIT, fetches: 0, failures: 0, blockedMs: 0 };
+  readonly cdn = { leafUs: INITIAL_CDN_LEAF_US, measured: false, waitMs: INITIAL_CDN_WAIT, fetches: 0, failures: 0, blockedMs: 0 };
 
   private actions: Action[] = [];
   private stirred = false; // something happened after which somebody may be asked

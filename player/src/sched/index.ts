@@ -3,7 +3,6 @@ import { Core } from "./core";
 import type { Scheduler } from "./event";
 
 export * from "./event";
-export { mix32 } from "./mix32";
 export { stripe } from "./piece";
 
 export interface SchedulerOptions {

@@ -78,7 +78,7 @@ export function removeNeighbour(c: Core, n: Neighbour): void {
   for (const o of c.objects) {
     writeOff(c, o, n);
     lost(o, n);
-    o.told[n.seat] = false;
+    o.told[n.seat] = o.knows[n.seat] = false;
   }
   filterUploads(c, (q) => q.n !== n);
   c.seats[n.seat] = false;
@@ -110,6 +110,7 @@ export function drop(c: Core, n: Neighbour, reason: number): void {
 export function have(o: SwarmObject, n: Neighbour, bits: Uint8Array): void {
   if (bits.length !== bitfieldLength(o.pieces)) return;
   lost(o, n);
+  o.knows[n.seat] = true;
   for (let i = 0; i < o.pieces; i++) if (hasBit(bits, i)) gain(o, n, i);
 }
 
@@ -132,6 +133,7 @@ export function lost(o: SwarmObject, n: Neighbour): void {
   const held = o.heldBy(n);
   for (let i = next(held, 0); i >= 0; i = next(held, i + 1)) notHeld(o, n, i);
   o.promisedBy(n).fill(0);
+  o.hopedOf(n).fill(0);
 }
 
 /**
@@ -142,6 +144,7 @@ export function coming(c: Core, o: SwarmObject, n: Neighbour, i: number): void {
   const promised = o.promisedBy(n);
   if (inSet(promised, i)) return;
   add(promised, i);
+  add(o.hopedOf(n), i);
   o.piece[i].comingMs = c.nowMs + c.cfg.progressMs;
 }
 

@@ -15,6 +15,8 @@ export interface Piece {
   late: number; // a neighbour that was asked before and may still deliver
   holders: number; // neighbours that hold it and are not mute
   sent: number; // how often we uploaded it
+  parked: number; // neighbours that wait for it
+  advance: boolean; // from had not announced it yet when it was asked
   sentMs: number; // when from was asked
   dueMs: number; // when from is expected to have delivered
   comingMs: number; // until then a neighbour's word counts that it is on its way there
@@ -43,6 +45,8 @@ export class SwarmObject {
   news = false; // fresh is not empty
   readonly held: PieceSet[] = []; // by seat of a neighbour: the pieces that it holds
   readonly promised: PieceSet[] = []; // likewise: the pieces that it once said are coming
+  readonly hoped: PieceSet[] = []; // likewise: of those, what it may be asked for in advance
+  readonly knows: boolean[] = []; // by seat: it has spoken of the object
   readonly told: boolean[] = []; // by seat: a HAVE was sent, gains may follow
 
   fetchFailures = 0; // CDN requests that failed in a row
@@ -72,6 +76,8 @@ export class SwarmObject {
         late: NOBODY,
         holders: 0,
         sent: 0,
+        parked: 0,
+        advance: false,
         sentMs: 0,
         dueMs: 0,
         comingMs: 0,
@@ -86,6 +92,8 @@ export class SwarmObject {
   addSeat(): void {
     this.held.push(this.noPieces());
     this.promised.push(this.noPieces());
+    this.hoped.push(this.noPieces());
+    this.knows.push(false);
     this.told.push(false);
   }
 
@@ -132,6 +140,10 @@ export class SwarmObject {
 
   promisedBy(n: Neighbour): PieceSet {
     return this.promised[n.seat];
+  }
+
+  hopedOf(n: Neighbour): PieceSet {
+    return this.hoped[n.seat];
   }
 
   private noPieces(): PieceSet {

@@ -2,7 +2,15 @@
 // twin of pull.go.
 
 import { LEAF_SIZE, NOT_HELD } from "../wire";
-import { LIE_STRIKES, MANY_HOLDERS, STALL_STRIKES } from "./config";
+import {
+  ADVANCE_MS,
+  BACKOFF_LEAST_MS,
+  BACKOFF_SHARE,
+  LIE_STRIKES,
+  LINE_LEAST,
+  MANY_HOLDERS,
+  STALL_STRIKES,
+} from "./config";
 import type { Core } from "./core";
 import { Do, Reason, type Event } from "./event";
 import { mix32 } from "./mix32";
@@ -11,6 +19,7 @@ import { NOBODY, type Piece, type SwarmObject } from "./object";
 import { add, inSet, remove, trailingZeros } from "./piece";
 import { hardDeadlineMs, lastDueMs, mustWait } from "./rescue";
 import { removeWanted } from "./room";
+import { unpark } from "./upload";
 
 /**
  * Requests open pieces from neighbours that hold them, the object with the earliest
@@ -20,8 +29,39 @@ export function pull(c: Core): void {
   if (c.wanted.length === 0) return;
   const roomy = c.neighbours.filter((n) => hasRoom(c, n, LEAF_SIZE)); // who can be asked
   for (const o of c.wanted) {
-    if (roomy.length === 0 || mustWait(c, o)) return;
+    if (roomy.length === 0 || mustWait(c, o) || lineFull(c)) return;
     pullObject(c, o, roomy);
+    askInAdvance(c, o, roomy);
+  }
+}
+
+/**
+ * Requests open pieces that nobody near holds from neighbours to which they are coming,
+ * at most once of each: they are sent the moment they are verified, and have waited for
+ * no announcement and no request. What we are to fetch ourselves is not asked for.
+ */
+function askInAdvance(c: Core, o: SwarmObject, roomy: readonly Neighbour[]): void {
+  const turn = turnOf(c, o);
+  const order: number[] = [];
+  for (let w = 0; w < o.open.length; w++) {
+    let hoped = 0;
+    for (const n of roomy) hoped |= o.hopedOf(n)[w];
+    for (let rest = hoped & o.open[w] & ~o.duty[w]; rest !== 0; rest &= rest - 1) {
+      const i = (w << 5) + trailingZeros(rest);
+      const p = o.piece[i];
+      if (p.holders === 0 && c.nowMs < p.comingMs) order.push((i - turn + o.pieces) % o.pieces);
+    }
+  }
+  order.sort((a, b) => a - b);
+  for (const key of order) {
+    const i = (key + turn) % o.pieces;
+    const p = o.piece[i];
+    const n = roomy.find((x) => inSet(o.hopedOf(x), i) && hasRoom(c, x, o.bytes(i, p.missing)));
+    if (!n) continue;
+    remove(o.hopedOf(n), i);
+    request(c, o, i, n);
+    p.advance = true;
+    p.dueMs += ADVANCE_MS;
   }
 }
 
@@ -39,6 +79,7 @@ function pullObject(c: Core, o: SwarmObject, roomy: Neighbour[]): void {
     const n = bestHolder(c, o, i, withinMs, roomy);
     if (!n) continue;
     request(c, o, i, n);
+    if (lineFull(c)) return;
     if (hasRoom(c, n, LEAF_SIZE)) continue;
     roomy.splice(roomy.indexOf(n), 1);
     if (roomy.length === 0) return;
@@ -96,18 +137,35 @@ function request(c: Core, o: SwarmObject, i: number, n: Neighbour): void {
   p.sentMs = c.nowMs;
   p.dueMs = c.nowMs + n.etaMs(bytes);
   remove(o.open, i);
-  n.inflight += bytes;
+  p.advance = false;
+  owe(c, n, bytes);
   c.do(Do.SendRequest, { neighbour: n.id, object: o.id, piece: i, mask: p.missing });
+}
+
+/**
+ * Whether neighbours owe us as much as our line carries in a while, as far as the CDN has
+ * shown what it carries: what is urgent must not wait behind more.
+ */
+function lineFull(c: Core): boolean {
+  return c.cdn.measured && c.owed >= LINE_LEAST && c.owed * c.cdn.leafUs >= c.cfg.pipelineMs * 1000 * LEAF_SIZE;
+}
+
+/** Books bytes that a neighbour owes us now. */
+function owe(c: Core, n: Neighbour, bytes: number): void {
+  n.inflight += bytes;
+  c.owed += bytes;
 }
 
 /** Makes a pending piece open again (or merely no longer pending). */
 export function release(c: Core, o: SwarmObject, i: number): void {
   const p = o.piece[i];
   const n = p.from >= 0 ? c.neighbour(p.from) : undefined;
-  if (n) n.inflight -= o.bytes(i, p.owed);
+  if (n) owe(c, n, -o.bytes(i, p.owed));
   p.from = NOBODY;
   p.owed = 0;
-  if (p.missing !== 0) add(o.open, i);
+  if (p.missing === 0) return;
+  add(o.open, i);
+  if (p.parked > 0) unpark(c, o, i);
 }
 
 /** Takes a request to a neighbour back; leaves may be on their way already and are still welcome. */
@@ -158,9 +216,13 @@ export function refused(c: Core, o: SwarmObject, n: Neighbour, i: number, reason
   if (o.piece[i].from !== n.id) return;
   release(c, o, i);
   if (reason !== NOT_HELD) {
-    n.blockedMs = Math.max(n.blockedMs, c.nowMs + c.cfg.busyBackoffMs);
+    // Who can wait, waits longer: the others have less time.
+    const share = Math.trunc((hardDeadlineMs(c, o) - c.nowMs) / BACKOFF_SHARE);
+    const wait = Math.min(Math.max(share, BACKOFF_LEAST_MS), c.cfg.busyBackoffMs);
+    n.blockedMs = Math.max(n.blockedMs, c.nowMs + wait);
     return;
   }
+  if (!inSet(o.heldBy(n), i)) return; // it was asked in advance
   notHeld(o, n, i);
   if (++n.lies >= LIE_STRIKES) drop(c, n, Reason.Liar);
 }
@@ -179,6 +241,7 @@ export function verified(c: Core, o: SwarmObject, leaf: number, from: number): v
   if (p.from >= 0 && p.owed !== 0) cancelPull(c, o, i); // somebody else was faster
   release(c, o, i);
   remove(o.open, i);
+  p.parked = 0;
   o.lacking--;
   add(o.fresh, i);
   if (!o.news) {
@@ -193,9 +256,12 @@ function delivered(c: Core, o: SwarmObject, n: Neighbour, p: Piece, leaf: number
   const bytes = o.leafBytes(leaf);
   if (p.from === n.id && (p.owed & bit) !== 0) {
     p.owed &= ~bit;
-    n.inflight -= bytes;
-    const tookUs = Math.trunc(((c.nowMs - Math.max(p.sentMs, n.progressMs)) * 1000 * LEAF_SIZE) / bytes);
-    learnPace(c, n, Math.trunc((n.leafUs * 3 + tookUs) / 4));
+    owe(c, n, -bytes);
+    if (!p.advance) {
+      const tookUs = Math.trunc(((c.nowMs - Math.max(p.sentMs, n.progressMs)) * 1000 * LEAF_SIZE) / bytes);
+      learnPace(c, n, Math.trunc((n.leafUs * 3 + tookUs) / 4));
+    }
+    p.advance = false;
   } else if (p.late === n.id) {
     p.lateOwed &= ~bit;
   }
@@ -218,7 +284,7 @@ export function cameTooLate(c: Core, e: Event, n: Neighbour): boolean {
       return false;
     }
     p.owed &= ~bit;
-    n.inflight -= o.leafBytes(e.leaf);
+    owe(c, n, -o.leafBytes(e.leaf));
     return true;
   }
   if (p.late !== n.id || (p.lateOwed & bit) === 0) return false;

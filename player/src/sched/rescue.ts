@@ -108,9 +108,14 @@ function dueAtCDN(c: Core, o: SwarmObject, i: number, hardMs: number): boolean {
   if (inSet(o.duty, i)) return true; // whoever holds it has no room for us: pull was here before
   if (p.holders > 0) return false; // pull will find a neighbour with room
   if (c.nowMs < p.comingMs) return false; // it will soon be announced
-  const softMs = softDeadlineMs(c, o, i, hardMs);
-  if (c.neighbours.length === 0) return c.nowMs >= Math.min(c.startMs + c.cfg.lonelyGraceMs, softMs);
-  return c.nowMs >= softMs;
+  // As any player does: one object after the other, as soon as it is there.
+  const alone = c.neighbours.length === 0 && o === nextUp(c) && c.nowMs >= c.startMs + c.cfg.lonelyGraceMs;
+  return alone || c.nowMs >= softDeadlineMs(c, o, i, hardMs);
+}
+
+/** The object that is due first of those that the CDN is not known to lack. */
+function nextUp(c: Core): SwarmObject | undefined {
+  return c.wanted.find((o) => o.fetchBlockedMs <= c.nowMs);
 }
 
 /**
@@ -158,10 +163,13 @@ export function fetchEnded(c: Core, e: Event): void {
   if (o) o.fetchFailures = 0;
   const elapsed = Math.max(e.elapsedMs, 1);
   if (e.value >= CDN_SAMPLE_BYTES) {
-    const leafUs = Math.trunc((cdn.leafUs * 3 + Math.trunc((elapsed * 1000 * LEAF_SIZE) / e.value)) / 4);
-    cdn.leafUs = Math.max(Math.min(leafUs, MAX_LEAF_US), MIN_LEAF_US);
+    const transferMs = elapsed - Math.min(cdn.waitMs, Math.trunc(elapsed / 2));
+    const tookUs = Math.trunc((transferMs * 1000 * LEAF_SIZE) / e.value);
+    cdn.measured = true;
+    cdn.leafUs = Math.max(Math.min(Math.trunc((cdn.leafUs * 3 + tookUs) / 4), MAX_LEAF_US), MIN_LEAF_US);
   } else {
-    cdn.waitMs = Math.min(Math.trunc((cdn.waitMs * 3 + elapsed) / 4), CDN_WAIT_MAX_MS);
+    const wait = Math.max(elapsed - Math.trunc((e.value * cdn.leafUs) / (LEAF_SIZE * 1000)), 0);
+    cdn.waitMs = Math.min(Math.trunc((cdn.waitMs * 3 + wait) / 4), CDN_WAIT_MAX_MS);
   }
 }
 

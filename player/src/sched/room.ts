@@ -25,6 +25,7 @@ export function addObject(c: Core, e: Event): void {
   c.objects.push(o);
   c.byId.set(o.id, o);
   markDuty(c, o);
+  c.added.push(o);
   if (o.deadlineMs > 0) insertWanted(c, o);
 }
 
@@ -71,6 +72,7 @@ export function removeObject(c: Core, o: SwarmObject): void {
   if (o.news) c.news--;
   without(c.objects, o);
   c.byId.delete(o.id);
+  without(c.added, o);
 }
 
 export function setDuty(c: Core, rendition: number, stripes: number): void {

@@ -1,6 +1,7 @@
 // Measures our uplink by what leaves the send buffers; the twin of uplink.go.
 
-import { MAX_RATE, MIN_RATE, UPLINK_BUSY_BYTES, UPLINK_SAMPLE_MS } from "./config";
+import { LEAF_SIZE } from "../wire";
+import { MAX_RATE, MIN_RATE, UPLINK_BUSY_BYTES, UPLINK_HOPE_MS, UPLINK_SAMPLE_MS } from "./config";
 import type { Core } from "./core";
 import { TICK_MS } from "./event";
 import type { Neighbour } from "./neighbour";
@@ -44,6 +45,7 @@ export function measureUplink(c: Core): void {
   const elapsed = c.nowMs - u.sinceMs;
   if (waiting(c) < UPLINK_BUSY_BYTES) {
     restartMeasurement(c);
+    hope(c);
   } else if (elapsed >= UPLINK_SAMPLE_MS && u.drained > 0) {
     findSlow(c);
     sample(c, elapsed);
@@ -82,8 +84,21 @@ function restartMeasurement(c: Core): void {
   for (const n of c.neighbours) n.drained = 0;
 }
 
+/**
+ * Raises an estimate by which we offer nothing, and so are asked for nothing and measure
+ * nothing, until it is tried again.
+ */
+function hope(c: Core): void {
+  const u = c.uploads;
+  const silent = u.rate * 2 * c.cfg.queueMs < 4 * LEAF_SIZE * 1000;
+  if (u.rate === 0 || c.nowMs - u.sampledMs < UPLINK_HOPE_MS || !silent) return;
+  u.rate += Math.trunc(u.rate / 8);
+  u.sampledMs = c.nowMs;
+}
+
 function sample(c: Core, elapsedMs: number): void {
   const u = c.uploads;
+  u.sampledMs = c.nowMs;
   const rate = Math.max(Math.min(Math.trunc((u.drained * 1000) / elapsedMs), MAX_RATE), MIN_RATE);
   if (u.rate === 0) u.rate = rate;
   u.rate = Math.trunc((u.rate * 3 + rate) / 4);

@@ -8,6 +8,7 @@ import {
   BUFFER_MIN,
   BUFFER_MS,
   BUFFER_UNKNOWN,
+  MAX_PARKED,
   MAX_QUEUE,
   MAX_WINDOW,
   STALE_UPLOAD_MS,
@@ -15,7 +16,7 @@ import {
 import type { Core } from "./core";
 import { Do, Reason } from "./event";
 import { drop, type Neighbour } from "./neighbour";
-import type { SwarmObject } from "./object";
+import { FROM_CDN, type SwarmObject } from "./object";
 import { trailingZeros } from "./piece";
 import { buffered, clogged, waiting } from "./uplink";
 
@@ -36,6 +37,7 @@ export class Uploads {
   rate = 0; // bytes/s, estimated; 0: never saturated, so not known
   sinceMs = 0; // start of the running measurement
   drained = 0; // bytes drained in it
+  sampledMs = 0; // when rate was estimated last
   served = 0; // what the neighbour had that was served last
   allowance = 0; // bytes that the configured cap still allows
   allowedMs = 0; // when allowance was last topped up
@@ -45,7 +47,7 @@ export function requested(c: Core, o: SwarmObject, n: Neighbour, i: number, want
   const u = c.uploads;
   const mask = wanted & o.all(i);
   if (mask === 0) return;
-  if (c.cfg.noUpload || !o.has(i)) return refuse(c, n, o, i, NOT_HELD);
+  if (c.cfg.noUpload || (!o.has(i) && !awaits(o, i))) return refuse(c, n, o, i, NOT_HELD);
   const queued = u.queue.find((q) => q.piece === i && q.n === n && q.o === o);
   if (queued) { // a refusal would be a lie: it will be sent
     u.bytes += o.bytes(i, mask & ~queued.mask);
@@ -57,9 +59,19 @@ export function requested(c: Core, o: SwarmObject, n: Neighbour, i: number, want
     refuse(c, n, o, i, BUSY);
   } else {
     if (++n.queued === 1) n.served = Math.max(n.served, u.served); // no credit for having asked for nothing
+    if (!o.has(i)) o.piece[i].parked++;
     u.queue.push({ n, o, piece: i, mask, started: false, queuedMs: c.nowMs });
     u.bytes += o.bytes(i, mask);
   }
+}
+
+/**
+ * Whether a request may wait here for a piece that is on its way from the CDN. What comes
+ * from a neighbour is not promised: chains of promises break.
+ */
+function awaits(o: SwarmObject, i: number): boolean {
+  const p = o.piece[i];
+  return p.from === FROM_CDN && p.parked < MAX_PARKED;
 }
 
 function refuse(c: Core, n: Neighbour, o: SwarmObject, i: number, reason: number): void {
@@ -126,7 +138,7 @@ function nextUpload(c: Core, limit: number): number {
   let bestCopies = 0;
   for (let i = 0; i < queue.length; i++) {
     const q = queue[i];
-    if (heldUp(c, q.n, limit)) continue;
+    if (!q.o.has(q.piece) || heldUp(c, q.n, limit)) continue;
     if (q.started) return i;
     const p = q.o.piece[q.piece];
     const copies = p.holders + p.sent;
@@ -189,6 +201,17 @@ export function filterUploads(c: Core, keep: (q: Upload) => boolean): void {
     if (keep(q)) return true;
     u.bytes -= q.o.bytes(q.piece, q.mask);
     q.n.queued--;
+    const p = q.o.piece[q.piece];
+    if (p.parked > 0 && p.missing !== 0) p.parked--;
+    return false;
+  });
+}
+
+/** Refuses what neighbours wait for and will not come. */
+export function unpark(c: Core, o: SwarmObject, i: number): void {
+  filterUploads(c, (q) => {
+    if (q.o !== o || q.piece !== i) return true;
+    refuse(c, q.n, o, i, NOT_HELD);
     return false;
   });
 }
