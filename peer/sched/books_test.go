@@ -19,7 +19,7 @@ func checkBooks(t failer, c *Core) {
 		if c.byID[o.id] != o {
 			fail("object %d is not found by its id", o.id)
 		}
-		missing, lacking, bytes := int32(0), int32(0), int64(0)
+		missing, onWay, lacking, bytes := int32(0), int32(0), int32(0), int64(0)
 		for i := range o.pieces {
 			p := &o.piece[i]
 			missing += int32(bits.OnesCount8(p.missing))
@@ -47,6 +47,9 @@ func checkBooks(t failer, c *Core) {
 			} else if p.owed != 0 {
 				fail("object %d piece %d: leaves %b are owed by nobody", o.id, i, p.owed)
 			}
+			if p.from != nobody {
+				onWay += int32(bits.OnesCount8(p.missing))
+			}
 			parked := int32(0)
 			for _, q := range c.uploads.queue {
 				if q.o == o && q.piece == i && p.missing != 0 {
@@ -65,6 +68,9 @@ func checkBooks(t failer, c *Core) {
 			if holders != p.holders {
 				fail("object %d piece %d: %d holders booked, %d found", o.id, i, p.holders, holders)
 			}
+		}
+		if onWay != o.onWay {
+			fail("object %d: %d leaves are on their way, %d booked", o.id, onWay, o.onWay)
 		}
 		if missing != o.missing || lacking != o.lacking || bytes != o.size {
 			fail("object %d: %d leaves and %d pieces of %d bytes missing booked, %d, %d and %d found",
@@ -95,8 +101,8 @@ func checkBooks(t failer, c *Core) {
 			fail("objects %d and %d are wanted in the wrong order", a.id, b.id)
 		}
 	}
-	if c.cdn.fetches < 0 || c.cdn.fetches > c.cfg.MaxFetches {
-		fail("%d CDN requests, 0 to %d are possible", c.cdn.fetches, c.cfg.MaxFetches)
+	if len(c.cdn.started) > c.cfg.MaxFetches {
+		fail("%d CDN requests, %d are possible", len(c.cdn.started), c.cfg.MaxFetches)
 	}
 	total := int64(0)
 	for _, bytes := range owed {

@@ -33,6 +33,7 @@ type object struct {
 	deadlineMs            int64 // 0: not wanted
 
 	missing  int32 // leaves not held
+	onWay    int32 // leaves of those that are pending anywhere
 	lacking  int32 // pieces not held
 	piece    []piece
 	open     set  // pieces that are not held and not pending anywhere

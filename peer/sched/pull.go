@@ -20,8 +20,9 @@ func (c *Core) pull() {
 			c.roomy = append(c.roomy, n)
 		}
 	}
+	c.startBudget()
 	for _, o := range c.wanted {
-		if len(c.roomy) == 0 || c.mustWait(o) || c.lineFull() {
+		if !c.budgetFor(o) || len(c.roomy) == 0 || c.lineFull() {
 			return
 		}
 		c.pullObject(o)
@@ -52,7 +53,7 @@ func (c *Core) askInAdvance(o *object) {
 	for _, key := range c.order {
 		i := (key + turn) % o.pieces
 		for _, n := range c.roomy {
-			if hope := o.hopedOf(n); hope.has(i) && c.hasRoom(n, o.bytes(i, o.piece[i].missing)) {
+			if hope := o.hopedOf(n); hope.has(i) && c.affords(o) && c.hasRoom(n, o.bytes(i, o.piece[i].missing)) {
 				hope.remove(i)
 				c.request(o, i, n)
 				o.piece[i].advance = true
@@ -69,7 +70,7 @@ func (c *Core) pullObject(o *object) {
 		return
 	}
 	withinMs := c.lastDueMs(o, c.hardDeadlineMs(o)) - c.nowMs
-	if c.cdn.blockedMs > c.nowMs || c.cdn.fetches >= c.cfg.MaxFetches {
+	if c.cdn.blockedMs > c.nowMs || len(c.cdn.started) >= c.cfg.MaxFetches {
 		// Later only while the CDN cannot take it: otherwise fetch would take it back at once.
 		withinMs = max(withinMs, c.cfg.ProgressMs-1)
 	}
@@ -81,7 +82,7 @@ func (c *Core) pullObject(o *object) {
 			continue
 		}
 		c.request(o, i, n)
-		if c.lineFull() {
+		if c.lineFull() || !c.affords(o) {
 			return
 		}
 		if !c.hasRoom(n, leafSize) {
@@ -149,8 +150,9 @@ func (c *Core) request(o *object, i int32, n *neighbour) {
 	}
 	p.from, p.owed = n.id, p.missing
 	p.sentMs, p.dueMs = c.nowMs, c.nowMs+n.etaMs(bytes)
-	o.open.remove(i)
+	c.pending(o, i)
 	p.advance = false
+	c.spend(o)
 	c.owe(n, bytes)
 	c.do(Action{Kind: SendRequest, Neighbour: n.id, Object: o.id, Piece: i, Mask: int32(p.missing)})
 }
@@ -167,11 +169,20 @@ func (c *Core) owe(n *neighbour, bytes int64) {
 	c.owed += bytes
 }
 
+// pending notes that a piece was asked for somewhere.
+func (c *Core) pending(o *object, i int32) {
+	o.open.remove(i)
+	o.onWay += int32(bits.OnesCount8(o.piece[i].missing))
+}
+
 // release makes a pending piece open again (or merely no longer pending).
 func (c *Core) release(o *object, i int32) {
 	p := &o.piece[i]
 	if n := c.neighbour(p.from); n != nil {
 		c.owe(n, -o.bytes(i, p.owed))
+	}
+	if p.from != nobody {
+		o.onWay -= int32(bits.OnesCount8(p.missing))
 	}
 	p.from, p.owed = nobody, 0
 	if p.missing != 0 {
@@ -264,6 +275,12 @@ func (c *Core) verified(o *object, leaf, from int32) {
 	}
 	p.missing &^= bit
 	o.missing--
+	if p.from != nobody {
+		o.onWay--
+	}
+	if from == CDN {
+		c.cdn.received += o.leafBytes(leaf)
+	}
 	if n := c.neighbour(from); n != nil {
 		c.delivered(o, n, p, leaf, bit)
 	}

@@ -7,12 +7,33 @@ import "math/bits"
 
 // cdn is what is known of the CDN and what is under way.
 type cdn struct {
-	leafUs    int64 // estimated time for one leaf, µs
-	measured  bool  // at least once
-	waitMs    int64 // to the first byte, estimated
-	fetches   int   // under way
-	failures  int32 // in a row
-	blockedMs int64 // nothing is fetched before then
+	leafUs    int64   // estimated time for one leaf, µs
+	measured  bool    // at least once
+	waitMs    int64   // to the first byte, estimated
+	fetches   int     // under way
+	received  int64   // bytes in all
+	started   []start // the requests under way
+	failures  int32   // in a row
+	blockedMs int64   // nothing is fetched before then
+}
+
+// start is when a request began, in bytes that had come from the CDN.
+type start struct {
+	object, first int32
+	received      int64
+}
+
+// ended forgets a request and tells how many bytes all requests brought during it: they
+// share the line, and none alone shows what it carries.
+func (d *cdn) ended(e *Event) int64 {
+	for i, s := range d.started {
+		if s.object == e.Object && s.first == e.Leaf {
+			d.started = append(d.started[:i], d.started[i+1:]...)
+			return max(d.received-s.received, e.Value)
+		}
+	}
+	d.started = d.started[1:] // the shell named another leaf: bounded all the same
+	return e.Value
 }
 
 // fetch starts CDN requests for runs of leaves that are due there.
@@ -20,8 +41,9 @@ func (c *Core) fetch() {
 	if c.cdn.blockedMs > c.nowMs {
 		return
 	}
+	c.startBudget()
 	for _, o := range c.wanted {
-		if c.cdn.fetches >= c.cfg.MaxFetches || c.mustWait(o) {
+		if len(c.cdn.started) >= c.cfg.MaxFetches || !c.budgetFor(o) {
 			return
 		}
 		hardMs := c.hardDeadlineMs(o)
@@ -51,12 +73,12 @@ func (c *Core) fetchObject(o *object, hardMs int64) {
 	first, last := int32(-1), int32(-1)
 	for i := int32(0); i < o.pieces; i++ {
 		missing := o.piece[i].missing
-		if missing != 0 && !c.dueAtCDN(o, i, hardMs) {
+		if missing != 0 && !(c.affords(o) && c.dueAtCDN(o, i, hardMs)) {
 			missing = 0
 		}
 		from := i*o.each + int32(bits.TrailingZeros8(missing))
 		if first >= 0 && from != last+1 {
-			if c.startFetch(o, first, last); c.cdn.fetches >= c.cfg.MaxFetches {
+			if c.startFetch(o, first, last); len(c.cdn.started) >= c.cfg.MaxFetches {
 				return
 			}
 			first = -1
@@ -64,6 +86,7 @@ func (c *Core) fetchObject(o *object, hardMs int64) {
 		if missing == 0 {
 			continue
 		}
+		c.spend(o)
 		if first < 0 {
 			first = from
 		}
@@ -73,15 +96,6 @@ func (c *Core) fetchObject(o *object, hardMs int64) {
 	if first >= 0 {
 		c.startFetch(o, first, last)
 	}
-}
-
-// mustWait tells that an object is not to be asked for yet, because the one that is
-// due first is past its hard deadline and the CDN can give it: then the whole
-// downlink belongs to that one.
-func (c *Core) mustWait(o *object) bool {
-	first := c.wanted[0]
-	return o.deadlineMs > first.deadlineMs && c.hardDeadlineMs(first) <= c.nowMs &&
-		first.fetchBlockedMs <= c.nowMs && c.cdn.blockedMs <= c.nowMs
 }
 
 // hardDeadlineMs is the last moment at which fetching all that is missing of an
@@ -155,9 +169,9 @@ func (c *Core) startFetch(o *object, first, last int32) {
 			c.cancelPull(o, i)
 		}
 		o.piece[i].from = fromCDN
-		o.open.remove(i)
+		c.pending(o, i)
 	}
-	c.cdn.fetches++
+	c.cdn.started = append(c.cdn.started, start{object: o.id, first: first, received: c.cdn.received})
 	c.do(Action{Kind: Fetch, Object: o.id, Leaf: first, Last: last})
 	c.announceComing(o, from, to)
 }
@@ -165,10 +179,10 @@ func (c *Core) startFetch(o *object, first, last int32) {
 // fetchEnded books the end of a CDN request, also of one for an object that is
 // gone by now.
 func (c *Core) fetchEnded(e *Event) {
-	if c.cdn.fetches == 0 {
+	if len(c.cdn.started) == 0 {
 		return // nothing was asked for
 	}
-	c.cdn.fetches--
+	meanwhile := c.cdn.ended(e)
 	o := c.object(e.Object)
 	if o != nil {
 		for leaf := max(e.Leaf, 0); leaf <= e.Last && leaf < o.leaves; leaf += o.each - leaf%o.each {
@@ -187,11 +201,11 @@ func (c *Core) fetchEnded(e *Event) {
 	}
 	elapsed := max(e.ElapsedMs, 1)
 	if e.Value >= cdnSampleBytes {
-		tookUs := (elapsed - min(c.cdn.waitMs, elapsed/2)) * 1000 * leafSize / e.Value
+		tookUs := (elapsed - min(c.cdn.waitMs, elapsed/2)) * 1000 * leafSize / meanwhile
 		c.cdn.measured = true
 		c.cdn.leafUs = max(min((c.cdn.leafUs*3+tookUs)/4, maxLeafUs), minLeafUs)
 	} else {
-		wait := max(elapsed-e.Value*c.cdn.leafUs/(leafSize*1000), 0)
+		wait := max(elapsed-meanwhile*c.cdn.leafUs/(leafSize*1000), 0)
 		c.cdn.waitMs = min((c.cdn.waitMs*3+wait)/4, cdnWaitMaxMs)
 	}
 }

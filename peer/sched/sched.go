@@ -23,6 +23,7 @@ type Core struct {
 
 	uploads uploads
 	cdn     cdn
+	budget  budget // of the running pass over wanted
 
 	actions []Action
 	stirred bool         // something happened after which somebody may be asked

@@ -295,7 +295,7 @@ func (s *story) show() {
 		fmt.Fprintf(&s.out, "%d: owes %d KiB, rate %d KiB/s, strikes %d, lies %d, uninvited %d\n",
 			n.id, n.inflight>>10, leafSize*1_000_000/n.leafUs>>10, n.strikes, n.lies, n.unsolicited)
 	}
-	fmt.Fprintf(&s.out, "CDN: %d requests, rate %d KiB/s, wait %d ms\n", c.cdn.fetches, leafSize*1_000_000/c.cdn.leafUs>>10, c.cdn.waitMs)
+	fmt.Fprintf(&s.out, "CDN: %d requests, rate %d KiB/s, wait %d ms\n", len(c.cdn.started), leafSize*1_000_000/c.cdn.leafUs>>10, c.cdn.waitMs)
 	fmt.Fprintf(&s.out, "uploads: %d queued, uplink %d KiB/s\n", len(c.uploads.queue), c.UplinkBytesPerSec()>>10)
 }
 

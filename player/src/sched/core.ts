@@ -5,6 +5,7 @@
 // clock, no randomness: integers below 2^53, truncating division, Maps for look-ups only.
 
 import { announce } from "./announce";
+import { newBudget } from "./budget";
 import { INITIAL_CDN_LEAF_US, INITIAL_CDN_WAIT, INTRUDER_STRIKES, type Config } from "./config";
 import { Kind, Reason, type Action, type Event, type Scheduler } from "./event";
 import {
@@ -20,7 +21,7 @@ import {
 } from "./neighbour";
 import type { SwarmObject } from "./object";
 import { cameTooLate, expirePulls, pull, refused, verified } from "./pull";
-import { fetch, fetchEnded } from "./rescue";
+import { fetch, fetchEnded, type Start } from "./rescue";
 import { addObject, removeObject, setDuty, want } from "./room";
 import { filterUploads, requested, upload, Uploads } from "./upload";
 import { buffered, measureUplink } from "./uplink";
@@ -42,7 +43,16 @@ export class Core implements Scheduler {
 
   readonly uploads = new Uploads();
   /** What is known of the CDN and what is under way. */
-  readonly cdn = { leafUs: INITIAL_CDN_LEAF_US, measured: false, waitMs: INITIAL_CDN_WAIT, fetches: 0, failures: 0, blockedMs: 0 };
+  readonly cdn = {
+    leafUs: INITIAL_CDN_LEAF_US, // estimated time for one leaf
+    measured: false, // at least once
+    waitMs: INITIAL_CDN_WAIT, // to the first byte, estimated
+    received: 0, // bytes in all
+    started: [] as Start[], // the requests under way
+    failures: 0, // in a row
+    blockedMs: 0, // nothing is fetched before then
+  };
+  budget = newBudget(); // of the running pass over wanted
 
   private actions: Action[] = [];
   private stirred = false; // something happened after which somebody may be asked

@@ -37,6 +37,7 @@ export class SwarmObject {
   deadlineMs: number; // 0: not wanted
 
   missing: number; // leaves not held
+  onWay = 0; // leaves of those that are pending anywhere
   lacking: number; // pieces not held
   readonly piece: Piece[] = [];
   readonly open: PieceSet; // pieces that are not held and not pending anywhere

@@ -50,3 +50,10 @@ export function next(s: PieceSet, i: number): number {
 export function trailingZeros(x: number): number {
   return 31 - Math.clz32(x & -x);
 }
+
+/** How many leaves are in a piece's mask. */
+export function countBits(mask: number): number {
+  let n = 0;
+  for (let rest = mask; rest !== 0; rest &= rest - 1) n++;
+  return n;
+}

@@ -2,6 +2,7 @@
 // twin of pull.go.
 
 import { LEAF_SIZE, NOT_HELD } from "../wire";
+import { affords, budgetFor, spend, startBudget } from "./budget";
 import {
   ADVANCE_MS,
   BACKOFF_LEAST_MS,
@@ -15,9 +16,9 @@ import type { Core } from "./core";
 import { Do, Reason, type Event } from "./event";
 import { mix32 } from "./mix32";
 import { drop, hasRoom, learnPace, notHeld, setMute, type Neighbour } from "./neighbour";
-import { NOBODY, type Piece, type SwarmObject } from "./object";
-import { add, inSet, remove, trailingZeros } from "./piece";
-import { hardDeadlineMs, lastDueMs, mustWait } from "./rescue";
+import { FROM_CDN, NOBODY, type Piece, type SwarmObject } from "./object";
+import { add, countBits, inSet, remove, trailingZeros } from "./piece";
+import { hardDeadlineMs, lastDueMs } from "./rescue";
 import { removeWanted } from "./room";
 import { unpark } from "./upload";
 
@@ -28,8 +29,9 @@ import { unpark } from "./upload";
 export function pull(c: Core): void {
   if (c.wanted.length === 0) return;
   const roomy = c.neighbours.filter((n) => hasRoom(c, n, LEAF_SIZE)); // who can be asked
+  startBudget(c);
   for (const o of c.wanted) {
-    if (roomy.length === 0 || mustWait(c, o) || lineFull(c)) return;
+    if (!budgetFor(c, o) || roomy.length === 0 || lineFull(c)) return;
     pullObject(c, o, roomy);
     askInAdvance(c, o, roomy);
   }
@@ -56,7 +58,7 @@ function askInAdvance(c: Core, o: SwarmObject, roomy: readonly Neighbour[]): voi
   for (const key of order) {
     const i = (key + turn) % o.pieces;
     const p = o.piece[i];
-    const n = roomy.find((x) => inSet(o.hopedOf(x), i) && hasRoom(c, x, o.bytes(i, p.missing)));
+    const n = roomy.find((x) => inSet(o.hopedOf(x), i) && affords(c, o) && hasRoom(c, x, o.bytes(i, p.missing)));
     if (!n) continue;
     remove(o.hopedOf(n), i);
     request(c, o, i, n);
@@ -69,7 +71,7 @@ function pullObject(c: Core, o: SwarmObject, roomy: Neighbour[]): void {
   const order = rarestFirst(c, o, roomy);
   if (order.length === 0) return;
   let withinMs = lastDueMs(c, o, hardDeadlineMs(c, o)) - c.nowMs;
-  if (c.cdn.blockedMs > c.nowMs || c.cdn.fetches >= c.cfg.maxFetches) {
+  if (c.cdn.blockedMs > c.nowMs || c.cdn.started.length >= c.cfg.maxFetches) {
     // Later only while the CDN cannot take it: otherwise fetch would take it back at once.
     withinMs = Math.max(withinMs, c.cfg.progressMs - 1);
   }
@@ -79,7 +81,7 @@ function pullObject(c: Core, o: SwarmObject, roomy: Neighbour[]): void {
     const n = bestHolder(c, o, i, withinMs, roomy);
     if (!n) continue;
     request(c, o, i, n);
-    if (lineFull(c)) return;
+    if (lineFull(c) || !affords(c, o)) return;
     if (hasRoom(c, n, LEAF_SIZE)) continue;
     roomy.splice(roomy.indexOf(n), 1);
     if (roomy.length === 0) return;
@@ -136,8 +138,9 @@ function request(c: Core, o: SwarmObject, i: number, n: Neighbour): void {
   p.owed = p.missing;
   p.sentMs = c.nowMs;
   p.dueMs = c.nowMs + n.etaMs(bytes);
-  remove(o.open, i);
+  pending(o, i);
   p.advance = false;
+  spend(c, o);
   owe(c, n, bytes);
   c.do(Do.SendRequest, { neighbour: n.id, object: o.id, piece: i, mask: p.missing });
 }
@@ -156,11 +159,18 @@ function owe(c: Core, n: Neighbour, bytes: number): void {
   c.owed += bytes;
 }
 
+/** Notes that a piece was asked for somewhere. */
+export function pending(o: SwarmObject, i: number): void {
+  remove(o.open, i);
+  o.onWay += countBits(o.piece[i].missing);
+}
+
 /** Makes a pending piece open again (or merely no longer pending). */
 export function release(c: Core, o: SwarmObject, i: number): void {
   const p = o.piece[i];
   const n = p.from >= 0 ? c.neighbour(p.from) : undefined;
   if (n) owe(c, n, -o.bytes(i, p.owed));
+  if (p.from !== NOBODY) o.onWay -= countBits(p.missing);
   p.from = NOBODY;
   p.owed = 0;
   if (p.missing === 0) return;
@@ -235,6 +245,8 @@ export function verified(c: Core, o: SwarmObject, leaf: number, from: number): v
   if ((p.missing & bit) === 0) return;
   p.missing &= ~bit;
   o.missing--;
+  if (p.from !== NOBODY) o.onWay--;
+  if (from === FROM_CDN) c.cdn.received += o.leafBytes(leaf);
   const n = c.neighbour(from);
   if (n) delivered(c, o, n, p, leaf, bit);
   if (p.missing !== 0) return;

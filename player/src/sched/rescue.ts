@@ -3,6 +3,7 @@
 
 import { LEAF_SIZE } from "../wire";
 import { announceComing } from "./announce";
+import { affords, budgetFor, spend, startBudget } from "./budget";
 import {
   CDN_BACKOFF_DOUBLINGS,
   CDN_BACKOFF_MS,
@@ -19,14 +20,33 @@ import type { Core } from "./core";
 import { Do, Kind, type Event } from "./event";
 import { mix32 } from "./mix32";
 import { FROM_CDN, NOBODY, type SwarmObject } from "./object";
-import { inSet, remove, stripe, trailingZeros } from "./piece";
-import { cancelPull, release } from "./pull";
+import { inSet, stripe, trailingZeros } from "./piece";
+import { cancelPull, pending, release } from "./pull";
+
+/** When a request began, in bytes that had come from the CDN. */
+export interface Start {
+  object: number;
+  first: number;
+  received: number;
+}
+
+/**
+ * Forgets a request and tells how many bytes all requests brought during it: they share
+ * the line, and none alone shows what it carries.
+ */
+function ended(c: Core, e: Event): number {
+  const { started, received } = c.cdn;
+  const at = started.findIndex((s) => s.object === e.object && s.first === e.leaf);
+  const [s] = started.splice(Math.max(at, 0), 1); // if the shell named another leaf: bounded all the same
+  return at < 0 ? e.value : Math.max(received - s.received, e.value);
+}
 
 /** Starts CDN requests for runs of leaves that are due there. */
 export function fetch(c: Core): void {
   if (c.cdn.blockedMs > c.nowMs) return;
+  startBudget(c);
   for (const o of c.wanted) {
-    if (c.cdn.fetches >= c.cfg.maxFetches || mustWait(c, o)) return;
+    if (c.cdn.started.length >= c.cfg.maxFetches || !budgetFor(c, o)) return;
     const hardMs = hardDeadlineMs(c, o);
     if (o.fetchBlockedMs > c.nowMs || quiet(c, o, hardMs)) continue;
     fetchObject(c, o, hardMs);
@@ -49,34 +69,20 @@ function fetchObject(c: Core, o: SwarmObject, hardMs: number): void {
   let last = -1;
   for (let i = 0; i < o.pieces; i++) {
     const { missing } = o.piece[i];
-    const due = missing !== 0 && dueAtCDN(c, o, i, hardMs);
+    const due = missing !== 0 && affords(c, o) && dueAtCDN(c, o, i, hardMs);
     const from = i * o.each + (due ? trailingZeros(missing) : 0);
     if (first >= 0 && (!due || from !== last + 1)) {
       startFetch(c, o, first, last);
-      if (c.cdn.fetches >= c.cfg.maxFetches) return;
+      if (c.cdn.started.length >= c.cfg.maxFetches) return;
       first = -1;
     }
     if (!due) continue;
+    spend(c, o);
     if (first < 0) first = from;
     // What lies behind a gap in a piece is fetched when this request has ended.
     last = from + trailingZeros(~(missing >> (from - i * o.each))) - 1;
   }
   if (first >= 0) startFetch(c, o, first, last);
-}
-
-/**
- * Whether an object is not to be asked for yet, because the one that is due first is
- * past its hard deadline and the CDN can give it: then the whole downlink belongs to
- * that one.
- */
-export function mustWait(c: Core, o: SwarmObject): boolean {
-  const first = c.wanted[0];
-  return (
-    o.deadlineMs > first.deadlineMs &&
-    hardDeadlineMs(c, first) <= c.nowMs &&
-    first.fetchBlockedMs <= c.nowMs &&
-    c.cdn.blockedMs <= c.nowMs
-  );
 }
 
 /** The last moment at which fetching all that is missing of an object from the CDN still meets its deadline. */
@@ -85,7 +91,7 @@ export function hardDeadlineMs(c: Core, o: SwarmObject): number {
 }
 
 /** What the estimates may be wrong by: less where there is less time. */
-function marginMs(c: Core, o: SwarmObject): number {
+export function marginMs(c: Core, o: SwarmObject): number {
   return Math.min(c.cfg.marginMs, Math.max(Math.trunc((o.deadlineMs - o.addedMs) / MARGIN_SHARE), 0));
 }
 
@@ -139,9 +145,9 @@ function startFetch(c: Core, o: SwarmObject, first: number, last: number): void 
   for (let i = from; i <= to; i++) {
     if (o.piece[i].from >= 0) cancelPull(c, o, i);
     o.piece[i].from = FROM_CDN;
-    remove(o.open, i);
+    pending(o, i);
   }
-  c.cdn.fetches++;
+  c.cdn.started.push({ object: o.id, first, received: c.cdn.received });
   c.do(Do.Fetch, { object: o.id, leaf: first, last });
   announceComing(c, o, from, to);
 }
@@ -149,8 +155,8 @@ function startFetch(c: Core, o: SwarmObject, first: number, last: number): void 
 /** Books the end of a CDN request, also of one for an object that is gone by now. */
 export function fetchEnded(c: Core, e: Event): void {
   const { cdn } = c;
-  if (cdn.fetches === 0) return; // nothing was asked for
-  cdn.fetches--;
+  if (cdn.started.length === 0) return; // nothing was asked for
+  const meanwhile = ended(c, e);
   const o = c.object(e.object);
   if (o) {
     for (let leaf = Math.max(e.leaf, 0); leaf <= e.last && leaf < o.leaves; leaf += o.each - (leaf % o.each)) {
@@ -164,11 +170,11 @@ export function fetchEnded(c: Core, e: Event): void {
   const elapsed = Math.max(e.elapsedMs, 1);
   if (e.value >= CDN_SAMPLE_BYTES) {
     const transferMs = elapsed - Math.min(cdn.waitMs, Math.trunc(elapsed / 2));
-    const tookUs = Math.trunc((transferMs * 1000 * LEAF_SIZE) / e.value);
+    const tookUs = Math.trunc((transferMs * 1000 * LEAF_SIZE) / meanwhile);
     cdn.measured = true;
     cdn.leafUs = Math.max(Math.min(Math.trunc((cdn.leafUs * 3 + tookUs) / 4), MAX_LEAF_US), MIN_LEAF_US);
   } else {
-    const wait = Math.max(elapsed - Math.trunc((e.value * cdn.leafUs) / (LEAF_SIZE * 1000)), 0);
+    const wait = Math.max(elapsed - Math.trunc((meanwhile * cdn.leafUs) / (LEAF_SIZE * 1000)), 0);
     cdn.waitMs = Math.min(Math.trunc((cdn.waitMs * 3 + wait) / 4), CDN_WAIT_MAX_MS);
   }
 }
