@@ -14,6 +14,7 @@ type neighbour struct {
 	progressMs    int64 // when it last delivered, or first owed
 	blockedMs     int64 // not asked before then
 	strikes, lies int32
+	refusals      int32 // as busy, in a row without a leaf in between
 	unsolicited   int32
 	overAsked     int32
 

@@ -262,6 +262,13 @@ func (c *Core) refused(o *object, n *neighbour, i int32, reason RefuseReason) {
 	default:
 		// Who can wait, waits longer: the others have less time.
 		wait := min(max((c.hardDeadlineMs(o)-c.nowMs)/backoffShare, backoffLeastMs), c.cfg.BusyBackoffMs)
+		if n.blockedMs <= c.nowMs { // not one of several answers to what was asked together
+			n.refusals++
+		}
+		if n.refusals > busyStrikes {
+			c.setMute(n, true) // always busy is as good as dead, and as easily said
+			wait <<= min(n.refusals-busyStrikes, busyDoublings)
+		}
 		n.blockedMs = max(n.blockedMs, c.nowMs+wait)
 	}
 }
@@ -321,6 +328,7 @@ func (c *Core) delivered(o *object, n *neighbour, p *piece, leaf int32, bit uint
 	}
 	n.progressMs = c.nowMs
 	n.strikes = 0
+	n.refusals = 0
 	c.setMute(n, false)
 	n.unsolicited = max(n.unsolicited-1, 0) // leaves and cancels cross now and then
 }

@@ -20,6 +20,8 @@ export class Neighbour {
   inflight = 0; // bytes that it owes us
   blockedMs = 0; // not asked before then
   strikes = 0;
+  /** As busy, in a row without a leaf in between. */
+  refusals = 0;
   lies = 0;
   unsolicited = 0;
   overAsked = 0;

@@ -6,6 +6,8 @@ import { affords, budgetFor, spend, startBudget } from "./budget";
 import {
   ADVANCE_MS,
   BACKOFF_LEAST_MS,
+  BUSY_DOUBLINGS,
+  BUSY_STRIKES,
   BACKOFF_SHARE,
   LIE_STRIKES,
   LINE_LEAST,
@@ -228,7 +230,12 @@ export function refused(c: Core, o: SwarmObject, n: Neighbour, i: number, reason
   if (reason !== NOT_HELD) {
     // Who can wait, waits longer: the others have less time.
     const share = Math.trunc((hardDeadlineMs(c, o) - c.nowMs) / BACKOFF_SHARE);
-    const wait = Math.min(Math.max(share, BACKOFF_LEAST_MS), c.cfg.busyBackoffMs);
+    let wait = Math.min(Math.max(share, BACKOFF_LEAST_MS), c.cfg.busyBackoffMs);
+    if (n.blockedMs <= c.nowMs) n.refusals++; // not one of several answers to what was asked together
+    if (n.refusals > BUSY_STRIKES) {
+      setMute(c, n, true); // always busy is as good as dead, and as easily said
+      wait <<= Math.min(n.refusals - BUSY_STRIKES, BUSY_DOUBLINGS);
+    }
     n.blockedMs = Math.max(n.blockedMs, c.nowMs + wait);
     return;
   }
@@ -279,6 +286,7 @@ function delivered(c: Core, o: SwarmObject, n: Neighbour, p: Piece, leaf: number
   }
   n.progressMs = c.nowMs;
   n.strikes = 0;
+  n.refusals = 0;
   setMute(c, n, false);
   n.unsolicited = Math.max(n.unsolicited - 1, 0); // leaves and cancels cross now and then
 }
