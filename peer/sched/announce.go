@@ -8,9 +8,9 @@ func (c *Core) offers(o *object) bool {
 	return !c.cfg.NoUpload && int64(o.each)*leafSize*1000 <= c.uplink()*2*c.cfg.QueueMs
 }
 
-// announce tells neighbours what we gained, gathered over GainIntervalMs so that
-// a burst of pieces is one message.
-func (c *Core) announce(tick bool) {
+// announce tells neighbours what we gained, gathered so that a burst of pieces is
+// one message.
+func (c *Core) announce() {
 	if c.cfg.NoUpload {
 		return
 	}
@@ -26,7 +26,7 @@ func (c *Core) announce(tick bool) {
 		return
 	}
 	for _, o := range c.objects {
-		if !o.news || !tick && c.nowMs-o.lastGainMs < c.cfg.GainIntervalMs {
+		if !o.news || c.nowMs-o.lastGainMs < c.gatherMs(o) {
 			continue
 		}
 		o.lastGainMs = c.nowMs
@@ -77,4 +77,10 @@ func (c *Core) announceComing(o *object, first, last int32) {
 			}
 		}
 	}
+}
+
+// gatherMs is how long gains of an object are gathered: longer where there is time,
+// because a message costs a viewer about as much as five packets of media.
+func (c *Core) gatherMs(o *object) int64 {
+	return min(max((o.deadlineMs-c.nowMs)/gatherShare, c.cfg.GainIntervalMs), gatherMaxMs)
 }

@@ -72,10 +72,12 @@ const (
 	bufferMin              = 3 * leafSize // above uplinkBusyBytes, or the uplink is never measured
 	bufferMs               = 200          // send buffers hold about this long of uplink
 	maxQueue               = 512          // uploads queued in all
-	busyStrikes            = 3            // refusals as busy in a row, after which the wait doubles each time
-	busyDoublings          = 4            // up to 16 times
-	stallStrikes           = 5            // time-outs in a row
-	lieStrikes             = 8            // leaves announced, then not held
-	intruderStrikes        = 64           // leaves that nobody asked for
-	askStrikes             = 512          // requests beyond what anybody may be owed
+	gatherShare            = 32           // of the time left is spent on gathering gains
+	gatherMaxMs            = 240
+	busyStrikes            = 3   // refusals as busy in a row, after which the wait doubles each time
+	busyDoublings          = 4   // up to 16 times
+	stallStrikes           = 5   // time-outs in a row
+	lieStrikes             = 8   // leaves announced, then not held
+	intruderStrikes        = 64  // leaves that nobody asked for
+	askStrikes             = 512 // requests beyond what anybody may be owed
 )

@@ -66,7 +66,7 @@ func (c *Core) Handle(nowMs int64, events []Event) []Action {
 		c.fetch()
 		c.stirred = false
 	}
-	c.announce(tick)
+	c.announce()
 	c.upload()
 	return c.actions
 }

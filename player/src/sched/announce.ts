@@ -1,6 +1,7 @@
 // Tells neighbours what we hold and what is on its way to us; the twin of announce.go.
 
 import { LEAF_SIZE } from "../wire";
+import { GATHER_MAX_MS, GATHER_SHARE } from "./config";
 import type { Core } from "./core";
 import { Do } from "./event";
 import type { Neighbour } from "./neighbour";
@@ -16,8 +17,8 @@ function offers(c: Core, o: SwarmObject): boolean {
   return !c.cfg.noUpload && o.each * LEAF_SIZE * 1000 <= uplink(c) * 2 * c.cfg.queueMs;
 }
 
-/** Tells neighbours what we gained, gathered over gainIntervalMs so that a burst of pieces is one message. */
-export function announce(c: Core, tick: boolean): void {
+/** Tells neighbours what we gained, gathered so that a burst of pieces is one message. */
+export function announce(c: Core): void {
   if (c.cfg.noUpload) return;
   for (const o of c.added) {
     for (const n of c.neighbours) {
@@ -27,7 +28,7 @@ export function announce(c: Core, tick: boolean): void {
   c.added.length = 0;
   if (c.news === 0) return;
   for (const o of c.objects) {
-    if (!o.news || (!tick && c.nowMs - o.lastGainMs < c.cfg.gainIntervalMs)) continue;
+    if (!o.news || c.nowMs - o.lastGainMs < gatherMs(c, o)) continue;
     o.lastGainMs = c.nowMs;
     const offered = offers(c, o);
     for (const n of c.neighbours) {
@@ -64,4 +65,12 @@ export function announceComing(c: Core, o: SwarmObject, first: number, last: num
       if (!inSet(held, i)) c.do(Do.SendComing, { neighbour: n.id, object: o.id, piece: i });
     }
   }
+}
+
+/**
+ * How long gains of an object are gathered: longer where there is time, because a
+ * message costs a viewer about as much as five packets of media.
+ */
+function gatherMs(c: Core, o: SwarmObject): number {
+  return Math.min(Math.max(Math.trunc((o.deadlineMs - c.nowMs) / GATHER_SHARE), c.cfg.gainIntervalMs), GATHER_MAX_MS);
 }

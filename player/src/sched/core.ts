@@ -78,7 +78,7 @@ export class Core implements Scheduler {
       fetch(this);
       this.stirred = false;
     }
-    announce(this, tick);
+    announce(this);
     upload(this);
     return this.actions;
   }
