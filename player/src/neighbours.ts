@@ -83,8 +83,8 @@ interface Neighbour extends Teller {
   instance?: Key;
   /** Objects that it was told of. */
   told: Map<number, Key>;
-  /** Leaf lists that it got from us; each goes out once, so that asking again costs us nothing. */
-  listSent: Set<Key>;
+  /** Leaf lists that it asked us for: whether it has got them. Each goes out once, so that asking again costs us nothing. */
+  lists: Map<Key, boolean>;
   /** Objects whose record it got from us, likewise. */
   recordSent: Set<Key>;
   unknown: Announced;
@@ -182,7 +182,7 @@ export class Neighbours {
       connection,
       open: false,
       told: new Map(),
-      listSent: new Set(),
+      lists: new Map(),
       recordSent: new Set(),
       asked: new Set(),
       unknown,
@@ -257,7 +257,7 @@ export class Neighbours {
 
   forgetObject(o: Carried): void {
     for (const n of this.byId.values()) {
-      n.listSent.delete(o.key);
+      n.lists.delete(o.key);
       n.recordSent.delete(o.key);
     }
     this.gone.delete(o.key);
@@ -339,9 +339,10 @@ export class Neighbours {
     const data = this.store.leaf(o.key, leaf);
     if (!data) {
       send(n, { type: "REFUSE", key: o.key, reason: NOT_HELD, pieces: [Math.trunc(leaf / pieceLeaves(o.leaves))] });
-    } else if (send(n, { type: "LEAF", key: o.key, leaf, data })) {
-      this.host.uploaded(data.length);
+      return;
     }
+    if (n.lists.get(o.key) === false) this.sendList(n, o.key);
+    if (send(n, { type: "LEAF", key: o.key, leaf, data })) this.host.uploaded(data.length);
   }
 
   private opened(n: Neighbour): void {
@@ -462,16 +463,21 @@ export class Neighbours {
     if (!wanted.every((w) => within(w, o.leaves))) {
       return this.drop(n, "protocol", "asked for leaves that the object does not have");
     }
-    if (flags & FLAG_NEED_LIST && !n.listSent.has(o.key)) {
-      const hashes = this.store.leafList(o.key);
-      if (hashes && hashes.length <= MAX_LIST_LEAVES * HASH_SIZE) {
-        n.listSent.add(o.key);
-        send(n, { type: "LEAVES", key: o.key, hashes });
-      }
-    }
+    if (flags & FLAG_NEED_LIST) this.sendList(n, o.key);
     for (const [piece, mask] of wanted) {
       this.host.event(event(Kind.Request, { neighbour: n.id, object: o.id, piece, mask }));
     }
+  }
+
+  /**
+   * Gives a neighbour a leaf list, once. If we have none yet, because what it asks for is only on its way to us, it gets it
+   * before the first leaf.
+   */
+  private sendList(n: Neighbour, key: Key): void {
+    if (n.lists.get(key)) return;
+    const hashes = this.store.leafList(key);
+    n.lists.set(key, hashes !== undefined);
+    if (hashes && hashes.length <= MAX_LIST_LEAVES * HASH_SIZE) send(n, { type: "LEAVES", key, hashes });
   }
 
   private async receivedLeaf(n: Neighbour, o: Carried, leaf: number, data: Bytes): Promise<void> {

@@ -4,9 +4,10 @@ import type { Judgement } from "../src/gossip";
 import { lot, Neighbours, type NeighboursHost } from "../src/neighbours";
 import type { Carried } from "../src/objects";
 import type { Callbacks, Connection } from "../src/channel";
-import { Kind, type Event } from "../src/sched";
+import { LEAF_SIZE } from "../src/manifest";
+import { Do, Kind, type Event } from "../src/sched";
 import { Store } from "../src/store";
-import { decode, encode, keyOf, type Message } from "../src/wire";
+import { decode, encode, FLAG_NEED_LIST, keyOf, type Message } from "../src/wire";
 import { TestChannel } from "./fixture";
 
 const PEER = "00000000000000aa";
@@ -23,10 +24,11 @@ class World {
   buffered = 0;
   judgement: Judgement = "genuine";
   readonly wires: (Callbacks & { signalled: number; closed_: boolean })[] = [];
+  readonly store = new Store(1 << 20);
   readonly neighbours = new Neighbours(
     {
       channel: CHANNEL,
-      object: () => undefined,
+      object: () => this.known,
       objectByKey: (key) => (this.known?.key === key ? this.known : undefined),
       expects: () => false,
       event: (e) => this.events.push(e),
@@ -39,7 +41,7 @@ class World {
       heads: () => [],
       signal: (_to, _signal, visit) => this.signals.push(visit),
     } as NeighboursHost,
-    new Store(1 << 20),
+    this.store,
     (_, callbacks): Connection => {
       const wire = { ...callbacks, signalled: 0, closed_: false };
       const sent: Message[] = [];
@@ -166,6 +168,25 @@ test("a neighbour that does not read what it is sent is dropped", () => {
   world.neighbours.tick(performance.now());
   expect(world.neighbours.open).toBe(0);
   expect(world.neighbours.takeDrops()).toEqual([{ id: PEER, reason: "stalled" }]);
+});
+
+test("a leaf list that was asked for in advance comes before the first leaf, once", async () => {
+  const { record, data, leaves } = new TestChannel(1_767_225_600_000).publish(LEAF_SIZE + 9);
+  const key = keyOf(record.root);
+  const world = new World();
+  world.known = { key, id: 0, leaves: 2, record } as Carried;
+  world.meet();
+  world.store.add(record);
+  const ask: Message = { type: "REQUEST", key, flags: FLAG_NEED_LIST, wanted: [[0, 1], [1, 1]] };
+  world.say(ask);
+  expect(world.heard("LEAVES")).toEqual([]); // we have none yet: the leaves are on their way to us
+  world.store.putLeaves(key, leaves);
+  await world.store.putObject(key, data);
+  const leaf = (i: number) => ({ kind: Do.SendLeaf, neighbour: 0, object: 0, piece: 0, mask: 0, leaf: i, last: 0, reason: 0 });
+  world.neighbours.run([leaf(0), leaf(1)]);
+  world.say(ask);
+  const said = world.sent[0].map((m) => m.type).filter((type) => type.startsWith("LEA"));
+  expect(said).toEqual(["LEAVES", "LEAF", "LEAF"]);
 });
 
 describe("records", () => {
