@@ -7,6 +7,7 @@
 //	for _, a := range s.Handle(nowMs, swarm.Join{Room: channel, Viewer: 7, Role: announce.Viewer}) {
 //		switch a := a.(type) {
 //		case swarm.Introduce: // tell a.A and a.B about each other; a.A makes the offer
+//		case swarm.Part:      // tell a.A and a.B to close their connection
 //		case swarm.Gone:      // tell a.Viewer that a.Neighbour left
 //		case swarm.Duty:      // tell a.Viewer its stripes
 //		case swarm.Expel:     // close a.Viewer's connection
@@ -22,20 +23,21 @@
 // of it together; newcomers go to the smallest. Pairs that are connected stay so across a split. Seeders serve all rooms.
 // Rooms have no influence on each other, so each can be simulated by itself (RoomOf, Rooms).
 //
-// # Neighbours (match.go, past.go)
+// # Neighbours (match.go, weave.go, past.go)
 //
 // A room is a graph: an edge is a pair that was introduced and that nobody has reported as broken. Up to Degree+1
-// everybody knows everybody. In a larger room half of the edges a viewer asks for go to near ones that play the same
-// (same subnet, then ISP, then region, then anybody who does), half to anybody: near edges are cheap, random ones keep
-// the graph's diameter logarithmic and leave nobody at the mercy of his surroundings. For the same reason a viewer has at
-// most two neighbours of one subnet, unless most of the room is in it. Two that pass nothing on, and two whose address
-// translators allow no connection, are not introduced. Who gives neighbours up to get others gets them slowly (mayAsk).
+// everybody knows everybody. In a larger room half of the edges a viewer asks for go to anybody who uploads, then the
+// rest to near ones that play the same (same subnet, then ISP, then region, then anybody who does): near edges are
+// cheap, random ones keep the graph's diameter logarithmic and leave nobody at the mercy of his surroundings. For the
+// same reason a viewer has at most two neighbours of one subnet, unless most of the room is in it. Two that pass nothing
+// on, and two whose address translators allow no connection, are not introduced. Who passes nothing on has half as many
+// neighbours, and of those who do, at most a third (or the idle's share of the room) are such. Who gives neighbours up
+// to get others gets them slowly (mayAsk).
 //
-// Connections are not taken apart to make room, so a growing room must not fill all its slots: if every newcomer took
-// as many as he may, the old would be full and a newcomer could only meet the newest, a chain instead of a random graph
-// (68 steps long among 400 viewers). While a room grows, viewers are filled to Degree until three quarters of the slots
-// are taken, and then to half of Degree only; later arrivals do the rest. When it has its size, eleven twelfths are
-// filled.
+// Who uploads must be one mesh, however the room came about: the first dozen would fill their slots among themselves, and
+// newcomers could only meet the newest. So the random half is drawn from all who upload, and one who is full lets an edge
+// give way: a–b is parted (Part), and the newcomer v put in between, a–v–b (weave.go). Nobody's degree shrinks, and nobody
+// is cut off. A random edge gives way to a random one and a near one to a near one, where there is such.
 //
 // A pair that failed to connect is not tried again in a large room; in a small one, as one that lost its connection, after
 // 30 s, 60 s, … 10 min. A client that does not name the dead edge still gives it away: if both ends report fewer
@@ -64,10 +66,10 @@
 //
 // # Copies (fare.go)
 //
-// One copy reaches a small room in time. In a large one with little uplink to spare the first copies must be more, or
-// leaves reach the last too late and are fetched again: √(viewers/16) from 100 viewers on, half as many more where many
-// leaves are rescued (as long as that saves more than it costs), fewer where hardly any are. What viewers report about
-// themselves is bounded, and those who claim the most are left out.
+// One copy reaches a room of a hundred in time. In a larger one with little uplink to spare the first copies must be more,
+// or leaves reach the last too late and are fetched again: √(viewers/16) to begin with, and then as many as make duties
+// cost what rescues cost, which is the least in sum; at most one for 30 viewers, and only as long as that saves more than
+// it costs. What viewers report about themselves is bounded, and those who claim the most are left out.
 //
 // # Cost
 //

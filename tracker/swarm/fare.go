@@ -14,8 +14,8 @@ const (
 	fareEveryMs, fareSpanMs = 5_000, 4_000
 	// maxShare bounds what one viewer's rescues count, in parts of 1000 of its media.
 	maxShare = 250
-	// mostShare bounds the copies: one for so many viewers.
-	mostShare = 30
+	// viewersPerCopy bounds the copies.
+	viewersPerCopy = 30
 	// calmRounds is how often in a row fewer copies must seem better before there are fewer.
 	calmRounds = 2
 	// A trial takes trialRounds, and must lower what the CDN sends by leastGain parts of 1000; if not, there is none for
@@ -75,8 +75,8 @@ type copies struct {
 	burdenBefore int64 // what the CDN sent then
 }
 
-// copiesFor is what experiments found best for rooms with little uplink to spare (peer/sched/DESIGN.md): the first copies
-// must reach everybody within seconds, so there must be more of them in a larger room. A small one needs but one.
+// copiesFor is where a room begins: in one with little uplink to spare the first copies
+// must reach everybody within seconds, so there must be more of them in a larger room. A hundred need but one.
 func copiesFor(size int) int {
 	if size <= 100 {
 		return 1
@@ -100,7 +100,7 @@ func (s *Swarm) copiesOf(d *deal) int {
 		d.size = n
 	}
 	base := copiesFor(d.size)
-	d.boost = max(min(d.boost, d.size/mostShare-base), 1-base)
+	d.boost = max(min(d.boost, d.size/viewersPerCopy-base), 1-base)
 	return min(base+d.boost, most)
 }
 
@@ -121,7 +121,7 @@ func (c *copies) adapt(rescuePerMille, players int64) {
 	}
 	c.rest = max(0, c.rest-1)
 	best := max(1, root(int64(c.now)*rescuePerMille*players/1000))
-	best = min(best, max(1, int(players/mostShare)))
+	best = min(best, max(1, int(players/viewersPerCopy)))
 	switch {
 	case 4*best >= 5*c.now && best > c.now:
 		c.calm = 0
@@ -172,16 +172,37 @@ func (s *Swarm) look(r *room) {
 }
 
 // require finds the least uplink that is of use: a holder passes its stripe on to fanOut neighbours, or to all there
-// are. Where nobody has as much, anybody will do.
+// are. Where nobody has as much, anybody will do; where there are many more who could than must, the strongest do it,
+// because a stripe is late everywhere if its first sender is slow.
 func (s *Swarm) require(d *deal, mediaBps int64) {
 	others := int64(d.players.len() - 1)
-	need := uplinkClass(d.need, max(1, mediaBps*min(fanOut, others)/16))
+	least := uplinkClass(d.need, max(1, mediaBps*min(fanOut, others)/16))
+	need := max(least, d.strongest(max(least, uplinkClass(0, 2*mediaBps))))
 	if need != d.need {
 		s.setNeed(d, need)
 	}
 	if len(d.seated) == 0 {
 		s.setNeed(d, 0)
 	}
+}
+
+// strongest is the highest class, up to a limit, of which there are twice as many as places; the one that is required
+// already stays as long as there are enough for all places.
+func (d *deal) strongest(limit int) int {
+	var of [lastClass + 1]int
+	for _, v := range d.players.items {
+		if v.ready && !v.noUpload && !v.suspended {
+			of[v.class]++
+		}
+	}
+	able := of[0] // never busy enough to be measured
+	for class := lastClass; class > 0; class-- {
+		able += of[class]
+		if class <= limit && (able >= 2*d.places() || class == d.need && able >= d.places()) {
+			return class
+		}
+	}
+	return 0
 }
 
 func (s *Swarm) setNeed(d *deal, need int) {
