@@ -65,15 +65,15 @@ const (
 	cdnWaitMaxMs           = 2000
 	uplinkSampleMs         = 250
 	uplinkBusyBytes        = 2 * leafSize
-	uplinkHopeMs           = 5000 // an estimate that lets us offer nothing rises an eighth in this time
-	staleUploadMs          = 1500 // a request that waited this long was asked elsewhere
+	crawlBusyBytes         = leafSize // likewise, where that would be seconds
+	uplinkHopeMs           = 10000    // an estimate that lets us offer nothing rises an eighth in this time
+	staleUploadMs          = 1500     // a request that waited this long was asked elsewhere
 	assumedUplink          = 1280 << 10
-	bufferUnknown          = 64 << 10     // bytes in all send buffers while the uplink is not known
-	bufferMin              = 3 * leafSize // above uplinkBusyBytes, or the uplink is never measured
-	bufferMs               = 200          // send buffers hold about this long of uplink
-	maxQueue               = 512          // uploads queued in all
-	stallStrikes           = 5            // time-outs in a row
-	lieStrikes             = 8            // leaves announced, then not held
-	intruderStrikes        = 64           // leaves that nobody asked for
-	askStrikes             = 512          // requests beyond what anybody may be owed
+	bufferUnknown          = 48 << 10 // bytes in all send buffers while the uplink is not known
+	bufferMs               = 200      // send buffers hold about this long of uplink
+	maxQueue               = 512      // uploads queued in all
+	stallStrikes           = 5        // time-outs in a row
+	lieStrikes             = 8        // leaves announced, then not held
+	intruderStrikes        = 64       // leaves that nobody asked for
+	askStrikes             = 512      // requests beyond what anybody may be owed
 )
