@@ -10,7 +10,6 @@ type cdn struct {
 	leafUs    int64   // estimated time for one leaf, µs
 	measured  bool    // at least once
 	waitMs    int64   // to the first byte, estimated
-	fetches   int     // under way
 	received  int64   // bytes in all
 	started   []start // the requests under way
 	failures  int32   // in a row
@@ -73,7 +72,7 @@ func (c *Core) fetchObject(o *object, hardMs int64) {
 	first, last := int32(-1), int32(-1)
 	for i := int32(0); i < o.pieces; i++ {
 		missing := o.piece[i].missing
-		if missing != 0 && !(c.affords(o) && c.dueAtCDN(o, i, hardMs)) {
+		if missing != 0 && (!c.affords(o) || !c.dueAtCDN(o, i, hardMs)) {
 			missing = 0
 		}
 		from := i*o.each + int32(bits.TrailingZeros8(missing))

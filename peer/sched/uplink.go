@@ -41,12 +41,12 @@ func (c *Core) waiting() int64 {
 	return total
 }
 
-// measureUplink takes a sample whenever the send buffers held uplinkBusyBytes for
+// measureUplink takes a sample whenever the send buffers held busyBytes for
 // uplinkSampleMs: only a busy uplink shows its rate. Less than that is on its way
 // for a round trip on any uplink. Where nothing drained there was no uplink.
 func (c *Core) measureUplink() {
 	u := &c.uploads
-	if c.waiting() < uplinkBusyBytes {
+	if c.waiting() < c.busyBytes() {
 		c.restartMeasurement()
 		c.hope()
 	} else if elapsed := c.nowMs - u.sinceMs; elapsed >= uplinkSampleMs && u.drained > 0 {
@@ -90,11 +90,25 @@ func (c *Core) restartMeasurement() {
 	}
 }
 
+// crawls tells that our uplink is known to be so slow that large pieces, or any, would
+// always come too late.
+func (c *Core) crawls() bool {
+	return c.uploads.rate > 0 && c.uploads.rate*2*c.cfg.QueueMs < 4*leafSize*1000
+}
+
+// busyBytes is what must wait all the time for the uplink to count as busy.
+func (c *Core) busyBytes() int64 {
+	if c.crawls() {
+		return crawlBusyBytes
+	}
+	return uplinkBusyBytes
+}
+
 // hope raises an estimate by which we offer nothing, and so are asked for nothing and
 // measure nothing, until it is tried again.
 func (c *Core) hope() {
 	u := &c.uploads
-	if u.rate > 0 && c.nowMs-u.sampledMs >= uplinkHopeMs && u.rate*2*c.cfg.QueueMs < 4*leafSize*1000 {
+	if c.crawls() && c.nowMs-u.sampledMs >= uplinkHopeMs {
 		u.rate += u.rate / 8
 		u.sampledMs = c.nowMs
 	}

@@ -48,7 +48,7 @@ func (c *Core) requested(o *object, n *neighbour, i, wanted int32) {
 			return
 		}
 		c.refuse(n, o, i, Busy)
-	case len(u.queue) >= maxQueue || u.bytes+c.waiting() > c.uplink()*c.cfg.QueueMs/1000:
+	case !c.offers(o) || len(u.queue) >= maxQueue || u.bytes+c.waiting() > c.uplink()*c.cfg.QueueMs/1000:
 		c.refuse(n, o, i, Busy)
 	default:
 		if n.queued++; n.queued == 1 {
@@ -95,7 +95,7 @@ func (c *Core) upload() {
 	}
 	limit := int64(bufferUnknown)
 	if u.rate > 0 {
-		limit = max(c.uplink()*bufferMs/1000, bufferMin)
+		limit = max(c.uplink()*bufferMs/1000, c.busyBytes()+leafSize)
 	}
 	c.refuseStale()
 	c.topUpAllowance()

@@ -13,7 +13,7 @@ import { uplink } from "./upload";
  * Whether we announce pieces of an object: not without consent, and not while our uplink
  * is so slow that a piece of it would always come too late.
  */
-function offers(c: Core, o: SwarmObject): boolean {
+export function offers(c: Core, o: SwarmObject): boolean {
   return !c.cfg.noUpload && o.each * LEAF_SIZE * 1000 <= uplink(c) * 2 * c.cfg.queueMs;
 }
 

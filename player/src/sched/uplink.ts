@@ -1,7 +1,7 @@
 // Measures our uplink by what leaves the send buffers; the twin of uplink.go.
 
 import { LEAF_SIZE } from "../wire";
-import { MAX_RATE, MIN_RATE, UPLINK_BUSY_BYTES, UPLINK_HOPE_MS, UPLINK_SAMPLE_MS } from "./config";
+import { CRAWL_BUSY_BYTES, MAX_RATE, MIN_RATE, UPLINK_BUSY_BYTES, UPLINK_HOPE_MS, UPLINK_SAMPLE_MS } from "./config";
 import type { Core } from "./core";
 import { TICK_MS } from "./event";
 import type { Neighbour } from "./neighbour";
@@ -36,14 +36,13 @@ export function waiting(c: Core): number {
 }
 
 /**
- * Takes a sample whenever the send buffers held UPLINK_BUSY_BYTES for
- * UPLINK_SAMPLE_MS: only a busy uplink shows its rate. Less than that is on its way
- * for a round trip on any uplink. Where nothing drained there was no uplink.
+ * Takes a sample whenever the send buffers held busyBytes for UPLINK_SAMPLE_MS: only a
+ * busy uplink shows its rate. Less than that is on its way for a round trip on any uplink. Where nothing drained there was no uplink.
  */
 export function measureUplink(c: Core): void {
   const u = c.uploads;
   const elapsed = c.nowMs - u.sinceMs;
-  if (waiting(c) < UPLINK_BUSY_BYTES) {
+  if (waiting(c) < busyBytes(c)) {
     restartMeasurement(c);
     hope(c);
   } else if (elapsed >= UPLINK_SAMPLE_MS && u.drained > 0) {
@@ -85,13 +84,25 @@ function restartMeasurement(c: Core): void {
 }
 
 /**
+ * Whether our uplink is known to be so slow that large pieces, or any, would always come
+ * too late.
+ */
+function crawls(c: Core): boolean {
+  return c.uploads.rate > 0 && c.uploads.rate * 2 * c.cfg.queueMs < 4 * LEAF_SIZE * 1000;
+}
+
+/** What must wait all the time for the uplink to count as busy. */
+export function busyBytes(c: Core): number {
+  return crawls(c) ? CRAWL_BUSY_BYTES : UPLINK_BUSY_BYTES;
+}
+
+/**
  * Raises an estimate by which we offer nothing, and so are asked for nothing and measure
  * nothing, until it is tried again.
  */
 function hope(c: Core): void {
   const u = c.uploads;
-  const silent = u.rate * 2 * c.cfg.queueMs < 4 * LEAF_SIZE * 1000;
-  if (u.rate === 0 || c.nowMs - u.sampledMs < UPLINK_HOPE_MS || !silent) return;
+  if (!crawls(c) || c.nowMs - u.sampledMs < UPLINK_HOPE_MS) return;
   u.rate += Math.trunc(u.rate / 8);
   u.sampledMs = c.nowMs;
 }

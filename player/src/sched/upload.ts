@@ -2,10 +2,10 @@
 // in time; the twin of upload.go.
 
 import { BUSY, LEAF_SIZE, NOT_HELD } from "../wire";
+import { offers } from "./announce";
 import {
   ASK_STRIKES,
   ASSUMED_UPLINK,
-  BUFFER_MIN,
   BUFFER_MS,
   BUFFER_UNKNOWN,
   MAX_PARKED,
@@ -18,7 +18,7 @@ import { Do, Reason } from "./event";
 import { drop, type Neighbour } from "./neighbour";
 import { FROM_CDN, type SwarmObject } from "./object";
 import { trailingZeros } from "./piece";
-import { buffered, clogged, waiting } from "./uplink";
+import { buffered, busyBytes, clogged, waiting } from "./uplink";
 
 export interface Upload {
   n: Neighbour;
@@ -55,7 +55,7 @@ export function requested(c: Core, o: SwarmObject, n: Neighbour, i: number, want
   } else if (bytesFor(u, n) >= MAX_WINDOW * LEAF_SIZE) {
     if (++n.overAsked >= ASK_STRIKES) drop(c, n, Reason.TooManyAsked);
     else refuse(c, n, o, i, BUSY);
-  } else if (u.queue.length >= MAX_QUEUE || u.bytes + waiting(c) > Math.trunc((uplink(c) * c.cfg.queueMs) / 1000)) {
+  } else if (!offers(c, o) || u.queue.length >= MAX_QUEUE || u.bytes + waiting(c) > Math.trunc((uplink(c) * c.cfg.queueMs) / 1000)) {
     refuse(c, n, o, i, BUSY);
   } else {
     if (++n.queued === 1) n.served = Math.max(n.served, u.served); // no credit for having asked for nothing
@@ -91,7 +91,7 @@ export function uplink(c: Core): number {
 export function upload(c: Core): void {
   const u = c.uploads;
   if (u.queue.length === 0) return;
-  const limit = u.rate > 0 ? Math.max(Math.trunc((uplink(c) * BUFFER_MS) / 1000), BUFFER_MIN) : BUFFER_UNKNOWN;
+  const limit = u.rate > 0 ? Math.max(Math.trunc((uplink(c) * BUFFER_MS) / 1000), busyBytes(c) + LEAF_SIZE) : BUFFER_UNKNOWN;
   refuseStale(c);
   topUpAllowance(c);
   let total = waiting(c);
