@@ -79,8 +79,8 @@ async function serve(t, channel, files) {
 		let body = files.get(pathname);
 		if (!body) {
 			const headers = request.headers.origin ? { origin: request.headers.origin } : {};
-			const answer = await fetch(channel.base + pathname, { method: request.method, headers });
-			if (!answer.ok) return response.writeHead(answer.status).end();
+			const answer = await fetch(channel.base + pathname, { method: request.method, headers }).catch(() => undefined);
+			if (!answer?.ok) return response.writeHead(answer?.status ?? 502).end(); // it may end before the pages do
 			body = Buffer.from(await answer.arrayBuffer());
 		}
 		if (pathname.endsWith(".m4s")) media++;
