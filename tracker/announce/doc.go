@@ -114,8 +114,8 @@
 //	from        id
 //	signal      a signal
 //
-// duty replaces all earlier duties. A leaf i of n of segment number s belongs to stripe (⌊16·i/n⌋ + s) mod 16; the
-// viewer fetches the leaves of its stripes from the CDN at once, by byte range, and passes them on. No duty message yet
+// duty replaces all earlier duties. A piece i of n (peer/PROTOCOL.md) of segment number s belongs to stripe
+// (⌊16·i/n⌋ + s) mod 16; the viewer fetches the pieces of its stripes from the CDN at once, by byte range, and passes them on. No duty message yet
 // means no duty; a rendition that is not listed has none:
 //
 //	duties      list of at most 16 of {"rendition": rendition, "stripes": integer 1–65535}, each rendition once;

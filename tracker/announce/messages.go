@@ -36,7 +36,7 @@ const (
 	MinReportMs, MaxReportMs = 500, 600_000
 )
 
-// Stripes is the number of stripes into which the leaves of every object are dealt (see Duty).
+// Stripes is the number of stripes into which the pieces of every object are dealt (see Duty).
 const Stripes = 16
 
 // Message is one of Join, SignalTo, Report, Leave (from the viewer), Welcome, Neighbour, Gone, SignalFrom, Duty, Error
@@ -204,8 +204,8 @@ type Duty struct {
 	Duties []Share `json:"duties"`
 }
 
-// Share is the duty for one rendition: bit i of Stripes is stripe i. A leaf of an object of n leaves belongs to stripe
-// (leaf*16/n + sequence) mod 16.
+// Share is the duty for one rendition: bit i of Stripes is stripe i. A piece of an object of n pieces belongs to
+// stripe (piece*16/n + sequence) mod 16.
 type Share struct {
 	Rendition string `json:"rendition"`
 	Stripes   uint16 `json:"stripes"`

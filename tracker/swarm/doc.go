@@ -53,7 +53,7 @@
 //
 // # Duties (deal.go, stripes.go, rank.go)
 //
-// The leaves of a segment lie in 16 stripes. For every rendition, each stripe has exactly as many holders as there shall
+// The pieces of a segment lie in 16 stripes. For every rendition, each stripe has exactly as many holders as there shall
 // be copies: electing by chance or by neighbourhood would leave holes or pay for copies. Holders are the best ranked of
 // those who play it, are connected, upload, and have the uplink to pass a stripe on to four others while it plays. The
 // rank is weighted rendezvous hashing, −ln(hash)/weight in integers: nobody can choose his place, twice the uplink is
