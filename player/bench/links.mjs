@@ -2,7 +2,7 @@
 // each. 60 ms of round trip between viewers, 20 Mb/s down, one page in four with next to no uplink.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { binary, json, Program, scratch, startServices } from "./processes.mjs";
+import { binary, cast, json, scratch, startServices } from "./processes.mjs";
 
 const DOWNLINK = "20Mbps";
 const POOR_UPLINK_BPS = 100_000;
@@ -13,14 +13,7 @@ const SEED = 1;
 /** @param uplinkMbps of the good lines; loss: share of packets lost each way, between any two hosts */
 export async function onLinks(pages, uplinkMbps, loss) {
 	const directory = scratch();
-	const programs = [];
-	const start = (command, args) => {
-		programs.push(new Program(command, args));
-		return programs.at(-1);
-	};
-	const close = async () => {
-		for (const program of programs.reverse()) await program.end();
-	};
+	const { start, close } = cast();
 	try {
 		const scenario = join(directory, "links.yaml");
 		await writeFile(scenario, describe(pages, uplinkMbps, loss));

@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { binary, json, Program, scratch, startServices, until } from "./processes.mjs";
+import { binary, cast, json, scratch, startServices, until } from "./processes.mjs";
 
 const ADDRESS = "127.0.0.1";
 /** The rate of its sound is not used. */
@@ -21,14 +21,7 @@ const CLIP_SECONDS = 60;
 export async function onLoopback() {
 	const directory = scratch();
 	const [http, rtmp, meeting] = await Promise.all([freePort(), freePort(), freePort()]);
-	const programs = [];
-	const start = (command, args) => {
-		programs.push(new Program(command, args));
-		return programs.at(-1);
-	};
-	const close = async () => {
-		for (const program of programs.reverse()) await program.end();
-	};
+	const { start, close } = cast();
 	try {
 		const clip = join(directory, "clip.mp4");
 		await makeClip(clip);

@@ -26,7 +26,7 @@ export function scratch() {
 }
 
 /** A program whose output is kept; end() closes its input, interrupts it, and waits. */
-export class Program {
+class Program {
 	constructor(command, args) {
 		this.name = [command, ...args].join(" ");
 		this.output = "";
@@ -53,6 +53,20 @@ export class Program {
 		}
 		await this.ended;
 	}
+}
+
+/** Programs that belong together: close() ends them, the last one first. */
+export function cast() {
+	const programs = [];
+	return {
+		start(command, args) {
+			programs.push(new Program(command, args));
+			return programs.at(-1);
+		},
+		async close() {
+			for (const program of programs.reverse()) await program.end();
+		},
+	};
 }
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

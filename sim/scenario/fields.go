@@ -107,18 +107,23 @@ func (f *fields) duration(name string, into *int64) {
 	f.whole(name, "a time such as 30ms, 2s or 1min, at most 24h", durationUnits, 24*3_600_000, into)
 }
 
-// durations reads a list of times.
-func (f *fields) durations(name string, into *[]int64) {
+// list returns the entries of a list, none if it is not there.
+func (f *fields) list(name, what string) []ast.Node {
 	node, ok := f.take(name)
 	if !ok {
-		return
+		return nil
 	}
 	list, ok := node.(*ast.SequenceNode)
 	if !ok {
-		f.fault.at(node, "%s%s must be a list of times", f.path, name)
-		return
+		f.fault.at(node, "%s%s must be %s", f.path, name, what)
+		return nil
 	}
-	for _, entry := range list.Values {
+	return list.Values
+}
+
+// durations reads a list of times.
+func (f *fields) durations(name string, into *[]int64) {
+	for _, entry := range f.list(name, "a list of times") {
 		v, ok := parse(entry.GetToken().Value, durationUnits)
 		if !ok || v > 10_000 {
 			f.fault.at(entry, "%s%s: %q is not a time of at most 10s", f.path, name, entry.GetToken().Value)
@@ -218,16 +223,7 @@ func (f *fields) inner(name string, read func(*fields)) {
 
 // each reads a list of sections.
 func (f *fields) each(name string, read func(*fields)) {
-	node, ok := f.take(name)
-	if !ok {
-		return
-	}
-	list, ok := node.(*ast.SequenceNode)
-	if !ok {
-		f.fault.at(node, "%s%s must be a list, each entry beginning with a dash", f.path, name)
-		return
-	}
-	for i, entry := range list.Values {
+	for i, entry := range f.list(name, "a list, each entry beginning with a dash") {
 		s := section(entry, fmt.Sprintf("%s%s[%d].", f.path, name, i+1), f.fault)
 		read(s)
 		s.end()

@@ -80,13 +80,9 @@ func (v *viewer) nextChunk(slot int32) {
 }
 
 func (v *viewer) chunkArrives(e *event) {
-	throughUs := v.down.Receive(e.lastUs-int64(e.tookUs), e.lastUs, v.chunkBytes(&v.fetches[e.end]))
-	if atMs := network.MsFromUs(throughUs); atMs > v.w.nowMs {
-		e.kind = eventFetched
-		v.w.wheel.At(atMs, *e)
-		return
+	if v.received(e, v.chunkBytes(&v.fetches[e.end]), eventFetched) {
+		v.chunkThrough(e)
 	}
-	v.chunkThrough(e)
 }
 
 func (v *viewer) chunkThrough(e *event) {

@@ -167,14 +167,24 @@ func (v *viewer) arrives(e *event) {
 	}
 	if e.message == messageLeaf {
 		bytes := network.WireBytes(network.LeafBytes(v.w.stream.leafBytes(e.leaf)), v.w.cfg.Network.PacketOverhead)
-		throughUs := v.down.Receive(e.lastUs-int64(e.tookUs), e.lastUs, bytes)
-		if atMs := network.MsFromUs(throughUs); atMs > v.w.nowMs {
-			e.kind = eventThrough
-			v.w.wheel.At(atMs, *e)
+		if !v.received(e, bytes, eventThrough) {
 			return
 		}
 	}
 	v.through(e)
+}
+
+// received passes bytes through the downlink. What is not through within this millisecond
+// comes back as the event later.
+func (v *viewer) received(e *event, bytes int64, later eventKind) bool {
+	throughUs := v.down.Receive(e.lastUs-int64(e.tookUs), e.lastUs, bytes)
+	atMs := network.MsFromUs(throughUs)
+	if atMs <= v.w.nowMs {
+		return true
+	}
+	e.kind = later
+	v.w.wheel.At(atMs, *e)
+	return false
 }
 
 // through is when a message is there.
