@@ -113,7 +113,8 @@ type serving struct {
 	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
 	Rung    []string      `help:"Rendition of the ladder; default: 360p and 180p." placeholder:"NAME:WxH:VIDEOKBPS:AUDIOKBPS"`
 
-	FrameRate int `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
+	FrameRate  int  `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
+	LowLatency bool `help:"Publish half-second parts of segments ahead of them (LL-HLS)."`
 }
 
 // config describes the origin; ready is told when it listens.
@@ -122,7 +123,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	ladder, err := s.ladder()
 	return origin.Config{
 		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
-		Logger: log, Mounts: pages(ids),
+		LowLatency: s.LowLatency, Logger: log, Mounts: pages(ids),
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
 				ids[channel.Name] = channel.ID.String()

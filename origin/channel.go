@@ -24,11 +24,15 @@ type channel struct {
 }
 
 // start begins to transcode a publication. The encoder's first number lies above all that were ever signed.
-func (ch *channel) start(ctx context.Context, p ingest.Publication, ladder []transcode.Rung, frameRate int) (ingest.Session, error) {
-	session, err := transcode.Start(ctx, transcode.Config{
-		Channel: ch.name, Ladder: ladder, FrameRate: frameRate, Audio: p.Audio, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
+func (ch *channel) start(ctx context.Context, p ingest.Publication, cfg Config) (ingest.Session, error) {
+	encoding := transcode.Config{
+		Channel: ch.name, Ladder: cfg.Ladder, FrameRate: cfg.FrameRate, Audio: p.Audio, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
 		After: max(0, ch.store.Signed()), OnSegment: ch.publish, Logger: ch.logger,
-	})
+	}
+	if cfg.LowLatency {
+		encoding.OnPart = ch.publishPart
+	}
+	session, err := transcode.Start(ctx, encoding)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +56,14 @@ func (ch *channel) publish(_ string, segment cmaf.Segment) {
 }
 
 // publication is a transcoding session that marks its channel as free when it ends.
+func (ch *channel) publishPart(_ string, part cmaf.Part) {
+	err := ch.store.PublishPart(part, nowMs())
+	var old *store.NotNewerError
+	if err != nil && !errors.As(err, &old) { // otherwise its segment will say so
+		ch.logger.Error("a part was left out", "error", err)
+	}
+}
+
 type publication struct {
 	ingest.Session
 	ch *channel

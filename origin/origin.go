@@ -36,6 +36,8 @@ type Config struct {
 	Ladder   []transcode.Rung // transcode.DefaultLadder
 	// FrameRate is that of all rungs, a whole number that divides 90000; 30.
 	FrameRate int
+	// LowLatency publishes half-second parts of segments ahead of them (LL-HLS).
+	LowLatency bool
 	// Tracker is the URL or absolute path of the tracker's WebSocket, as viewers are told; "" for no peer-to-peer.
 	Tracker string
 	// Mounts are further handlers on the HTTP address, by http.ServeMux pattern. See server.Config.
@@ -205,7 +207,7 @@ func newIngest(cfg Config, channels map[string]*channel) ingest.Config {
 	return ingest.Config{
 		Address: cfg.RTMP, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
 		Start: func(ctx context.Context, p ingest.Publication) (ingest.Session, error) {
-			return channels[p.Channel].start(ctx, p, cfg.Ladder, cfg.FrameRate)
+			return channels[p.Channel].start(ctx, p, cfg)
 		},
 	}
 }

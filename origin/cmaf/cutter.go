@@ -3,6 +3,7 @@ package cmaf
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // A Cutter cuts the output of one run of the encoder for one rendition. After an error
@@ -21,6 +22,8 @@ type Cutter struct {
 	hasMoof  bool
 
 	open    *Segment // the segment that is being filled
+	parts   int      // how many parts of it were returned
+	partEnd int      // how many of its bytes they hold
 	openEnd uint64   // where its video ends so far, in the video's timescale
 	lastEnd uint64   // where the video of all segments ends so far
 	cut     bool     // a segment was returned before
@@ -29,17 +32,17 @@ type Cutter struct {
 // NewCutter makes a Cutter for the rendition of that name.
 func NewCutter(rendition string) *Cutter { return &Cutter{rendition: rendition} }
 
-// Write takes the next bytes of the stream and returns the segments that they complete.
-// It keeps no reference to p. Segments may be returned together with an error: they were
-// complete before the bad bytes.
-func (c *Cutter) Write(p []byte) ([]Segment, error) {
+// Write takes the next bytes of the stream and returns the parts and segments that they
+// complete. It keeps no reference to p. Some may be returned together with an error: they
+// were complete before the bad bytes.
+func (c *Cutter) Write(p []byte) ([]Output, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	var done []Segment
+	var done []Output
 	c.err = c.boxes.feed(p, func(name string, box []byte) error {
-		segments, err := c.take(name, box)
-		done = append(done, segments...)
+		outputs, err := c.take(name, box)
+		done = append(done, outputs...)
 		return err
 	})
 	return done, c.err
@@ -47,7 +50,7 @@ func (c *Cutter) Write(p []byte) ([]Segment, error) {
 
 // Close returns the segment that was being filled when the stream ended: a partial one.
 // Bytes of a fragment that is not complete are dropped.
-func (c *Cutter) Close() []Segment {
+func (c *Cutter) Close() []Output {
 	done := c.finish()
 	if c.err == nil {
 		c.err = errors.New("the stream was already closed")
@@ -55,7 +58,7 @@ func (c *Cutter) Close() []Segment {
 	return done
 }
 
-func (c *Cutter) take(name string, box []byte) ([]Segment, error) {
+func (c *Cutter) take(name string, box []byte) ([]Output, error) {
 	switch name {
 	case "ftyp":
 		if c.init != nil {
@@ -112,7 +115,7 @@ func (c *Cutter) takeMoof(box []byte) (err error) {
 }
 
 // takeMdat completes a fragment: it goes to the open segment, or opens the next one.
-func (c *Cutter) takeMdat(mdat []byte) ([]Segment, error) {
+func (c *Cutter) takeMdat(mdat []byte) ([]Output, error) {
 	if !c.hasMoof {
 		return nil, errors.New("media data (mdat) came without its moof box")
 	}
@@ -129,7 +132,7 @@ func (c *Cutter) takeMdat(mdat []byte) ([]Segment, error) {
 	if f.end > boundary {
 		return nil, fmt.Errorf("the fragment from %d ms to %d ms runs over the boundary of segment %d: the encoder set no key frame there", c.init.ms(f.start), c.init.ms(f.end), number+1)
 	}
-	var done []Segment
+	var done []Output
 	if c.open != nil && int64(number) != c.open.Number {
 		done = c.finish() // frames are missing at its end: the grid is kept, not the duration
 	}
@@ -142,6 +145,7 @@ func (c *Cutter) takeMdat(mdat []byte) ([]Segment, error) {
 	if err := c.append(mdat); err != nil {
 		return done, err
 	}
+	done = append(done, c.part(f))
 	c.openEnd, c.lastEnd = f.end, f.end
 	if f.end == boundary {
 		done = append(done, c.finish()...)
@@ -174,6 +178,7 @@ func (c *Cutter) begin(f fragment) {
 		FrameRate:     video.FrameRate,
 		Discontinuity: !c.cut,
 	}
+	c.parts, c.partEnd = 0, 0
 }
 
 // append moves the pending head and the media data to the open segment.
@@ -186,13 +191,24 @@ func (c *Cutter) append(mdat []byte) error {
 	return nil
 }
 
+// part returns what the open segment grew by since the part before. Rounding is that of the segment, so that the parts
+// follow each other without a gap and end where their segment does.
+func (c *Cutter) part(f fragment) Output {
+	p := &Part{Segment: *c.open, Index: c.parts, Independent: f.keyframe}
+	p.StartMs = c.init.ms(f.start)
+	p.DurationMs = c.init.ms(f.end) - p.StartMs
+	p.Data = slices.Clip(c.open.Data[c.partEnd:])
+	c.parts, c.partEnd = c.parts+1, len(c.open.Data)
+	return Output{Part: p}
+}
+
 // finish closes the open segment, if there is one.
-func (c *Cutter) finish() []Segment {
+func (c *Cutter) finish() []Output {
 	if c.open == nil {
 		return nil
 	}
 	done := *c.open
 	done.DurationMs = c.init.ms(c.openEnd) - done.StartMs
 	c.open, c.cut = nil, true
-	return []Segment{done}
+	return []Output{{Segment: &done}}
 }

@@ -3,6 +3,7 @@ package cmaf_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -22,20 +23,35 @@ func recorded(t testing.TB) []byte {
 	return stream
 }
 
-// cutAll feeds stream in pieces that next sizes, and closes the cutter.
-func cutAll(stream []byte, next func() int) ([]cmaf.Segment, error) {
+// cutParts feeds stream in pieces that next sizes, and closes the cutter.
+func cutParts(stream []byte, next func() int) ([]cmaf.Output, error) {
 	c := cmaf.NewCutter("360p")
-	var all []cmaf.Segment
+	var all []cmaf.Output
 	for len(stream) > 0 {
 		n := min(next(), len(stream))
-		segments, err := c.Write(stream[:n])
-		all = append(all, segments...)
+		outputs, err := c.Write(stream[:n])
+		all = append(all, outputs...)
 		if err != nil {
 			return append(all, c.Close()...), err
 		}
 		stream = stream[n:]
 	}
 	return append(all, c.Close()...), nil
+}
+
+// cutAll is cutParts for those who look at segments only.
+func cutAll(stream []byte, next func() int) ([]cmaf.Segment, error) {
+	outputs, err := cutParts(stream, next)
+	return segmentsOf(outputs), err
+}
+
+func segmentsOf(outputs []cmaf.Output) (segments []cmaf.Segment) {
+	for _, o := range outputs {
+		if o.Segment != nil {
+			segments = append(segments, *o.Segment)
+		}
+	}
+	return segments
 }
 
 func whole() int { return 1 << 20 }
@@ -96,12 +112,12 @@ func TestASegmentIsReturnedWithItsLastByte(t *testing.T) {
 	}
 	end := len(segments[0].Init) + len(segments[0].Data)
 	c := cmaf.NewCutter("360p")
-	if early, err := c.Write(stream[:end-1]); err != nil || len(early) != 0 {
-		t.Fatalf("%d segments, %v before the last byte", len(early), err)
+	if early, err := c.Write(stream[:end-1]); err != nil || len(segmentsOf(early)) != 0 {
+		t.Fatalf("%d segments, %v before the last byte", len(segmentsOf(early)), err)
 	}
 	got, err := c.Write(stream[end-1 : end])
-	if err != nil || len(got) != 1 || got[0].Number != 881_892_605 {
-		t.Fatalf("with its last byte: %d segments, %v; the cutter waits for the next fragment", len(got), err)
+	if err != nil || len(got) != 2 || got[0].Part == nil || got[1].Segment == nil || got[1].Segment.Number != 881_892_605 {
+		t.Fatalf("with its last byte: %d outputs, %v; the cutter waits for the next fragment", len(got), err)
 	}
 }
 
@@ -143,18 +159,50 @@ func TestSegmentsDoNotShareTheCallersBuffer(t *testing.T) {
 		if n == 0 {
 			break
 		}
-		segments, err := c.Write(piece[:n])
+		outputs, err := c.Write(piece[:n])
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, segments...)
+		got = append(got, segmentsOf(outputs)...)
 		clear(piece)
 	}
-	got = append(got, c.Close()...)
+	got = append(got, segmentsOf(c.Close())...)
 	for i := range got {
 		if !bytes.Equal(got[i].Data, want[i].Data) || !bytes.Equal(got[i].Init, want[i].Init) {
 			t.Errorf("segment %d changed after it was returned", i)
 		}
+	}
+}
+
+// The parts of a segment come before it, make it up, and share out its time.
+func TestPartsMakeUpTheirSegment(t *testing.T) {
+	outputs, err := cutParts(recorded(t), whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	story, nextMs := "", int64(0)
+	var data []byte
+	for _, o := range outputs {
+		if s := o.Segment; s != nil {
+			story += "| "
+			if !bytes.Equal(data, s.Data) {
+				t.Errorf("the parts of segment %d have %d bytes, it has %d, or others", s.Number, len(data), len(s.Data))
+			}
+			if nextMs != s.StartMs+s.DurationMs {
+				t.Errorf("the parts of segment %d end at %d ms, it ends at %d ms", s.Number, nextMs, s.StartMs+s.DurationMs)
+			}
+			data, nextMs = nil, 0
+			continue
+		}
+		p := o.Part
+		story += fmt.Sprintf("%d.%d:%d ", p.Number%10, p.Index, p.DurationMs)
+		if (nextMs != 0 && p.StartMs != nextMs) || p.Independent != (p.Index == 0) || p.Rendition != "360p" || len(p.Init) == 0 {
+			t.Errorf("part %d of %d: from %d ms after %d ms, independent %v", p.Index, p.Number, p.StartMs, nextMs, p.Independent)
+		}
+		data, nextMs = append(data, p.Data...), p.StartMs+p.DurationMs
+	}
+	if want := "5.0:500 5.1:500 5.2:100 | 6.0:500 6.1:500 6.2:500 6.3:500 | 7.0:500 7.1:500 7.2:300 | "; story != want {
+		t.Errorf("the story is %s, want %s", story, want)
 	}
 }
 

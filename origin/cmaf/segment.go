@@ -4,9 +4,10 @@
 // section), then fragments, each a moof that describes samples and an mdat that holds
 // them (ISO/IEC 14496-12, 8.8; the profile of ISO/IEC 23000-19). Fragments are short,
 // about half a second, and start with a key frame wherever a segment begins. A Cutter
-// takes that byte stream in pieces of any size and returns a Segment as soon as the
-// video of its last fragment ends on the segment's boundary: it does not wait for the
-// first fragment of the next segment, which would cost the viewer half a second.
+// takes that byte stream in pieces of any size and returns each fragment with video as a
+// Part, and a Segment as soon as the video of its last fragment ends on the segment's
+// boundary: it does not wait for the first fragment of the next segment, which would
+// cost the viewer half a second.
 //
 // Where a segment ends is decided by the video alone. Its fragments carry the sound that
 // belongs to them to within one AAC frame, because an AAC frame does not divide a
@@ -52,4 +53,18 @@ type Segment struct {
 	Width, Height int     // of the video
 	FrameRate     float64 // frames per second
 	Discontinuity bool    // first segment of a run of the encoder
+}
+
+// A Part is what a segment grew by, and goes out before the segment is complete (RFC 8216bis, section 4.4.4.9). The
+// parts of a segment are its Data, one after the other; only sound at the end of a segment that ended early is in none.
+type Part struct {
+	Segment          // that it belongs to; StartMs, DurationMs and Data are the part's own
+	Index       int  // within its segment, from 0
+	Independent bool // starts with a key frame
+}
+
+// An Output is a part or, after the last of its parts, a segment; the other is nil.
+type Output struct {
+	Part    *Part
+	Segment *Segment
 }

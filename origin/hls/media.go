@@ -29,6 +29,10 @@ type View struct {
 	// DiscontinuitySequence counts the discontinuities before the first entry since the channel began.
 	DiscontinuitySequence int64
 	Entries               []Entry // by number, without holes; neither the first nor the last is a gap
+	// The rest is for playlists with parts (low latency).
+	PartTargetMs int64    // no part lasts longer; 0: there are none
+	Open         *Entry   // the one after the last, if parts of it are out; it has no Record
+	Reports      []Report // where the other renditions are
 }
 
 // Entry is one segment number in the window.
@@ -38,6 +42,7 @@ type Entry struct {
 	Discontinuity bool
 	Record        manifest.Record
 	Init          manifest.Record
+	Parts         []Part // those to be listed
 }
 
 // SegmentURI is a segment's address relative to its media playlist; its leaf list has ".leaves" appended.
@@ -47,7 +52,10 @@ func SegmentURI(number int64) string { return strconv.FormatInt(number, 10) + ".
 func InitURI(root manifest.Hash) string { return "init-" + hex.EncodeToString(root[:8]) + ".mp4" }
 
 // Media renders a media playlist. It fails with ErrOffAir if there is nothing, or nothing recent, to list.
-func Media(v View, nowMs int64) (string, error) {
+func Media(v View, nowMs int64) (string, error) { return render(v, nowMs, 0) }
+
+// render leaves the first entries out.
+func render(v View, nowMs int64, skipped int) (string, error) {
 	if len(v.Entries) == 0 || nowMs-v.Entries[len(v.Entries)-1].Record.CreatedMs > OffAirMs {
 		return "", ErrOffAir
 	}
@@ -58,11 +66,20 @@ func Media(v View, nowMs int64) (string, error) {
 	list.SetVersion(6) // EXT-X-MAP in a playlist that is not I-frame-only (RFC 8216bis section 8)
 	list.SeqNo = uint64(v.Entries[0].Number)
 	list.DiscontinuitySeq = uint64(v.DiscontinuitySequence)
-	list.SetCustomTag(header(v.Delegations))
+	head := append(header(v.Delegations), control(v)...)
+	if skipped > 0 {
+		list.SetVersion(9)
+		head = append(head, fmt.Sprintf("#EXT-X-SKIP:SKIPPED-SEGMENTS=%d", skipped))
+	}
+	list.SetCustomTag(head)
 	var init manifest.Hash
 	longestMs := int64(0)
 	spans := spansOf(v.Entries)
 	for i, entry := range v.Entries {
+		longestMs = max(longestMs, entry.Record.DurationMs)
+		if i < skipped {
+			continue
+		}
 		seg := segment(entry, spans[i])
 		if !entry.Gap && entry.Init.Root != init {
 			init = entry.Init.Root
@@ -73,11 +90,10 @@ func Media(v View, nowMs int64) (string, error) {
 		if err := list.AppendSegment(seg); err != nil {
 			return "", fmt.Errorf("%s of %q cannot be listed: %w", seg.URI, v.Rendition, err)
 		}
-		longestMs = max(longestMs, entry.Record.DurationMs)
 	}
 	// Rounded to the nearest second, no segment is longer (RFC 8216bis section 4.4.3.1). The library would round up.
 	list.TargetDuration = float64(max(timeline.SegmentMs, (longestMs+500)/1000*1000) / 1000)
-	return list.String(), nil
+	return list.String() + edge(v, init), nil
 }
 
 // span is the time that an entry covers.
@@ -111,7 +127,7 @@ func spansOf(entries []Entry) []span {
 func segment(entry Entry, at span) *m3u8.MediaSegment {
 	tags := lines{"#EXT-X-GAP"}
 	if !entry.Gap {
-		tags = lines{manifest.TagRecord + encode(entry.Record.Encode())}
+		tags = append(parts(entry), manifest.TagRecord+encode(entry.Record.Encode()))
 	}
 	return &m3u8.MediaSegment{
 		URI:             SegmentURI(entry.Number),

@@ -25,6 +25,7 @@ const (
 
 	cacheMultivariant = "public, max-age=2"
 	cachePlaylist     = "public, max-age=1"
+	cacheBlocked      = "public, max-age=12" // the address names what is in it (RFC 8216bis, appendix B.1)
 	cacheForEver      = "public, max-age=31536000, immutable"
 
 	// sendTimeout ends answers to clients that hardly read. The largest object at a phone's slowest rate fits.
@@ -56,31 +57,50 @@ func (s *Server) multivariant(c echo.Context, ch *channel) error {
 
 func (s *Server) media(c echo.Context, ch *channel) error {
 	rendition := c.Param("rendition")
-	head, createdMs, ok := ch.Store.Head(rendition)
+	edge, ok := ch.Store.Edge(rendition)
 	if !ok {
-		if _, exists := ch.Store.View(rendition); !exists {
-			return unknown("the channel %q has no rendition %.64q", ch.Name, rendition)
-		}
-		return offAir(ch, hls.ErrOffAir)
+		return unknown("the channel %q has no rendition %.64q", ch.Name, rendition)
 	}
-	nowMs := s.cfg.Now()
+	var ask directives
+	cache := cachePlaylist
+	if edge.InParts { // otherwise the playlist does not say that one may ask
+		var err error
+		if ask, err = readDirectives(c); err != nil {
+			return err
+		}
+	}
+	if ask.waits {
+		var err error
+		if edge, err = ch.await(c.Request().Context(), rendition, ask.until); err != nil {
+			return err
+		}
+		cache = cacheBlocked
+	}
+	text, err := ch.list(edge, rendition, ask.skip, s.cfg.Now())
+	if err != nil {
+		return offAir(ch, err)
+	}
+	return s.playlist(c, text, cache)
+}
+
+// list returns a rendition's media playlist at an edge. However many viewers ask, it is made once: all others wait.
+func (ch *channel) list(edge store.Edge, rendition string, delta bool, nowMs int64) (string, error) {
 	ch.mu.Lock()
-	list := ch.lists[rendition]
-	ch.mu.Unlock()
-	if list.text == "" || list.head != head || nowMs-createdMs > hls.OffAirMs {
-		view, _ := ch.Store.View(rendition)
-		text, err := hls.Media(view, nowMs)
-		if err != nil {
-			return offAir(ch, err)
-		}
-		list = rendered{view.Entries[len(view.Entries)-1].Number, text}
-		ch.mu.Lock()
-		if ch.lists[rendition].head <= list.head {
-			ch.lists[rendition] = list
-		}
-		ch.mu.Unlock()
+	defer ch.mu.Unlock()
+	key := listed{rendition, delta}
+	if list := ch.lists[key]; list.edge == edge.Changed && nowMs-edge.CreatedMs <= hls.OffAirMs {
+		return list.text, nil
 	}
-	return s.playlist(c, list.text, cachePlaylist)
+	view, _ := ch.Store.View(rendition)
+	render := hls.Media
+	if delta {
+		render = hls.MediaDelta
+	}
+	text, err := render(view, nowMs)
+	if err == nil {
+		ch.lists[key] = rendered{edge.Changed, text}
+	}
+	return text, err
 }
 
 func (s *Server) playlist(c echo.Context, text, cache string) error {
@@ -88,12 +108,14 @@ func (s *Server) playlist(c echo.Context, text, cache string) error {
 	return s.send(c, []byte(text), typePlaylist, cache, base64.RawURLEncoding.EncodeToString(sum[:16]))
 }
 
-// object serves <number>.m4s, <number>.m4s.leaves and init-<root>.mp4.
+// object serves <number>.m4s, <number>.<part>.m4s, either with .leaves appended, and init-<root>.mp4.
 func (s *Server) object(c echo.Context) error {
 	name := c.Param("object")
 	switch {
 	case strings.HasPrefix(name, "init-"):
 		return s.counted(kindInit, s.init)(c)
+	case strings.Count(strings.TrimSuffix(name, ".leaves"), ".") > 1:
+		return s.counted(kindPart, s.part)(c)
 	case strings.HasSuffix(name, ".leaves"):
 		return s.counted(kindLeaves, s.segment)(c)
 	default:
@@ -131,6 +153,32 @@ func (s *Server) segment(c echo.Context, ch *channel) error {
 	default:
 		return s.send(c, object.Data, typeMedia, cacheForEver, object.Root.String())
 	}
+}
+
+// part serves a part or its leaf list. The one that comes next may be asked for before it is there (RFC 8216bis, section 6.2.6).
+func (s *Server) part(c echo.Context, ch *channel) error {
+	name, rendition := c.Param("object"), c.Param("rendition")
+	uri, leaves := strings.CutSuffix(name, ".leaves")
+	var want place
+	_, err := fmt.Sscanf(uri, "%d.%d.m4s", &want.number, &want.part)
+	if err != nil || hls.PartURI(want.number, want.part) != uri {
+		return unknown("%.64q is no part of this channel", name)
+	}
+	if edge, ok := ch.Store.Edge(rendition); ok && edge.Next(want.number, want.part) {
+		if _, err := ch.await(c.Request().Context(), rendition, want); err != nil {
+			return err
+		}
+	}
+	get, tag := ch.Store.Part, ""
+	mediaType := typeMedia
+	if leaves {
+		get, tag, mediaType = ch.Store.PartLeaves, ".leaves", typeLeaves
+	}
+	object, ok := get(rendition, want.number, want.part)
+	if !ok {
+		return unknown("part %d of segment %d of %.64q is not here", want.part, want.number, rendition)
+	}
+	return s.send(c, object.Data, mediaType, cacheForEver, object.Root.String()+tag)
 }
 
 // send lets net/http do ranges, conditions and HEAD (RFC 9110 sections 13 and 14).

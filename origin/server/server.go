@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
@@ -62,14 +63,21 @@ type Server struct {
 type channel struct {
 	Channel
 	traffic traffic
+	waiting atomic.Int64 // requests for what is about to come
 
 	mu    sync.Mutex
-	lists map[string]rendered // newest media playlist by rendition
+	lists map[listed]rendered
 }
 
-// rendered is a media playlist; it is made once for each head, however many viewers poll.
+// listed names a media playlist, whole or a delta update.
+type listed struct {
+	rendition string
+	delta     bool
+}
+
+// rendered is the newest of them.
 type rendered struct {
-	head int64
+	edge <-chan struct{} // its store.Edge.Changed, which no other state of the rendition has
 	text string
 }
 
@@ -77,7 +85,7 @@ type rendered struct {
 func New(cfg Config) (_ *Server, err error) {
 	s := &Server{cfg: cfg, startMs: cfg.Now(), channels: make(map[string]*channel), limit: newLimiter(), mux: http.NewServeMux()}
 	for _, c := range cfg.Channels {
-		s.channels[c.Name] = &channel{Channel: c, lists: make(map[string]rendered)}
+		s.channels[c.Name] = &channel{Channel: c, lists: make(map[listed]rendered)}
 	}
 	defer func() { // http.ServeMux panics over patterns
 		if p := recover(); p != nil {

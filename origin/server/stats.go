@@ -19,12 +19,13 @@ const (
 	kindPlaylist
 	kindInit
 	kindSegment
+	kindPart
 	kindLeaves
 	kindToken
 	kinds // their number
 )
 
-var kindNames = [kinds]string{"multivariant", "playlist", "init", "segment", "leaves", "token"}
+var kindNames = [kinds]string{"multivariant", "playlist", "init", "segment", "part", "leaves", "token"}
 
 // traffic counts answers of one channel since the start. What a CDN or an edge keeps from us is not in it.
 type traffic struct {

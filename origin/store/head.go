@@ -64,3 +64,36 @@ func readHead(dir, rendition string, nowMs int64) (h head, found bool, err error
 	}
 	return h, true, nil
 }
+
+// begun is the number of the newest segment of which parts were signed. It survives a crash too: what has parts cannot be
+// completed by another run of the encoder, whose pictures are others.
+type begunFile struct {
+	Number int64 `json:"number"`
+}
+
+func begunPath(dir, rendition string) string {
+	return filepath.Join(dir, "heads", rendition+".begun.json")
+}
+
+func writeBegun(dir, rendition string, number int64) error {
+	file, err := json.Marshal(begunFile{number})
+	if err != nil {
+		return err
+	}
+	return durable.Write(begunPath(dir, rendition), append(file, '\n'))
+}
+
+// readBegun returns -1 if no part was ever signed.
+func readBegun(dir, rendition string) (int64, error) {
+	path := begunPath(dir, rendition)
+	content, found, err := durable.Read(path)
+	if err != nil || !found {
+		return -1, err
+	}
+	file := begunFile{-1}
+	if err := json.Unmarshal(content, &file); err != nil || file.Number < 0 {
+		return -1, fmt.Errorf("the file %s, which says what was signed last, is damaged: restore it from a backup, or delete it once all "+
+			"viewers are gone; without it the origin could sign a part of a segment twice", path)
+	}
+	return file.Number, nil
+}

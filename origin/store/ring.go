@@ -16,6 +16,9 @@ type ring struct {
 
 	// The rest is guarded by Store.mu.
 	segments        []*segment
+	open            *opened       // nil between segments, and where there are no parts
+	partTargetMs    int64         // no part was longer; 0 before the first one
+	changed         chan struct{} // closed, and replaced, when something is published
 	inits           map[manifest.Hash]*initSection
 	bytes           int64 // of segments and their leaf lists
 	discontinuities int64 // up to the newest segment
@@ -23,13 +26,14 @@ type ring struct {
 	published       Totals
 }
 
-// segment is one published segment. It never changes.
+// segment is one published segment. It never changes but for its parts, which go when nobody lists them any more.
 type segment struct {
 	record          manifest.Record
 	delegation      manifest.Delegation
 	discontinuity   bool  // between the segment before it and this one
 	discontinuities int64 // up to and including this segment since the channel began
 	data, leaves    []byte
+	parts           []part
 }
 
 type initSection struct {
@@ -65,6 +69,7 @@ func (r *ring) last() *segment {
 func (r *ring) append(item *segment, init *initSection, seg cmaf.Segment, window, maxBytes int64) {
 	r.previous = item.record.Hash()
 	r.discontinuities = item.discontinuities
+	r.adoptParts(item)
 	r.segments = append(r.segments, item)
 	r.inits[init.record.Root] = init
 	r.bytes += item.size()
@@ -79,6 +84,19 @@ func (r *ring) append(item *segment, init *initSection, seg cmaf.Segment, window
 		r.dropInits()
 	}
 	r.measure(item, seg)
+	r.announce()
+}
+
+// announce wakes who waits for something new.
+func (r *ring) announce() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// breaks reports whether a discontinuity lies between the newest segment and what comes now.
+func (r *ring) breaks(seg cmaf.Segment, init manifest.Hash) bool {
+	last := r.last()
+	return last != nil && (seg.Discontinuity || seg.Number != last.record.Sequence+1 || init != last.record.Init)
 }
 
 func (r *ring) measure(item *segment, seg cmaf.Segment) {
@@ -98,6 +116,9 @@ func (r *ring) dropInits() {
 	needed := make(map[manifest.Hash]bool)
 	for _, s := range r.segments {
 		needed[s.record.Init] = true
+	}
+	if r.open != nil {
+		needed[r.open.init] = true
 	}
 	for root := range r.inits {
 		if !needed[root] {

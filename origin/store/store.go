@@ -65,9 +65,13 @@ func Open(cfg Config, nowMs int64) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := &ring{name: name, signed: -1, inits: make(map[manifest.Hash]*initSection)}
+		begun, err := readBegun(cfg.Dir, name)
+		if err != nil {
+			return nil, err
+		}
+		r := &ring{name: name, signed: begun, inits: make(map[manifest.Hash]*initSection), changed: make(chan struct{})}
 		if found {
-			r.signed, r.previous = h.record.Sequence, h.record.Hash()
+			r.signed, r.previous = max(begun, h.record.Sequence), h.record.Hash()
 			first = max(first, h.discontinuities+1) // a new run of the encoder is one
 		}
 		s.rings[name] = r
@@ -99,18 +103,7 @@ func (s *Store) Publish(seg cmaf.Segment, nowMs int64) error {
 	}
 	r.publishing.Lock() // not s.mu: readers must not wait for the disk
 	defer r.publishing.Unlock()
-	if seg.Number <= r.signed {
-		return &NotNewerError{r.name, seg.Number, r.signed}
-	}
-	key, delegation, err := s.cfg.Signer.Signer(nowMs)
-	if err != nil {
-		return fmt.Errorf("segment %d of %q cannot be signed: %w", seg.Number, r.name, err)
-	}
-	if seg.Number < delegation.FirstSequence || seg.Number > delegation.LastSequence {
-		return fmt.Errorf("segment %d of %q is not published: it lies %d s from this machine's clock, farther than its signing key may reach",
-			seg.Number, r.name, (seg.Number*timeline.SegmentMs-nowMs)/1000)
-	}
-	init, err := s.initFor(r, seg, key, delegation, nowMs)
+	key, delegation, init, err := s.signing(r, seg, nowMs)
 	if err != nil {
 		return err
 	}
@@ -124,16 +117,12 @@ func (s *Store) Publish(seg cmaf.Segment, nowMs int64) error {
 		return err
 	}
 	item := &segment{record: rec, delegation: delegation, data: seg.Data, leaves: manifest.EncodeLeaves(leaves)}
-	count := r.discontinuities
-	if last := r.last(); last != nil {
-		item.discontinuity = seg.Discontinuity || seg.Number != last.record.Sequence+1 || rec.Init != last.record.Init
+	item.discontinuities = r.discontinuities
+	if item.discontinuity = r.breaks(seg, rec.Init); item.discontinuity {
+		item.discontinuities++
 	}
-	if item.discontinuity {
-		count++
-	}
-	item.discontinuities = count
 	r.signed = seg.Number
-	if err := (head{rec, count}).write(s.cfg.Dir); err != nil {
+	if err := (head{rec, item.discontinuities}).write(s.cfg.Dir); err != nil {
 		return fmt.Errorf("segment %d of %q is not published: %w", seg.Number, r.name, err)
 	}
 	s.afterHead()
@@ -141,6 +130,23 @@ func (s *Store) Publish(seg cmaf.Segment, nowMs int64) error {
 	defer s.mu.Unlock()
 	r.append(item, init, seg, s.windowSegments(), s.cfg.MaxBytes)
 	return nil
+}
+
+// signing returns what a segment, or a part of it, is signed with, and its init section.
+func (s *Store) signing(r *ring, seg cmaf.Segment, nowMs int64) (ed25519.PrivateKey, manifest.Delegation, *initSection, error) {
+	if seg.Number <= r.signed {
+		return nil, manifest.Delegation{}, nil, &NotNewerError{r.name, seg.Number, r.signed}
+	}
+	key, delegation, err := s.cfg.Signer.Signer(nowMs)
+	if err != nil {
+		return nil, delegation, nil, fmt.Errorf("segment %d of %q cannot be signed: %w", seg.Number, r.name, err)
+	}
+	if seg.Number < delegation.FirstSequence || seg.Number > delegation.LastSequence {
+		return nil, delegation, nil, fmt.Errorf("segment %d of %q is not published: it lies %d s from this machine's clock, farther than its signing key may reach",
+			seg.Number, r.name, (seg.Number*timeline.SegmentMs-nowMs)/1000)
+	}
+	init, err := s.initFor(r, seg, key, delegation, nowMs)
+	return key, delegation, init, err
 }
 
 // initFor returns the signed init section that a segment needs. It is signed anew when the signing key was replaced,

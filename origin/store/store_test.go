@@ -151,10 +151,10 @@ func TestWindowSlides(t *testing.T) {
 			t.Errorf("segment %d can be had: %t, want %t", n-first, ok, want)
 		}
 	}
-	if number, createdMs, ok := s.store.Head("360p"); number != first+24 || createdMs != s.nowMs || !ok {
-		t.Errorf("head %d, %d, %t", number, createdMs, ok)
+	if e, ok := s.store.Edge("360p"); e.Number != first+24 || e.CreatedMs != s.nowMs || !ok {
+		t.Errorf("edge %+v, %t", e, ok)
 	}
-	if _, _, ok := s.store.Head("180p"); ok {
+	if e, ok := s.store.Edge("180p"); e.Number != -1 || !ok {
 		t.Error("180p has a head, but nothing was published")
 	}
 	st := s.store.Status()[0]

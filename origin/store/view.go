@@ -18,7 +18,7 @@ type Object struct {
 func (s *Store) Renditions() []string { return slices.Clone(s.cfg.Renditions) }
 
 // View returns the window of a rendition for its playlist, and whether there is such a rendition. The window
-// ends with the newest segment; numbers that are missing in it are gaps.
+// ends with the newest segment and the parts after it; numbers that are missing in it are gaps.
 func (s *Store) View(rendition string) (hls.View, bool) {
 	r, ok := s.rings[rendition]
 	if !ok {
@@ -26,7 +26,7 @@ func (s *Store) View(rendition string) (hls.View, bool) {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	view := hls.View{Rendition: rendition}
+	view := hls.View{Rendition: rendition, PartTargetMs: r.partTargetMs}
 	first, delegations := r.window(s.windowSegments())
 	view.Delegations = delegations
 	for i := first; i < len(r.segments); i++ {
@@ -41,22 +41,43 @@ func (s *Store) View(rendition string) (hls.View, bool) {
 				view.DiscontinuitySequence-- // its own tag is still in the playlist
 			}
 		}
-		view.Entries = append(view.Entries, hls.Entry{
-			Number: item.record.Sequence, Discontinuity: item.discontinuity, Record: item.record, Init: r.inits[item.record.Init].record,
-		})
+		entry := hls.Entry{Number: item.record.Sequence, Discontinuity: item.discontinuity, Record: item.record, Init: r.inits[item.record.Init].record}
+		if i >= len(r.segments)-listedParts {
+			entry.Parts = partsOf(item.parts)
+		}
+		view.Entries = append(view.Entries, entry)
+	}
+	if r.partTargetMs > 0 {
+		s.viewEdge(&view, r)
 	}
 	return view, true
 }
 
-// Head returns the newest segment number of a rendition and when it was published. A View changes only when Head does.
-func (s *Store) Head(rendition string) (number, createdMs int64, ok bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if r := s.rings[rendition]; r != nil && r.last() != nil {
-		rec := r.last().record
-		return rec.Sequence, rec.CreatedMs, true
+// viewEdge adds what only a playlist with parts tells: the segment that is being filled, and where the other renditions are.
+func (s *Store) viewEdge(view *hls.View, r *ring) {
+	if r.following() != nil {
+		view.Open = &hls.Entry{Number: r.open.number, Discontinuity: r.open.discontinuity, Init: r.inits[r.open.init].record, Parts: partsOf(r.open.parts)}
 	}
-	return -1, 0, false
+	for _, name := range s.cfg.Renditions {
+		other := s.rings[name]
+		last := other.last()
+		if other == r || last == nil {
+			continue
+		}
+		report := hls.Report{Rendition: name, Number: last.record.Sequence, Part: len(last.parts) - 1}
+		if open := other.following(); open != nil {
+			report.Number, report.Part = open.number, len(open.parts)-1
+		}
+		view.Reports = append(view.Reports, report)
+	}
+}
+
+func partsOf(parts []part) []hls.Part {
+	var out []hls.Part
+	for _, p := range parts {
+		out = append(out, hls.Part{Record: p.record, Independent: p.independent})
+	}
+	return out
 }
 
 // Signed returns the newest number ever signed for any rendition, by this run or an earlier one; -1 if there is none.
@@ -71,24 +92,36 @@ func (s *Store) Signed() int64 {
 }
 
 // window returns the index of the first segment to list and the delegations that the listed records need, oldest
-// first. It goes backwards from the newest segment until the window or the room for delegations is full.
+// first. It goes backwards from the newest until the window or the room for delegations is full.
 func (r *ring) window(segments int64) (first int, delegations []manifest.Delegation) {
+	need := func(have []manifest.Delegation, more ...manifest.Delegation) []manifest.Delegation {
+		for _, d := range more {
+			if !slices.Contains(have, d) {
+				have = append(have, d)
+			}
+		}
+		return have
+	}
+	signedParts := func(have []manifest.Delegation, parts []part) []manifest.Delegation {
+		for _, p := range slices.Backward(parts) {
+			have = need(have, p.delegation)
+		}
+		return have
+	}
 	first = len(r.segments)
+	if r.open != nil {
+		delegations = need(signedParts(nil, r.open.parts), r.inits[r.open.init].delegation)
+	}
 	for i := len(r.segments) - 1; i >= 0; i-- {
 		item := r.segments[i]
 		if item.record.Sequence <= r.last().record.Sequence-segments {
 			break
 		}
-		need := delegations
-		for _, d := range [2]manifest.Delegation{r.inits[item.record.Init].delegation, item.delegation} {
-			if !slices.Contains(need, d) {
-				need = append(need, d)
-			}
-		}
-		if len(need) > manifest.MaxDelegations {
+		all := need(slices.Clone(delegations), r.inits[item.record.Init].delegation, item.delegation)
+		if all = signedParts(all, item.parts); len(all) > manifest.MaxDelegations {
 			break
 		}
-		first, delegations = i, need
+		first, delegations = i, all
 	}
 	slices.Reverse(delegations)
 	return first, delegations
@@ -111,12 +144,20 @@ func (s *Store) object(rendition string, number int64, data func(*segment) []byt
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	i := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].record.Sequence >= number })
-	if i == len(r.segments) || r.segments[i].record.Sequence != number {
+	item := r.segment(number)
+	if item == nil {
 		return Object{}, false
 	}
-	item := r.segments[i]
 	return Object{data(item), item.record.Root}, true
+}
+
+// segment returns the segment of that number, nil if it is not there.
+func (r *ring) segment(number int64) *segment {
+	i := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].record.Sequence >= number })
+	if i == len(r.segments) || r.segments[i].record.Sequence != number {
+		return nil
+	}
+	return r.segments[i]
 }
 
 // Init returns the init section with the given hls.InitURI.

@@ -7,51 +7,76 @@ import (
 	"slipstream/origin/cmaf"
 )
 
-// An output hands segments to the caller: one at a time, and no number twice.
+// An output hands parts and segments to the caller: one at a time, and no number twice.
 type output struct {
-	channel string
-	deliver func(channel string, segment cmaf.Segment)
-	logger  *slog.Logger
+	cfg    Config
+	logger *slog.Logger
 
-	mu      sync.Mutex
-	last    map[string]int64 // the last number, by rendition
-	resumed map[string]bool  // the next segment of a rendition is a discontinuity
-	total   int              // segments that came from ffmpeg, delivered or not
+	mu    sync.Mutex
+	rungs map[string]*progress // by rendition
+	total int                  // outputs that came from ffmpeg, delivered or not
+}
+
+// progress is how far a rendition has come.
+type progress struct {
+	last    int64 // numbers up to this one are used
+	begun   int64 // the number that parts were delivered of most recently
+	resumed bool  // the segment that comes next is a discontinuity
 }
 
 func newOutput(cfg Config) *output {
-	o := &output{channel: cfg.Channel, deliver: cfg.OnSegment, logger: cfg.Logger, last: make(map[string]int64), resumed: make(map[string]bool)}
+	o := &output{cfg: cfg, logger: cfg.Logger, rungs: make(map[string]*progress)}
 	for _, rung := range cfg.Ladder {
-		o.last[rung.Name] = cfg.After
+		o.rungs[rung.Name] = &progress{last: cfg.After}
 	}
 	return o
 }
 
-// runStarts marks what comes next as a discontinuity, even if the run's own first segment
-// has to be dropped.
+// runStarts marks what comes next as a discontinuity, even if the run's own first segment has to be dropped. A segment
+// of which the run before delivered parts can not be completed by this one: its pictures are others.
 func (o *output) runStarts() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for name := range o.last {
-		o.resumed[name] = true
+	for _, p := range o.rungs {
+		p.last, p.resumed = max(p.last, p.begun), true
 	}
 }
 
-func (o *output) emit(segments []cmaf.Segment) {
+func (o *output) emit(outputs []cmaf.Output) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, segment := range segments {
+	for _, out := range outputs {
 		o.total++
-		if last := o.last[segment.Rendition]; segment.Number <= last {
-			o.logger.Debug("a segment was dropped because its number is used", "rendition", segment.Rendition, "number", segment.Number, "last", last)
-			continue
+		if out.Part != nil {
+			o.part(*out.Part)
+		} else {
+			o.segment(*out.Segment)
 		}
-		segment.Discontinuity = o.resumed[segment.Rendition]
-		o.resumed[segment.Rendition] = false
-		o.last[segment.Rendition] = segment.Number
-		if o.deliver != nil {
-			o.deliver(o.channel, segment)
-		}
+	}
+}
+
+func (o *output) part(part cmaf.Part) {
+	p := o.rungs[part.Rendition]
+	if part.Number <= p.last {
+		return
+	}
+	part.Discontinuity = p.resumed
+	p.begun = part.Number
+	if o.cfg.OnPart != nil {
+		o.cfg.OnPart(o.cfg.Channel, part)
+	}
+}
+
+func (o *output) segment(segment cmaf.Segment) {
+	p := o.rungs[segment.Rendition]
+	if segment.Number <= p.last {
+		o.logger.Debug("a segment was dropped because its number is used", "rendition", segment.Rendition, "number", segment.Number, "last", p.last)
+		return
+	}
+	segment.Discontinuity = p.resumed
+	p.last, p.resumed = segment.Number, false
+	if o.cfg.OnSegment != nil {
+		o.cfg.OnSegment(o.cfg.Channel, segment)
 	}
 }
 

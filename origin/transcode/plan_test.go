@@ -2,6 +2,7 @@ package transcode
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -169,24 +170,27 @@ func TestMuxer(t *testing.T) {
 }
 
 func TestNumbersNeverRepeatOrGoBack(t *testing.T) {
-	type delivered struct {
-		rendition     string
-		number        int64
-		discontinuity bool
+	var got []string
+	deliver := func(kind string, s cmaf.Segment) {
+		if s.Discontinuity {
+			kind = "|" + kind
+		}
+		got = append(got, fmt.Sprintf("%s %s %d", kind, s.Rendition, s.Number))
 	}
-	var got []delivered
 	o := newOutput(Config{
 		Channel: "demo", Ladder: DefaultLadder(), After: 100, Logger: discard,
 		OnSegment: func(channel string, s cmaf.Segment) {
 			if channel != "demo" {
 				t.Errorf("the channel is %q", channel)
 			}
-			got = append(got, delivered{s.Rendition, s.Number, s.Discontinuity})
+			deliver("segment", s)
 		},
+		OnPart: func(_ string, p cmaf.Part) { deliver("part", p.Segment) },
 	})
 	emit := func(rendition string, numbers ...int64) {
 		for i, n := range numbers {
-			o.emit([]cmaf.Segment{{Rendition: rendition, Number: n, Discontinuity: i == 0}})
+			s := cmaf.Segment{Rendition: rendition, Number: n, Discontinuity: i == 0}
+			o.emit([]cmaf.Output{{Part: &cmaf.Part{Segment: s}}, {Segment: &s}})
 		}
 	}
 	o.runStarts()
@@ -194,10 +198,12 @@ func TestNumbersNeverRepeatOrGoBack(t *testing.T) {
 	emit("180p", 101)
 	o.runStarts() // ffmpeg died: the next run begins inside of 102
 	emit("360p", 102, 103)
-	emit("180p", 102, 103)
-	want := []delivered{
-		{"360p", 101, true}, {"360p", 102, false}, {"180p", 101, true},
-		{"360p", 103, true}, {"180p", 102, true}, {"180p", 103, false},
+	o.emit([]cmaf.Output{{Part: &cmaf.Part{Segment: cmaf.Segment{Rendition: "360p", Number: 104}}}})
+	o.runStarts() // it died in the midst of 104, whose first part is out
+	emit("360p", 104, 105)
+	want := []string{
+		"|part 360p 101", "|segment 360p 101", "part 360p 102", "segment 360p 102", "|part 180p 101", "|segment 180p 101",
+		"|part 360p 103", "|segment 360p 103", "part 360p 104", "|part 360p 105", "|segment 360p 105",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("delivered\n\t%v\nwant\n\t%v", got, want)

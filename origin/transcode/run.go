@@ -89,8 +89,8 @@ func (r *run) read(ctx context.Context, rendition string, pipe *os.File) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, readErr := pipe.Read(buffer)
-		segments, err := cutter.Write(buffer[:n])
-		r.session.out.emit(segments)
+		outputs, err := cutter.Write(buffer[:n])
+		r.session.out.emit(outputs)
 		if err != nil {
 			r.broken <- fmt.Errorf("the %s output of ffmpeg cannot be cut: %w", rendition, err)
 			r.process.Kill()

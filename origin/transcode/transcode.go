@@ -73,6 +73,8 @@ type Config struct {
 	// order of numbers within a rendition. ffmpeg waits for it: it must be quick, and it
 	// must not call the session.
 	OnSegment func(channel string, segment cmaf.Segment)
+	// OnPart is likewise called for every part of a segment, before the segment itself; nil: parts are not wanted.
+	OnPart func(channel string, part cmaf.Part)
 	// Patience is how long ffmpeg may take no input, give no output, or go on after the end
 	// of its input, before it is killed; 0: 10 s.
 	Patience time.Duration

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { test } from "node:test";
-import { launch, live, open, pause, Program, startChannel, until } from "./harness.mjs";
+import { json, launch, live, open, pause, Program, startChannel, until } from "./harness.mjs";
 
 const run = promisify(execFile);
 
@@ -61,12 +61,46 @@ test("plain hls.js, ffprobe and our own verifier accept the origin's channel as 
 	});
 });
 
+test("hls.js plays half-second parts close behind live", async (t) => {
+	const channel = await startChannel(t, ["--low-latency"]);
+	await live(channel, 3);
+	const browser = await launch(t);
+	const url = await plainPage(t, channel.playlist);
+	const pages = [await open(browser, url), await open(browser, url)];
+	for (const page of pages) await until(() => page.evaluate(() => document.querySelector("video").currentTime > 0), 15_000, "hls.js does not start");
+	await pause(8_000);
+	const before = await Promise.all(pages.map(watched));
+	await pause(10_000);
+	const after = await Promise.all(pages.map(watched));
+	t.diagnostic(JSON.stringify(after));
+	for (const [i, now] of after.entries()) {
+		// Three whole segments would be six seconds and more.
+		assert.ok(now.behindMs < 4_000, `page ${i} is ${now.behindMs} ms behind live`);
+		assert.ok(now.time - before[i].time > 9, `page ${i} played ${now.time - before[i].time} s in 10 s`);
+		assert.ok(now.parts > 15, `page ${i} was given ${now.parts} parts`);
+		assert.deepEqual(now.errors, []);
+	}
+	const { channels: [stats] } = await json(`${channel.base}/stats.json`);
+	assert.ok(stats.http.part.requests >= 2 * 35, `${stats.http.part.requests} parts were fetched`);
+});
+
+/** What a viewer of a plain page sees: how far behind the picture is, by the dates in the playlist. */
+const watched = (page) => page.evaluate(() => ({
+	time: document.querySelector("video").currentTime,
+	behindMs: Date.now() - window.hls.playingDate.getTime(),
+	estimate: window.hls.latency,
+	parts: window.parts,
+	errors: window.errors,
+}));
+
 /** A page with nothing but hls.js, on an origin of its own. */
 async function plainPage(t, playlist) {
 	const script = await readFile(fileURLToPath(new URL("../node_modules/hls.js/dist/hls.min.js", import.meta.url)));
 	const html = `<!doctype html><video muted autoplay></video><script src="/hls.js"></script><script>
 		window.errors = [];
-		const hls = new Hls();
+		window.parts = 0;
+		const hls = window.hls = new Hls();
+		hls.on(Hls.Events.FRAG_LOADED, (_, { part }) => { if (part) window.parts++; });
 		hls.on(Hls.Events.ERROR, (_, e) => window.errors.push(e.details));
 		hls.loadSource(${JSON.stringify(playlist)});
 		hls.attachMedia(document.querySelector("video"));
