@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { test } from "node:test";
-import { json, launch, live, open, pause, Program, startChannel, until } from "./harness.mjs";
+import { json, launch, live, open, pause, playing, Program, startChannel, stats, until } from "./harness.mjs";
 
 const run = promisify(execFile);
 
@@ -68,6 +68,8 @@ test("hls.js plays half-second parts close behind live", async (t) => {
 	const url = await plainPage(t, channel.playlist);
 	const pages = [await open(browser, url), await open(browser, url)];
 	for (const page of pages) await until(() => page.evaluate(() => document.querySelector("video").currentTime > 0), 15_000, "hls.js does not start");
+	const ours = await open(browser, channel.watch);
+	await playing(ours);
 	await pause(8_000);
 	const before = await Promise.all(pages.map(watched));
 	await pause(10_000);
@@ -80,8 +82,13 @@ test("hls.js plays half-second parts close behind live", async (t) => {
 		assert.ok(now.parts > 15, `page ${i} was given ${now.parts} parts`);
 		assert.deepEqual(now.errors, []);
 	}
-	const { channels: [stats] } = await json(`${channel.base}/stats.json`);
-	assert.ok(stats.http.part.requests >= 2 * 35, `${stats.http.part.requests} parts were fetched`);
+	const { channels: [{ http }] } = await json(`${channel.base}/stats.json`);
+	assert.ok(http.part.requests >= 2 * 35, `${http.part.requests} parts were fetched`);
+
+	const seen = await stats(ours);
+	assert.equal(seen.stalls, 0, `our own player, which plays whole segments, stalled: ${JSON.stringify(seen)}`);
+	assert.equal(seen.rejectedLeaves, 0);
+	assert.deepEqual(ours.complaints, []);
 });
 
 /** What a viewer of a plain page sees: how far behind the picture is, by the dates in the playlist. */
