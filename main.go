@@ -108,6 +108,7 @@ type commands struct {
 type serving struct {
 	HTTP    string        `help:"Address for HTTP." default:":8080" placeholder:"ADDR"`
 	RTMP    string        `help:"Address for RTMP." default:":1935" placeholder:"ADDR"`
+	SRT     string        `help:"Address for SRT, such as :8890; default: none." placeholder:"ADDR"`
 	Data    string        `help:"Directory for keys and signed heads." default:"data" placeholder:"DIR"`
 	Channel []string      `help:"Channel name." default:"demo" placeholder:"NAME"`
 	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
@@ -122,7 +123,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	ids := make(map[string]string) // filled before anything is served
 	ladder, err := s.ladder()
 	return origin.Config{
-		HTTP: s.HTTP, RTMP: s.RTMP, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
+		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
 		LowLatency: s.LowLatency, Logger: log, Mounts: pages(ids),
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
@@ -200,6 +201,9 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 		web, rtmp := "http://"+reachable(at.HTTP), "rtmp://"+reachable(at.RTMP)+"/live"
 		fmt.Fprintf(io.out, "Watch       %s/watch/%s\n", web, channel.Name)
 		fmt.Fprintf(io.out, "Publish     %s  stream key %s\n", rtmp, channel.StreamKey)
+		if at.SRT != "" {
+			fmt.Fprintf(io.out, "            srt://%s?streamid=live/%s\n", reachable(at.SRT), channel.StreamKey)
+		}
 		fmt.Fprintf(io.out, "Statistics  %s/stats\n", web)
 		for _, channel := range at.Channels {
 			group.Go(func() error {
@@ -254,6 +258,9 @@ func (c originCommand) Run(ctx context.Context, io streams) error {
 			fmt.Fprintf(io.out, "channel %s (%s)\n", channel.Name, channel.ID)
 			fmt.Fprintf(io.out, "  watch    http://%s/watch/%s\n", reachable(at.HTTP), channel.Name)
 			fmt.Fprintf(io.out, "  publish  rtmp://%s/live  stream key %s\n", reachable(at.RTMP), channel.StreamKey)
+			if at.SRT != "" {
+				fmt.Fprintf(io.out, "  or       srt://%s?streamid=live/%s\n", reachable(at.SRT), channel.StreamKey)
+			}
 		}
 	})
 	if err != nil {

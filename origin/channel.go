@@ -36,7 +36,7 @@ func (ch *channel) start(ctx context.Context, p ingest.Publication, cfg Config) 
 	if err != nil {
 		return nil, err
 	}
-	ch.publisher.Store(&server.Publisher{Connected: true, SinceMs: nowMs(), Source: "RTMP"})
+	ch.publisher.Store(&server.Publisher{Connected: true, SinceMs: nowMs(), Source: p.Protocol})
 	return publication{session, ch}, nil
 }
 

@@ -30,6 +30,7 @@ const shutdownTime = 3 * time.Second
 type Config struct {
 	HTTP     string           // address to listen on; ":8080"
 	RTMP     string           // likewise; ":1935"
+	SRT      string           // likewise; "" for no SRT
 	DataDir  string           // keys and signed heads; "data"
 	Channels []string         // names; "demo"
 	Window   time.Duration    // time-shift window; 60 s
@@ -45,14 +46,14 @@ type Config struct {
 	// Register adds the metrics of what is mounted to the origin's.
 	Register func(prometheus.Registerer) error
 	Logger   *slog.Logger // nil: nothing is logged
-	// Ready is called once, when both addresses are bound and before anything is served.
+	// Ready is called once, when all addresses are bound and before anything is served.
 	Ready func(Ready)
 }
 
 // Ready says where a started origin can be reached.
 type Ready struct {
-	HTTP, RTMP string // bound addresses, host:port
-	Channels   []Channel
+	HTTP, RTMP, SRT string // bound addresses, host:port; SRT may be empty
+	Channels        []Channel
 }
 
 // Channel is what an operator needs to know of a channel.
@@ -136,19 +137,26 @@ func Run(ctx context.Context, cfg Config) error {
 		return listenError("HTTP", cfg.HTTP, err)
 	}
 	defer listener.Close()
-	rtmp, err := ingest.Listen(newIngest(cfg, channels))
+	publishers, err := ingest.Listen(newIngest(cfg, channels))
 	if err != nil {
-		return listenError("RTMP", cfg.RTMP, err)
+		var failed *ingest.ListenError
+		if errors.As(err, &failed) {
+			return listenError(failed.Protocol, failed.Address, failed.Err)
+		}
+		return setup(ErrConfig, err)
 	}
-	defer rtmp.Close()
-	ready := Ready{HTTP: listener.Addr().String(), RTMP: rtmp.Addr().String()}
+	defer publishers.Close()
+	ready := Ready{HTTP: listener.Addr().String(), RTMP: publishers.Addr().String()}
+	if publishers.SRTAddr() != nil {
+		ready.SRT = publishers.SRTAddr().String()
+	}
 	for _, name := range cfg.Channels {
 		ch := channels[name]
 		ready.Channels = append(ready.Channels, Channel{name, ch.keys.ID(), ch.keys.StreamKey()})
 	}
 	cfg.Ready(ready)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return rtmp.Serve(ctx) })
+	group.Go(func() error { return publishers.Serve(ctx) })
 	group.Go(func() error { return serveHTTP(ctx, listener, web, cfg.Logger) })
 	return group.Wait()
 }
@@ -205,7 +213,7 @@ func newIngest(cfg Config, channels map[string]*channel) ingest.Config {
 		streamKeys[name] = ch.keys.StreamKey()
 	}
 	return ingest.Config{
-		Address: cfg.RTMP, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
+		Address: cfg.RTMP, SRT: cfg.SRT, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
 		Start: func(ctx context.Context, p ingest.Publication) (ingest.Session, error) {
 			return channels[p.Channel].start(ctx, p, cfg)
 		},

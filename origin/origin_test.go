@@ -167,6 +167,12 @@ func TestWhatKeepsAnOriginFromStarting(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(damaged+"/keys", 0o700), os.WriteFile(damaged+"/keys/token.key", []byte("x"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	datagrams := udp.LocalAddr().String()
 	pretendFFmpeg(t)
 	busy := local(t)
 	_, stop := running(t, busy)
@@ -179,6 +185,7 @@ func TestWhatKeepsAnOriginFromStarting(t *testing.T) {
 	}{
 		{"HTTP port taken", func(c *Config) { c.HTTP = port }, ErrPortInUse, "HTTP cannot listen on " + port + ": another program uses the port"},
 		{"RTMP port taken", func(c *Config) { c.RTMP = port }, ErrPortInUse, "RTMP cannot listen on " + port + ": another program uses the port"},
+		{"SRT port taken", func(c *Config) { c.SRT = datagrams }, ErrPortInUse, "SRT cannot listen on " + datagrams + ": another program uses the port"},
 		{"no port", func(c *Config) { c.HTTP = "localhost" }, ErrConfig, `HTTP cannot listen on "localhost": `},
 		{"port beyond 65535", func(c *Config) { c.RTMP = "127.0.0.1:99999" }, ErrConfig, `RTMP cannot listen on "127.0.0.1:99999": `},
 		{"data directory is a file", func(c *Config) { c.DataDir = file }, ErrDataDir, file},

@@ -32,9 +32,10 @@ const (
 // A feed turns the messages of one connection into sessions. It has no goroutine: time
 // comes with each message.
 type feed struct {
-	channel string
-	start   func(p Publication) (Session, error)
-	logger  *slog.Logger
+	channel  string
+	protocol string
+	start    func(p Publication) (Session, error)
+	logger   *slog.Logger
 
 	parameters [][]byte // SPS and PPS
 	rawVideo   []byte   // as they were announced, to notice a change
@@ -187,7 +188,7 @@ func (f *feed) judge(dts time.Duration, now time.Time) (holdBack time.Duration, 
 }
 
 func (f *feed) begin(dts, pts time.Duration, now time.Time) error {
-	p := Publication{Channel: f.channel, Audio: f.sound, FirstPTS: pts, ArrivedMs: now.UnixMilli()}
+	p := Publication{Channel: f.channel, Protocol: f.protocol, Audio: f.sound, FirstPTS: pts, ArrivedMs: now.UnixMilli()}
 	const anyRate = 30 // only distances matter here
 	anchor, err := timeline.NewAnchor(dts, p.ArrivedMs, anyRate)
 	if err != nil {
@@ -211,4 +212,12 @@ func (f *feed) end(reason string) error {
 	session := f.session
 	f.session = nil
 	return session.Close()
+}
+
+// hangUp ends what is left of a publication when its connection has ended.
+func (f *feed) hangUp(c *claim) {
+	c.end()
+	if err := f.end("the publisher has gone"); err != nil {
+		f.logger.Error("a session did not end well", "error", err)
+	}
 }

@@ -1,4 +1,4 @@
-// Package ingest receives publishers over RTMP and hands their H.264 and AAC to sessions.
+// Package ingest receives publishers over RTMP and SRT and hands their H.264 and AAC to sessions.
 //
 // A publisher connects to rtmp://host:1935/live with a stream key: OBS has a field for
 // each, ffmpeg takes rtmp://host:1935/live/<stream key>. The key is the last element of
@@ -6,10 +6,14 @@
 // publisher at a time. What a publisher did wrong is told to it as an RTMP status, which
 // OBS and ffmpeg show, and logged, in one sentence.
 //
+// Over SRT it is the stream id that names the application and the key, as "live/<stream key>" or
+// "#!::r=live/<stream key>,m=publish" (SRT Access Control), and MPEG-TS that carries picture and sound.
+//
 // Of a connection's life, each part has its file: protocol.go speaks RTMP with the chunk,
 // handshake and AMF layers of gortmplib; commands.go answers up to the publish command;
 // flv.go reads the bodies of audio and video messages; feed.go decides when a session
-// begins, ends, and begins anew; server.go listens and keeps the connections apart.
+// begins, ends, and begins anew; claims.go lets one publisher in for each channel;
+// server.go listens and keeps the connections apart; srt.go and mpegts.go do for SRT what the first three do for RTMP.
 // gortmplib's own ServerConn and Reader are not used because they accept before a key can
 // be refused, read two seconds ahead, and decode nested values without bound.
 //
@@ -49,6 +53,7 @@ type Session interface {
 // A Publication is what is known when a session begins.
 type Publication struct {
 	Channel   string
+	Protocol  string                          // "RTMP" or "SRT", for people
 	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no sound
 	FirstPTS  time.Duration                   // the publisher's timestamp of the first picture …
 	ArrivedMs int64                           // … and when it arrived, in epoch milliseconds
@@ -56,7 +61,8 @@ type Publication struct {
 
 // Config describes a server. Authorize and Start are called from several goroutines.
 type Config struct {
-	Address string // to listen on, such as ":1935"; port 0 takes any free one
+	Address string // to listen on for RTMP, such as ":1935"; port 0 takes any free one
+	SRT     string // likewise for SRT, such as ":8890"; "" for no SRT
 	// Authorize says which channel a publisher may publish, from the application ("live")
 	// and the stream key. Its error is told to the publisher. It must not reveal by its
 	// timing how much of a key is right: StreamKeys does not.

@@ -11,6 +11,9 @@ import (
 	"sync"
 	"time"
 
+	srt "github.com/datarhei/gosrt"
+	"golang.org/x/sync/errgroup"
+
 	"slipstream/origin/child"
 )
 
@@ -27,20 +30,26 @@ const (
 type Server struct {
 	cfg      Config
 	listener net.Listener
+	srt      srt.Listener  // nil without Config.SRT
 	slots    chan struct{} // one for each connection
-
-	mu         sync.Mutex
-	publishers map[string]*publisher
+	claims   claims
 }
 
-// A publisher holds a channel.
-type publisher struct {
-	remote string
-	ending bool          // its last segments are on their way
-	gone   chan struct{} // closed when the channel is free
+// ListenError says which address could not be bound.
+type ListenError struct {
+	Protocol, Address string
+	Err               error
 }
 
-// Listen binds the address, so that a port in use is noticed before anything else starts.
+// Error returns the sentence.
+func (e *ListenError) Error() string {
+	return fmt.Sprintf("%s cannot listen on %s: %v", e.Protocol, e.Address, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// Listen binds the addresses, so that a port in use is noticed before anything else starts.
 func Listen(cfg Config) (*Server, error) {
 	if cfg.Authorize == nil || cfg.Start == nil {
 		return nil, errors.New("ingest needs Authorize and Start")
@@ -56,13 +65,16 @@ func Listen(cfg Config) (*Server, error) {
 	}
 	listener, err := net.Listen("tcp", cfg.Address)
 	if err != nil {
-		return nil, fmt.Errorf("RTMP cannot listen on %s: %w", cfg.Address, err)
+		return nil, &ListenError{"RTMP", cfg.Address, err}
 	}
-	return &Server{
-		cfg: cfg, listener: listener,
-		slots:      make(chan struct{}, cfg.MaxConnections),
-		publishers: make(map[string]*publisher),
-	}, nil
+	s := &Server{cfg: cfg, listener: listener, slots: make(chan struct{}, cfg.MaxConnections), claims: newClaims()}
+	if cfg.SRT != "" {
+		if s.srt, err = listenSRT(cfg); err != nil {
+			listener.Close()
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // Run listens and serves until the context ends.
@@ -74,19 +86,40 @@ func Run(ctx context.Context, cfg Config) error {
 	return s.Serve(ctx)
 }
 
-// Addr is the bound address.
+// Addr is the bound address for RTMP.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Close frees the address of a server that is not to be served after all.
-func (s *Server) Close() error { return s.listener.Close() }
+// SRTAddr is the bound address for SRT, nil if there is none.
+func (s *Server) SRTAddr() net.Addr {
+	if s.srt == nil {
+		return nil
+	}
+	return s.srt.Addr()
+}
+
+// Close frees the addresses of a server that is not to be served after all.
+func (s *Server) Close() error {
+	if s.srt != nil {
+		s.srt.Close()
+	}
+	return s.listener.Close()
+}
 
 // Serve takes publishers until the context ends. When it returns all connections and
 // sessions are closed. The error is nil if the context has ended.
 func (s *Server) Serve(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { s.listener.Close() })
+	group, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
+	group.Go(func() error { return s.serveRTMP(ctx) })
+	if s.srt != nil {
+		group.Go(func() error { return s.serveSRT(ctx) })
+	}
+	return group.Wait()
+}
+
+func (s *Server) serveRTMP(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
 	var connections sync.WaitGroup
 	defer connections.Wait()
 	defer cancel()
@@ -105,10 +138,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			child.Sleep(ctx, 100*time.Millisecond)
 			continue
 		}
-		select {
-		case s.slots <- struct{}{}:
-		default:
-			s.cfg.Logger.Debug("a connection was closed because there are too many", "remote", conn.RemoteAddr().String(), "most", s.cfg.MaxConnections)
+		if !s.seat(conn.RemoteAddr()) {
 			conn.Close()
 			continue
 		}
@@ -119,18 +149,34 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 }
 
+// seat reports whether there is room for one more connection, and takes it.
+func (s *Server) seat(remote net.Addr) bool {
+	select {
+	case s.slots <- struct{}{}:
+		return true
+	default:
+		s.cfg.Logger.Debug("a connection was closed because there are too many", "remote", remote.String(), "most", s.cfg.MaxConnections)
+		return false
+	}
+}
+
 // serve runs one connection to its end, and keeps what goes wrong in it to itself.
 func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	logger := s.cfg.Logger.With("remote", conn.RemoteAddr().String())
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
+	s.conclude(ctx, logger, func() error { return s.converse(ctx, conn, logger) })
+}
+
+// conclude runs a connection and logs how it came to its end.
+func (s *Server) conclude(ctx context.Context, logger *slog.Logger, connection func() error) {
 	defer func() {
 		if p := recover(); p != nil { // a defect of a library must not take all channels off the air
-			logger.Error("a publisher's bytes made the RTMP reader panic", "panic", p)
+			logger.Error("a publisher's bytes made their reader panic", "panic", p)
 		}
 	}()
-	err := s.converse(ctx, conn, logger)
+	err := connection()
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(err, errEnded):
@@ -182,25 +228,25 @@ func (s *Server) publish(ctx context.Context, c *rtmp, conn net.Conn, logger *sl
 		return refuse("%v", err)
 	}
 	logger = logger.With("channel", channel)
-	p, err := s.claim(ctx, channel, conn.RemoteAddr().String())
+	claim, err := s.claims.take(ctx, channel, conn.RemoteAddr().String())
 	if err != nil {
 		return err
 	}
-	defer s.release(channel, p)
+	defer claim.release()
 	if err := c.admit(); err != nil {
 		return err
 	}
-	logger.Info("a publisher has connected")
-	f := &feed{channel: channel, logger: logger, start: func(p Publication) (Session, error) {
+	f := s.feed(ctx, "RTMP", channel, logger)
+	defer f.hangUp(claim) // also if the RTMP reader panics
+	return s.pump(ctx, c, conn, f)
+}
+
+// feed is what a publisher's pictures and sound go to.
+func (s *Server) feed(ctx context.Context, protocol, channel string, logger *slog.Logger) *feed {
+	logger.Info("a publisher has connected", "protocol", protocol)
+	return &feed{channel: channel, protocol: protocol, logger: logger, start: func(p Publication) (Session, error) {
 		return s.cfg.Start(ctx, p)
 	}}
-	defer func() { // also if the RTMP reader panics
-		s.ending(p)
-		if err := f.end("the publisher has gone"); err != nil {
-			logger.Error("a session did not end well", "error", err)
-		}
-	}()
-	return s.pump(ctx, c, conn, f)
 }
 
 // pump moves messages from the connection to the feed.
@@ -221,43 +267,4 @@ func (s *Server) pump(ctx context.Context, c *rtmp, conn net.Conn, f *feed) erro
 			return ctx.Err()
 		}
 	}
-}
-
-// claim takes a channel for one publisher. If the publisher before is just leaving, it
-// waits for its last segments: encoders that reconnect are quick.
-func (s *Server) claim(ctx context.Context, channel, remote string) (*publisher, error) {
-	for {
-		s.mu.Lock()
-		other := s.publishers[channel]
-		if other == nil {
-			p := &publisher{remote: remote, gone: make(chan struct{})}
-			s.publishers[channel] = p
-			s.mu.Unlock()
-			return p, nil
-		}
-		ending := other.ending
-		s.mu.Unlock()
-		if !ending {
-			// Only the operator is told who that is.
-			return nil, fmt.Errorf("%w: %s", refuse("the channel %s already has a publisher", quoted(channel)), other.remote)
-		}
-		select {
-		case <-other.gone:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-func (s *Server) ending(p *publisher) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.ending = true
-}
-
-func (s *Server) release(channel string, p *publisher) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.publishers, channel)
-	close(p.gone)
 }
