@@ -68,6 +68,7 @@ func newBroadcast(t *testing.T, nowMs int64) *broadcast {
 		t.Fatal(err)
 	}
 	b.web = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Accept-Encoding") // to tamper with what is meant, not with a compression of it
 		answer := httptest.NewRecorder()
 		origin.ServeHTTP(answer, r)
 		body := b.tamper(r.URL.Path, answer.Body.Bytes())

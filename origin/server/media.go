@@ -2,8 +2,6 @@ package server
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -52,7 +50,7 @@ func (s *Server) multivariant(c echo.Context, ch *channel) error {
 	if err != nil {
 		return offAir(ch, err)
 	}
-	return s.playlist(c, text, cacheMultivariant)
+	return s.playlist(c, newRendered(text), cacheMultivariant)
 }
 
 func (s *Server) media(c echo.Context, ch *channel) error {
@@ -76,20 +74,20 @@ func (s *Server) media(c echo.Context, ch *channel) error {
 		}
 		cache = cacheBlocked
 	}
-	text, err := ch.list(edge, rendition, ask.skip, s.cfg.Now())
+	list, err := ch.list(edge, rendition, ask.skip, s.cfg.Now())
 	if err != nil {
 		return offAir(ch, err)
 	}
-	return s.playlist(c, text, cache)
+	return s.playlist(c, list, cache)
 }
 
 // list returns a rendition's media playlist at an edge. However many viewers ask, it is made once: all others wait.
-func (ch *channel) list(edge store.Edge, rendition string, delta bool, nowMs int64) (string, error) {
+func (ch *channel) list(edge store.Edge, rendition string, delta bool, nowMs int64) (*rendered, error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	key := listed{rendition, delta}
-	if list := ch.lists[key]; list.edge == edge.Changed && nowMs-edge.CreatedMs <= hls.OffAirMs {
-		return list.text, nil
+	if list := ch.lists[key]; list != nil && list.edge == edge.Changed && nowMs-edge.CreatedMs <= hls.OffAirMs {
+		return list, nil
 	}
 	view, _ := ch.Store.View(rendition)
 	render := hls.Media
@@ -97,15 +95,22 @@ func (ch *channel) list(edge store.Edge, rendition string, delta bool, nowMs int
 		render = hls.MediaDelta
 	}
 	text, err := render(view, nowMs)
-	if err == nil {
-		ch.lists[key] = rendered{edge.Changed, text}
+	if err != nil {
+		return nil, err
 	}
-	return text, err
+	list := newRendered(text)
+	list.edge = edge.Changed
+	ch.lists[key] = list
+	return list, nil
 }
 
-func (s *Server) playlist(c echo.Context, text, cache string) error {
-	sum := sha256.Sum256([]byte(text))
-	return s.send(c, []byte(text), typePlaylist, cache, base64.RawURLEncoding.EncodeToString(sum[:16]))
+func (s *Server) playlist(c echo.Context, list *rendered, cache string) error {
+	c.Response().Header().Set("Vary", "Accept-Encoding")
+	if acceptsGzip(c.Request().Header.Get("Accept-Encoding")) {
+		c.Response().Header().Set("Content-Encoding", "gzip")
+		return s.send(c, list.zipped, typePlaylist, cache, list.tag+"-gzip")
+	}
+	return s.send(c, list.text, typePlaylist, cache, list.tag)
 }
 
 // object serves <number>.m4s, <number>.<part>.m4s, either with .leaves appended, and init-<root>.mp4.

@@ -66,7 +66,7 @@ type channel struct {
 	waiting atomic.Int64 // requests for what is about to come
 
 	mu    sync.Mutex
-	lists map[listed]rendered
+	lists map[listed]*rendered
 }
 
 // listed names a media playlist, whole or a delta update.
@@ -75,17 +75,11 @@ type listed struct {
 	delta     bool
 }
 
-// rendered is the newest of them.
-type rendered struct {
-	edge <-chan struct{} // its store.Edge.Changed, which no other state of the rendition has
-	text string
-}
-
 // New returns a server. It fails if two mounts collide.
 func New(cfg Config) (_ *Server, err error) {
 	s := &Server{cfg: cfg, startMs: cfg.Now(), channels: make(map[string]*channel), limit: newLimiter(), mux: http.NewServeMux()}
 	for _, c := range cfg.Channels {
-		s.channels[c.Name] = &channel{Channel: c, lists: make(map[listed]rendered)}
+		s.channels[c.Name] = &channel{Channel: c, lists: make(map[listed]*rendered)}
 	}
 	defer func() { // http.ServeMux panics over patterns
 		if p := recover(); p != nil {
