@@ -60,6 +60,8 @@ export function fromHex(text: string): Bytes | undefined {
 }
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/** By character code; there is no digit beyond 127. */
+const DIGITS = Int8Array.from({ length: 128 }, (_, code) => ALPHABET.indexOf(String.fromCharCode(code)));
 
 /** base64url without padding (RFC 4648 section 5). */
 export function toBase64Url(b: Uint8Array): string {
@@ -83,7 +85,7 @@ export function fromBase64Url(text: string): Bytes | undefined {
   let value = 0;
   let at = 0;
   for (let i = 0; i < text.length; i++) {
-    const digit = ALPHABET.indexOf(text[i]);
+    const digit = DIGITS[text.charCodeAt(i)] ?? -1;
     if (digit < 0) return undefined;
     value = ((value << 6) | digit) & 0xffff;
     bits += 6;

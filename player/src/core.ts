@@ -2,10 +2,10 @@
 // or, where there can be none, in the page.
 
 import { ChannelConnection, type Connector } from "./channel";
-import { javascriptFrom } from "./crypto";
+import { ed25519Provider, javascriptFrom } from "./crypto";
 import { Http } from "./fetch";
 import { DeliveryError, type Entry } from "./objects";
-import type { Account, CoreConfig, CoreScope, Failure, FromCore, ToCore } from "./port";
+import { letter, opened, type Account, type CoreConfig, type CoreScope, type Failure, type FromCore, type Letter, type ToCore } from "./port";
 import { newScheduler } from "./sched";
 import { Session, type Audience, type Ticket } from "./session";
 import { Clock } from "./timing";
@@ -19,7 +19,9 @@ const ACCOUNT_EVERY_PROGRESS = 4;
 export function serve(scope: CoreScope): void {
   const core = new Core(scope);
   scope.onmessage = (event) => core.heard(event.data);
-  scope.postMessage({ type: "ready" });
+  // A browser lets workers see the class if it lets channels move there (Chromium and Safari do, Firefox does not yet).
+  scope.postMessage({ type: "ready", channels: typeof RTCDataChannel === "function" });
+  void ed25519Provider(); // found out before there is anything to verify
 }
 
 class Core implements Audience {
@@ -42,7 +44,7 @@ class Core implements Audience {
       case "open":
         return this.open(m.config);
       case "playlist":
-        return void this.playlist(m.id, m.rendition);
+        return void this.playlist(m.id, m.rendition, m.fetched);
       case "deliver":
         return this.deliver(m.id, m.url);
       case "cancel":
@@ -84,11 +86,11 @@ class Core implements Audience {
 
   // ── for the player ───────────────────────────────────────────────────────
 
-  private async playlist(id: number, rendition: string): Promise<void> {
+  private async playlist(id: number, rendition: string, fetched?: Letter): Promise<void> {
     try {
-      const { text, url, receivedMs, header } = await this.session!.playlist(rendition);
+      const text = await this.session!.playlist(rendition, fetched && opened(fetched));
       this.tellHealth();
-      this.say({ type: "playlist", id, text, url, receivedMs: receivedMs + performance.timeOrigin, age: header("age") });
+      this.say({ type: "playlist", id, letter: letter(text) });
     } catch (error) {
       this.failed(id, error);
     }

@@ -28,7 +28,7 @@ import { Playhead, type PlayState } from "./playhead";
 import type { CoreConfig } from "./port";
 import { NO_ACCOUNT, Remote } from "./remote";
 import { address, multivariantPlaylist } from "./retell";
-import { channelsCanMove, supportsWebRtc } from "./rtc";
+import { supportsWebRtc } from "./rtc";
 import type { Ticket } from "./session";
 import { NO_VIEW, RECORDING_BUFFER_S, SYNC_SEGMENTS } from "./view";
 
@@ -223,8 +223,9 @@ export class SlipstreamEngine implements LoaderHost {
 
   /** Reads the multivariant playlist, checks whose it is, and joins. */
   private async manifest(url: string): Promise<Text> {
+    const answer = this.http.text(url, MAX_PLAYLIST_BYTES);
     this.startCore(); // it gets ready meanwhile
-    const text = await this.http.text(url, MAX_PLAYLIST_BYTES);
+    const text = await answer;
     const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
     const claimed = list?.channel;
     const channel = this.wanted ?? this.id ?? claimed;
@@ -252,12 +253,11 @@ export class SlipstreamEngine implements LoaderHost {
     const view = () => this.playhead?.view() ?? NO_VIEW;
     const ed25519Url = this.options.ed25519Url ?? new URL("ed25519.js", import.meta.url).href;
     this.id = channel;
-    this.session = new Remote(this.startCore(), { channel, renditions, swarm, ed25519Url }, rtc, view);
+    this.session = new Remote(this.startCore(), { channel, renditions, swarm, ed25519Url }, this.http, rtc, view);
   }
 
   private startCore(): CoreLink {
-    const sharing = this.options.p2p !== false && supportsWebRtc();
-    this.core ??= new CoreLink(!sharing || channelsCanMove());
+    this.core ??= new CoreLink(this.options.p2p !== false && supportsWebRtc());
     return this.core;
   }
 

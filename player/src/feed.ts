@@ -80,6 +80,7 @@ export class Feed {
   private lagMs = Infinity;
   private misses = 0; // polls since the head moved that did not find it moved
   private polling = false;
+  private offered: Text | undefined; // takes the place of the next poll's answer
   private polledMs = -Infinity;
   private soonMs: number | undefined; // an extra poll then
   private hurried = false; // there was one since the head moved
@@ -112,9 +113,10 @@ export class Feed {
     return this.latest !== undefined && this.failures === 0;
   }
 
-  /** For the player: the newest verified playlist, or the next one if it has that already. */
-  read(): Promise<Text> {
+  /** For the player: the newest verified playlist, or the next one if it has that already. It may bring an answer of the CDN. */
+  read(fetched?: Text): Promise<Text> {
     const now = this.clock.now();
+    if (!this.polling) this.offered = fetched;
     const wasActive = this.active;
     this.askedMs = now;
     if (this.latest && (this.ended || (wasActive ? this.fresh : this.upToDate(now)))) {
@@ -199,7 +201,8 @@ export class Feed {
 
   private async poll(): Promise<void> {
     try {
-      const text = await this.host.load();
+      const text = this.offered ?? (await this.host.load());
+      this.offered = undefined;
       const edge = await this.host.accept(text);
       const before = this.edge;
       const prompt = before !== undefined && this.misses === 0 && this.polledMs <= this.expectedMs(before) + PROMPT_MS;

@@ -11,8 +11,14 @@ export class CoreLink {
   private post: (m: ToCore, transfer: Transferable[]) => void = () => undefined;
   private worker: Worker | undefined;
 
-  constructor(inWorker: boolean) {
-    if (!inWorker || !this.startWorker()) this.startHere();
+  /** sharing: data channels will have to be given to the core. */
+  constructor(private readonly sharing: boolean) {
+    if (!this.startWorker()) this.startHere();
+  }
+
+  /** Whether it still starts: what is said now waits. */
+  get starting(): boolean {
+    return this.waiting !== undefined;
   }
 
   say(m: ToCore, transfer: Transferable[] = []): void {
@@ -38,13 +44,16 @@ export class CoreLink {
     worker.onmessage = (event: MessageEvent<FromCore>) => {
       if (event.data.type !== "ready") return this.heard(event.data);
       URL.revokeObjectURL(address);
-      this.flow((m, transfer) => worker.postMessage(m, transfer));
+      if (this.sharing && !event.data.channels) doWithout();
+      else this.flow((m, transfer) => worker.postMessage(m, transfer));
     };
-    worker.onerror = () => {
-      if (!this.waiting) return; // it runs; one exception is not the end
+    const doWithout = () => {
       worker.terminate();
       this.worker = undefined;
       this.startHere();
+    };
+    worker.onerror = () => {
+      if (this.waiting) doWithout(); // otherwise it runs; one exception is not the end
     };
     this.worker = worker;
     return true;

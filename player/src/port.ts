@@ -5,6 +5,7 @@
 
 import type { Signal } from "./announce";
 import type { Bytes } from "./bytes";
+import type { Text } from "./fetch";
 import type { Entry } from "./objects";
 import type { Progress, SessionStats } from "./session";
 import type { View } from "./view";
@@ -25,6 +26,24 @@ export interface Failure {
   unsigned: boolean;
 }
 
+/** A playlist on its way between the two. */
+export interface Letter {
+  text: string;
+  url: string;
+  /** Epoch ms: page and worker count performance.now() from different moments. */
+  receivedMs: number;
+  age: string | null;
+}
+
+export function letter({ text, url, receivedMs, header }: Text): Letter {
+  return { text, url, receivedMs: receivedMs + performance.timeOrigin, age: header("age") };
+}
+
+export function opened({ text, url, receivedMs, age }: Letter): Text {
+  const header = (name: string) => (name.toLowerCase() === "age" ? age : null);
+  return { text, url, receivedMs: receivedMs - performance.timeOrigin, header };
+}
+
 /** What the core did so far. */
 export interface Account {
   stats: SessionStats;
@@ -36,7 +55,8 @@ export interface Account {
 
 export type ToCore =
   | { type: "open"; config: CoreConfig }
-  | { type: "playlist"; id: number; rendition: string }
+  /** fetched: what the CDN says of it, if the page asked while the core was starting; not verified. */
+  | { type: "playlist"; id: number; rendition: string; fetched?: Letter }
   | { type: "deliver"; id: number; url: string }
   | { type: "cancel"; id: number }
   | { type: "view"; view: View }
@@ -46,9 +66,9 @@ export type ToCore =
   | { type: "stop" };
 
 export type FromCore =
-  | { type: "ready" }
-  /** receivedMs is epoch time: page and worker count performance.now() from different moments. */
-  | { type: "playlist"; id: number; text: string; url: string; receivedMs: number; age: string | null }
+  /** channels: whether data channels can be given to it. */
+  | { type: "ready"; channels: boolean }
+  | { type: "playlist"; id: number; letter: Letter }
   | { type: "bytes"; id: number; bytes: ArrayBuffer; progress: Progress }
   | { type: "progress"; id: number; progress: Progress }
   | { type: "failed"; id: number; failure: Failure }

@@ -1,10 +1,11 @@
 // The session as the page sees it: asks the core for playlists and bytes, tells it what
 // the player does, and connects to neighbours for it.
 
-import type { Text } from "./fetch";
+import type { Http, Text } from "./fetch";
 import { CoreLink } from "./link";
 import { DeliveryError, type Delivery, type Entry } from "./objects";
-import type { Account, CoreConfig, Failure, FromCore } from "./port";
+import { MAX_PLAYLIST_BYTES } from "./manifest";
+import { letter, opened, type Account, type CoreConfig, type Failure, type FromCore, type Letter } from "./port";
 import type { Progress, Ticket } from "./session";
 import { Line } from "./rtc";
 import { agrees, NO_VIEW, type View } from "./view";
@@ -48,7 +49,8 @@ export class Remote {
 
   constructor(
     private readonly link: CoreLink,
-    config: CoreConfig,
+    private readonly config: CoreConfig,
+    private readonly http: Http,
     private readonly rtc: RTCConfiguration,
     private readonly view: () => View,
   ) {
@@ -67,11 +69,20 @@ export class Remote {
   }
 
   /** The newest verified media playlist of a rendition, or the next one if the player has that already. */
-  playlist(rendition: string): Promise<Text> {
+  async playlist(rendition: string): Promise<Text> {
+    const fetched = this.link.starting ? await this.fetch(rendition) : undefined;
     const id = this.nextId++;
     this.tellView();
-    this.link.say({ type: "playlist", id, rendition });
+    this.link.say({ type: "playlist", id, rendition, fetched });
     return new Promise((resolve, reject) => this.texts.set(id, { resolve, reject }));
+  }
+
+  /** While the core starts, the CDN may as well answer. The core decides what the answer is worth, and asks itself if there is none. */
+  private async fetch(rendition: string): Promise<Letter | undefined> {
+    const url = this.config.renditions.find((r) => r.name === rendition)?.url;
+    if (!url) return undefined;
+    const text = await this.http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true }).catch(() => undefined);
+    return text && letter(text);
   }
 
   /** Delivers the verified bytes of a segment or an init section, and nothing else. */
@@ -120,12 +131,9 @@ export class Remote {
       case "window":
         this.windows.set(m.rendition, m);
         return this.tellView();
-      case "playlist": {
-        const { text, url, receivedMs, age } = m;
-        const header = (name: string) => (name.toLowerCase() === "age" ? age : null);
-        this.texts.get(m.id)?.resolve({ text, url, receivedMs: receivedMs - performance.timeOrigin, header });
+      case "playlist":
+        this.texts.get(m.id)?.resolve(opened(m.letter));
         return void this.texts.delete(m.id);
-      }
       case "progress": {
         const asked = this.asked.get(m.id);
         if (asked) asked.progress = m.progress;

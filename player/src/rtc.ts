@@ -16,19 +16,6 @@ export function supportsWebRtc(): boolean {
   return typeof RTCPeerConnection === "function" && typeof RTCDataChannel === "function";
 }
 
-/** Whether a data channel can be given to a worker (Chromium and Safari can do that, Firefox cannot yet). */
-export function channelsCanMove(): boolean {
-  try {
-    const pc = new RTCPeerConnection();
-    const channel = pc.createDataChannel("", { negotiated: true, id: 0 });
-    structuredClone(channel, { transfer: [channel as unknown as Transferable] });
-    pc.close();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 export interface LineEvents {
   /** To be carried to the neighbour by the tracker. */
   signal(signal: Signal): void;

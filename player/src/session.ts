@@ -28,6 +28,8 @@ import type { Key } from "./wire";
 const PLAN_EVERY_MS = 250;
 const DEADLINE_SLACK_MS = 100;
 const STORE_BYTES = 64 * 1024 * 1024;
+/** The first picture comes before the swarm, unless it takes longer than this: introductions and connections cost time. */
+const JOIN_WITHIN_MS = 1000;
 /** So many failed requests to the CDN in a row, and the player is told; answers that are missing or wrong count double. */
 const MAX_FAILURES = 4;
 
@@ -94,6 +96,8 @@ export class Session {
   private events: Event[] = [];
   private stepping = false;
   private stopped = false;
+  private joined = false;
+  private startedMs = 0;
   private lastTickMs = 0;
   private plannedMs = 0;
   private timer: ReturnType<typeof setInterval> | undefined;
@@ -133,8 +137,8 @@ export class Session {
   }
 
   start(): void {
+    this.startedMs = this.clock.now();
     this.timer = setInterval(() => this.tick(), TICK_MS);
-    this.swarm?.start();
   }
 
   stop(): void {
@@ -156,10 +160,13 @@ export class Session {
     return this.catalogue.refused;
   }
 
-  /** The newest verified media playlist of a rendition, or the next one if the player has that already. */
-  playlist(rendition: string): Promise<Text> {
+  /**
+   * The newest verified media playlist of a rendition, or the next one if the player has that already. What the player's
+   * side fetched itself spares a poll.
+   */
+  playlist(rendition: string, fetched?: Text): Promise<Text> {
     const r = this.catalogue.rendition(rendition);
-    return r ? r.feed.read() : Promise.reject(new DeliveryError(404, `The channel offers no rendition "${rendition}".`));
+    return r ? r.feed.read(fetched) : Promise.reject(new DeliveryError(404, `The channel offers no rendition "${rendition}".`));
   }
 
   /** Whether a rendition's playlist could be had and verified lately. */
@@ -251,6 +258,7 @@ export class Session {
     for (const delivery of o.waiting) {
       const bytes = this.store.object(o.key);
       if (bytes) delivery.done(bytes.buffer);
+      this.join();
     }
     o.waiting.clear();
   }
@@ -324,10 +332,17 @@ export class Session {
       this.plannedMs = now;
       this.plan();
     }
+    if (now - this.startedMs >= JOIN_WITHIN_MS) this.join();
     this.swarm?.tick(now);
   }
 
   // ── the swarm ────────────────────────────────────────────────────────────
+
+  private join(): void {
+    if (this.joined || this.stopped) return;
+    this.joined = true;
+    this.swarm?.start();
+  }
 
   private joinSwarm(config: SwarmConfig): Swarm {
     const { audience, scheduler, http } = this.config;

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { Http } from "../src/fetch";
 import { CoreLink } from "../src/link";
 import type { Line } from "../src/rtc";
 import { Remote } from "../src/remote";
@@ -21,7 +22,7 @@ function page(view: Partial<View> = {}) {
   vi.stubGlobal("fetch", cdn.fetch);
   const renditions = [{ name: "360p", url: `${BASE}360p/index.m3u8` }];
   const seen: View = { ...NO_VIEW, rendition: "360p", ...view };
-  const remote = new Remote(new CoreLink(true), { channel: channel.channel, renditions, ed25519Url: "" }, {}, () => seen);
+  const remote = new Remote(new CoreLink(true), { channel: channel.channel, renditions, ed25519Url: "" }, new Http(), {}, () => seen);
   running.push(remote);
   return { remote, channel, cdn };
 }
@@ -90,9 +91,9 @@ test("where connections are forbidden the neighbour is given up, and nothing els
       throw new Error("forbidden");
     }
   });
-  const link = new CoreLink(false);
+  const link = new CoreLink(true);
   const said = vi.spyOn(link, "say");
-  const remote = new Remote(link, { channel: new Uint8Array(32), renditions: [], ed25519Url: "" }, {}, () => NO_VIEW);
+  const remote = new Remote(link, { channel: new Uint8Array(32), renditions: [], ed25519Url: "" }, new Http(), {}, () => NO_VIEW);
   running.push(remote);
   link.heard({ type: "connect", line: 3, makesOffer: true });
   expect(said).toHaveBeenLastCalledWith({ type: "ended", line: 3, reason: "this browser forbids connections" });

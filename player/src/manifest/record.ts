@@ -59,9 +59,13 @@ export function keyId(publicKey: Uint8Array): string {
   return toHex(sha256Now(publicKey).subarray(0, 8));
 }
 
+const hashes = new WeakMap<SignedRecord, Bytes>();
+
 /** Identifies a record, its signature included; the next record names it as previous. */
 export function recordHash(record: SignedRecord): Bytes {
-  return sha256Now(record.encoded);
+  const hash = hashes.get(record) ?? sha256Now(record.encoded);
+  hashes.set(record, hash); // it is asked for again: an init section's record serves all segments of a playlist
+  return hash;
 }
 
 /** Names the object that a record describes, for sentences. */
