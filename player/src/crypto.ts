@@ -29,8 +29,8 @@ function subtle(): SubtleCrypto | undefined {
 }
 
 /** SHA-256, off this thread where that is possible. */
-export async function sha256(data: Bytes): Promise<Bytes> {
-  const native = data.length >= NATIVE_FROM_BYTES ? subtle() : undefined;
+export async function sha256(data: Bytes, nativeFrom = NATIVE_FROM_BYTES): Promise<Bytes> {
+  const native = data.length >= nativeFrom ? subtle() : undefined;
   if (native) {
     try {
       return new Uint8Array(await native.digest("SHA-256", data));

@@ -131,8 +131,11 @@ export class SlipstreamPlayer extends HTMLElement {
     const src = this.getAttribute("src");
     if (!src) return;
     this.retryMs = RETRY_MIN_MS;
+    const playable = Hls.isSupported();
+    const url = new URL(src, document.baseURI).href;
     try {
       this.engine = new SlipstreamEngine({
+        src: playable ? url : undefined,
         channel: this.getAttribute("channel") ?? undefined,
         p2p: this.getAttribute("p2p") !== "off",
         upload: this.getAttribute("upload") === "off" ? false : undefined,
@@ -141,8 +144,7 @@ export class SlipstreamPlayer extends HTMLElement {
       return this.fail((error as Error).message);
     }
     this.video.muted = this.hasAttribute("muted");
-    const url = new URL(src, document.baseURI).href;
-    if (Hls.isSupported()) this.loadWithHls(this.engine, url);
+    if (playable) this.loadWithHls(this.engine, url);
     else if (this.video.canPlayType("application/vnd.apple.mpegurl")) this.loadNatively(url);
     else return this.fail("This browser can play neither HLS nor Media Source Extensions. Another browser will do.");
     if (this.hasAttribute("autoplay")) void this.autoplay();

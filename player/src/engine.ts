@@ -35,6 +35,8 @@ import { NO_VIEW, RECORDING_BUFFER_S, SYNC_SEGMENTS } from "./view";
 export interface EngineOptions {
   /** The channel's id: the stream must be signed for it. Without one the first stream's id is believed. */
   channel?: string;
+  /** The address that will be loaded: what can be is begun at once, while hls.js is still being set up. */
+  src?: string;
   /** False: everything comes from the CDN, still verified. Default true. */
   p2p?: boolean;
   /** False: take from neighbours, give nothing. By default nothing is given on metered links. */
@@ -79,6 +81,8 @@ interface Connection {
 const BANDWIDTH_KEY = "slipstream.bandwidth";
 /** Bits/s assumed on a first visit; enough for a middle rendition. */
 const ASSUMED_BANDWIDTH = 1_500_000;
+/** A multivariant playlist that was fetched ahead is good for so long. */
+const AHEAD_MS = 5000;
 
 export class SlipstreamEngine implements LoaderHost {
   private readonly http = new Http();
@@ -89,11 +93,16 @@ export class SlipstreamEngine implements LoaderHost {
   private id: Bytes | undefined;
   private playhead: Playhead | undefined;
   private unsigned = false;
+  private ahead: { url: string; atMs: number; answer: Promise<Text> } | undefined;
 
   constructor(private readonly options: EngineOptions = {}) {
     if (options.channel) {
       this.wanted = parseHash(options.channel);
       if (!this.wanted) throw new Error("The channel id is not one: 43 characters of base64url belong there.");
+    }
+    if (options.src) {
+      const url = new URL(options.src, globalThis.document?.baseURI).href;
+      this.ahead = { url, atMs: performance.now(), answer: this.begin(url) };
     }
   }
 
@@ -223,9 +232,10 @@ export class SlipstreamEngine implements LoaderHost {
 
   /** Reads the multivariant playlist, checks whose it is, and joins. */
   private async manifest(url: string): Promise<Text> {
-    const answer = this.http.text(url, MAX_PLAYLIST_BYTES);
-    this.startCore(); // it gets ready meanwhile
-    const text = await answer;
+    const { ahead } = this;
+    this.ahead = undefined;
+    const usable = ahead?.url === url && performance.now() - ahead.atMs < AHEAD_MS;
+    const text = await (usable ? ahead.answer : this.begin(url));
     const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
     const claimed = list?.channel;
     const channel = this.wanted ?? this.id ?? claimed;
@@ -243,6 +253,14 @@ export class SlipstreamEngine implements LoaderHost {
     if (!this.session) this.join(channel, list, variants, text.url);
     const followed = new Set(this.levels.values());
     return { ...text, text: multivariantPlaylist(variants.filter((v) => followed.has(v.rendition))) };
+  }
+
+  /** Asks for the multivariant playlist, and has the core get ready meanwhile. */
+  private begin(url: string): Promise<Text> {
+    const answer = this.http.text(url, MAX_PLAYLIST_BYTES);
+    answer.catch(() => undefined); // told where it is awaited
+    this.startCore();
+    return answer;
   }
 
   private join(channel: Bytes, list: Multivariant, variants: Variant[], base: string): void {

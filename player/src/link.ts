@@ -6,7 +6,7 @@ import type { CoreScope, FromCore, ToCore } from "./port";
 
 export class CoreLink {
   heard: (m: FromCore) => void = () => undefined;
-  /** What was said before anybody listened. */
+  /** What was said before the core was heard of: told again to the one that takes its place, if it cannot start. */
   private waiting: [ToCore, Transferable[]][] | undefined = [];
   private post: (m: ToCore, transfer: Transferable[]) => void = () => undefined;
   private worker: Worker | undefined;
@@ -22,8 +22,8 @@ export class CoreLink {
   }
 
   say(m: ToCore, transfer: Transferable[] = []): void {
-    if (this.waiting) this.waiting.push([m, transfer]);
-    else this.post(m, transfer);
+    this.waiting?.push([m, transfer]);
+    this.post(m, transfer);
   }
 
   /** Ends the worker; what it was told before this turn it still does. */
@@ -45,7 +45,7 @@ export class CoreLink {
       if (event.data.type !== "ready") return this.heard(event.data);
       URL.revokeObjectURL(address);
       if (this.sharing && !event.data.channels) doWithout();
-      else this.flow((m, transfer) => worker.postMessage(m, transfer));
+      else this.waiting = undefined;
     };
     const doWithout = () => {
       worker.terminate();
@@ -56,6 +56,7 @@ export class CoreLink {
       if (this.waiting) doWithout(); // otherwise it runs; one exception is not the end
     };
     this.worker = worker;
+    this.post = (m, transfer) => worker.postMessage(m, transfer); // the browser keeps it until the script has run
     return true;
   }
 
@@ -65,12 +66,8 @@ export class CoreLink {
       postMessage: (m) => queueMicrotask(() => m.type !== "ready" && this.heard(m)),
     };
     core(scope);
-    this.flow((m) => queueMicrotask(() => scope.onmessage?.({ data: m })));
-  }
-
-  private flow(post: typeof this.post): void {
-    this.post = post;
-    for (const [m, transfer] of this.waiting ?? []) post(m, transfer);
+    this.post = (m) => queueMicrotask(() => scope.onmessage?.({ data: m }));
+    for (const [m, transfer] of this.waiting ?? []) this.post(m, transfer);
     this.waiting = undefined;
   }
 }

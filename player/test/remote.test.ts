@@ -78,6 +78,7 @@ test("a worker that cannot start is done without", async () => {
     constructor() {
       setTimeout(() => this.onerror?.());
     }
+    postMessage(): void {}
     terminate(): void {}
   }
   vi.stubGlobal("Worker", Forbidden);

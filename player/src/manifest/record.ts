@@ -2,7 +2,7 @@
 // described in the package comment of origin/manifest (doc.go).
 
 import { concat, isZero, Reader, toHex, utf8Bytes, Writer, type Bytes } from "../bytes";
-import { sha256Now, verifyEd25519 } from "../crypto";
+import { sha256, sha256Now, verifyEd25519 } from "../crypto";
 import { ManifestError } from "./errors";
 
 export const KIND_INIT = 0;
@@ -66,6 +66,11 @@ export function recordHash(record: SignedRecord): Bytes {
   const hash = hashes.get(record) ?? sha256Now(record.encoded);
   hashes.set(record, hash); // it is asked for again: an init section's record serves all segments of a playlist
   return hash;
+}
+
+/** Hashes a record off this thread if that is possible, for whoever asks later. */
+export async function hashAhead(record: SignedRecord): Promise<void> {
+  if (!hashes.has(record)) hashes.set(record, await sha256(record.encoded, 0));
 }
 
 /** Names the object that a record describes, for sentences. */

@@ -7,7 +7,7 @@ import { equalBytes, toHex, type Bytes } from "../bytes";
 import { checkDelegation, delegationHash, MAX_SKEW_MS, objection, type Delegation } from "./delegation";
 import { ManifestError, type Code } from "./errors";
 import { MAX_SEGMENTS, type Playlist, type Segment } from "./playlist";
-import { KIND_INIT, KIND_SEGMENT, place, recordHash, segmentPlace, signedBy, type SignedRecord } from "./record";
+import { hashAhead, KIND_INIT, KIND_SEGMENT, place, recordHash, segmentPlace, signedBy, type SignedRecord } from "./record";
 
 /** A playlist whose newest record is older is a replay. */
 export const MAX_AGE_MS = 600_000;
@@ -173,7 +173,7 @@ export class Verifier {
     if (record.sequence !== s.number) {
       throw refuse("sequence", `its record is that of segment ${record.sequence}`);
     }
-    await this.signed(record, keys, where);
+    await Promise.all([this.signed(record, keys, where), hashAhead(record)]);
     await this.signed(init, keys, `${where}: its init section`);
     if (!equalBytes(record.init, init.root)) {
       throw refuse("init", "it was signed for another init section than the one listed");
