@@ -22,6 +22,25 @@ async function engineFor(options: ConstructorParameters<typeof SlipstreamEngine>
   }
 }
 
+describe("an engine that knows the address", () => {
+  const begun = async (src: string) => {
+    const cdn = new TestCdn(channel);
+    vi.stubGlobal("fetch", cdn.fetch);
+    const engine = new SlipstreamEngine({ src });
+    const before = cdn.count("index.m3u8");
+    const { text } = await engine.playlist(`${BASE}index.m3u8`, true).finally(() => vi.unstubAllGlobals());
+    engine.destroy();
+    expect(text).toContain("360p");
+    return [before, cdn.count("index.m3u8")];
+  };
+
+  test("asks for the stream at once, and once", async () => expect(await begun(`${BASE}index.m3u8`)).toEqual([1, 1]));
+
+  test("does not take another stream's answer for it", async () => {
+    expect(await begun(`${BASE}other/index.m3u8`)).toEqual([0, 1]);
+  });
+});
+
 describe("whose stream it is", () => {
   test("is believed on first use", async () => {
     const { engine } = await engineFor({});

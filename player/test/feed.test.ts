@@ -29,6 +29,11 @@ class World {
     turn: () => ({ rank: this.duty || !this.company ? 0 : 2, among: this.company ? 4 : 1 }),
   });
 
+  /** An answer that somebody else got. */
+  brought(): Text {
+    return this.text();
+  }
+
   /** Segments are published at 1.3 s after the start, and every two seconds from then on. */
   published(): number {
     return Math.floor((Date.now() - this.startMs + SEGMENT_MS - 1300) / SEGMENT_MS);
@@ -97,6 +102,15 @@ describe("the feed", () => {
       const publishedAt = Number(text) - SEGMENT_MS + 1300; // of the segment that ends at text
       expect(at - publishedAt).toBeLessThan(600);
     }
+  });
+
+  test("a player that brings the first answer spares a poll, and only that", async () => {
+    const world = new World();
+    const { text } = await world.feed.read(world.brought());
+    expect(text).toBe(world.brought().text);
+    expect(world.polls).toEqual([]);
+    await world.play(4000);
+    expect(world.polls.length).toBeGreaterThan(0);
   });
 
   test("does not poll when nobody plays", async () => {

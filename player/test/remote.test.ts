@@ -1,7 +1,9 @@
+import core from "slipstream:core";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { Http } from "../src/fetch";
 import { CoreLink } from "../src/link";
 import type { Line } from "../src/rtc";
+import type { CoreScope, FromCore, ToCore } from "../src/port";
 import { Remote } from "../src/remote";
 import { NO_VIEW, type View } from "../src/view";
 import { BASE, SEGMENT_MS, TestCdn, TestChannel, until } from "./fixture";
@@ -84,6 +86,75 @@ test("a worker that cannot start is done without", async () => {
   vi.stubGlobal("Worker", Forbidden);
   const { remote } = page();
   expect((await remote.playlist("360p")).text).toContain("#EXTM3U");
+});
+
+/** Workers that run the core, each as soon as it is let. */
+function slowWorkers(channels: boolean) {
+  const made: { run(): void; terminated: boolean }[] = [];
+  vi.stubGlobal("Worker", class {
+    onmessage?: (event: { data: FromCore }) => void;
+    terminated = false;
+    private readonly early: ToCore[] = [];
+    private scope: CoreScope | undefined;
+    constructor() {
+      made.push(this);
+    }
+    run(): void {
+      const postMessage = (m: FromCore) => {
+        const data = m.type === "ready" ? { ...m, channels } : m;
+        queueMicrotask(() => this.terminated || this.onmessage?.({ data }));
+      };
+      core((this.scope = { onmessage: null, postMessage }));
+      for (const data of this.early) this.scope.onmessage?.({ data });
+    }
+    postMessage(data: ToCore): void {
+      if (this.scope) queueMicrotask(() => this.terminated || this.scope!.onmessage?.({ data }));
+      else this.early.push(data);
+    }
+    terminate(): void {
+      this.terminated = true;
+    }
+  });
+  return made;
+}
+
+describe("while the core starts", () => {
+  test("the page asks for the first playlist, and nobody asks again", async () => {
+    const [workers, { remote, channel, cdn }] = [slowWorkers(true), page()];
+    const answer = remote.playlist("360p");
+    await until("the page asks", () => cdn.count("360p/index.m3u8") === 1);
+    workers[0].run();
+    expect((await answer).text).toContain(`${BASE}360p/${channel.segments[3].uri}`);
+    expect(cdn.count("360p/index.m3u8")).toBe(1);
+    expect(remote.window("360p")).toHaveLength(4);
+  });
+
+  test("what the page fetched is believed no more than anything else", async () => {
+    const [workers, { remote, channel, cdn }] = [slowWorkers(true), page()];
+    const signature = /(EXT-X-SLIPSTREAM-RECORD:.*)(.{9})$/m;
+    const forged = channel.playlist().replace(signature, (_, before: string) => `${before}AAAAAAAAA`);
+    cdn.mangle = (path, body) => (path.endsWith("index.m3u8") ? new Response(forged) : body);
+    const answer = remote.playlist("360p");
+    workers[0].run();
+    const error = (await answer.catch((e: unknown) => e)) as Error;
+    expect(error.message).toContain("the signature of its record does not match");
+    expect(remote.window("360p")).toEqual([]);
+  });
+
+  test("a page that gets no answer leaves it to the core", async () => {
+    const [workers, { remote, cdn }] = [slowWorkers(true), page()];
+    cdn.mangle = (_, body) => (cdn.served.length === 1 ? new Response("", { status: 503 }) : body);
+    const answer = remote.playlist("360p");
+    workers[0].run();
+    expect((await answer).text).toContain("#EXTM3U");
+  });
+
+  test("a worker that could not be given data channels is not used", async () => {
+    const [workers, { remote }] = [slowWorkers(false), page()];
+    workers[0].run();
+    expect((await remote.playlist("360p")).text).toContain("#EXTM3U");
+    expect(workers[0].terminated).toBe(true);
+  });
 });
 
 test("where connections are forbidden the neighbour is given up, and nothing else", () => {

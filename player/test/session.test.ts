@@ -7,6 +7,7 @@ import { LEAF_SIZE } from "../src/manifest";
 import type { Callbacks, Connection, Connector } from "../src/channel";
 import { Kind, newScheduler, type Event as Heard } from "../src/sched";
 import { Session } from "../src/session";
+import { Clock } from "../src/timing";
 import { deadlineMs as viewDeadlineMs, NO_VIEW, type View } from "../src/view";
 import { decode, encode, keyOf, type Message as WireMessage } from "../src/wire";
 import { BASE, respond, SEGMENT_MS, TestCdn, TestChannel, until } from "./fixture";
@@ -48,7 +49,14 @@ interface Viewer {
 }
 
 /** A viewer of a channel. With needInMs everything is wanted, and needed so long from now; without, what is asked for. */
-function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: number, view?: View): Viewer {
+function viewer(
+  channel: TestChannel,
+  swarm?: Room,
+  needInMs = 0,
+  storeBytes?: number,
+  view?: View,
+  clock = new Clock(),
+): Viewer {
   const cdn = new TestCdn(channel);
   const deadlineMs = needInMs ? Date.now() + needInMs : 0;
   const http = new Http(cdn.fetch);
@@ -65,6 +73,7 @@ function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: n
     http,
     scheduler,
     storeBytes,
+    clock,
     audience: {
       deadlineMs: (now, entry) =>
         view ? viewDeadlineMs(view, session.window("360p")[0]?.startMs, now, entry, true) : deadlineMs,
@@ -83,6 +92,8 @@ function viewer(channel: TestChannel, swarm?: Room, needInMs = 0, storeBytes?: n
 /** Tracker and wires between viewers: whoever enters is introduced to those who are there. */
 class Room {
   readonly reports: Message[] = [];
+  /** Tokens that were asked for. */
+  tokens = 0;
   private readonly members: { id: string; say: (m: Message) => void }[] = [];
   private readonly ends = new Map<string, MemoryEnd>();
   /** May replace what one viewer sends to another. */
@@ -116,7 +127,10 @@ class Room {
       maxNeighbours: 8,
       upload: true,
       environment: {
-        fetch: async () => new Response(`{"token":"t"}`),
+        fetch: async () => {
+          this.tokens++;
+          return new Response(`{"token":"t"}`);
+        },
         socket: () => {
           queueMicrotask(() => socket.onopen?.({} as Event));
           return socket;
@@ -294,7 +308,7 @@ describe("a session in a swarm", () => {
   test("viewers that share the duties fetch one copy together, leaf by leaf, and pass it on", async () => {
     const channel = liveChannel(1);
     const room = new Room();
-    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    const [a, b] = [viewer(channel, room, 5000), viewer(channel, room, 5000)]; // one second until they meet
     await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
     room.duty(0, 0x00ff);
     room.duty(1, 0xff00);
@@ -310,10 +324,25 @@ describe("a session in a swarm", () => {
     expect(stats.map((s) => s.rejectedLeaves)).toEqual([0, 0]);
   });
 
+  test("the swarm waits for the first picture, but not for ever", async () => {
+    const channel = liveChannel();
+    const room = new Room();
+    let nowMs = Date.now();
+    const clock = () => new Clock(() => nowMs, () => nowMs);
+    const first = viewer(channel, room, 0, undefined, undefined, clock());
+    await first.session.playlist("360p");
+    expect(room.tokens).toBe(0);
+    await deliver(first.session, channel.segments[3].uri);
+    expect(room.tokens).toBe(1);
+    viewer(channel, room, 0, undefined, undefined, clock()); // its player asks for nothing
+    nowMs += 1000;
+    await until("the second joins", () => room.tokens === 2);
+  });
+
   test("one bad leaf costs its sender the connection; it is not delivered, and the tracker hears of it", async () => {
     const channel = liveChannel(1);
     const room = new Room();
-    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    const [a, b] = [viewer(channel, room, 5000), viewer(channel, room, 5000)]; // one second until they meet
     await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
     let lies = 0;
     room.onWire = (from, m) => {
@@ -337,7 +366,7 @@ describe("a session in a swarm", () => {
   test("a neighbour that says nonsense is dropped, and playback goes on from the CDN", async () => {
     const channel = liveChannel(1);
     const room = new Room();
-    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    const [a, b] = [viewer(channel, room, 5000), viewer(channel, room, 5000)]; // one second until they meet
     room.onWire = (from, m) => (from.endsWith("1") && m.type === "HELLO" ? { ...m, channel: "0123456789abcdef" } : m);
     await Promise.all([a.session.playlist("360p"), b.session.playlist("360p")]);
     const [segment] = channel.segments;
@@ -348,7 +377,7 @@ describe("a session in a swarm", () => {
   test("what a neighbour announced before we knew the record is remembered", async () => {
     const channel = liveChannel(1);
     const room = new Room();
-    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    const [a, b] = [viewer(channel, room, 5000), viewer(channel, room, 5000)]; // one second until they meet
     const announced: string[] = [];
     room.onWire = (from, m) => {
       if (m.type === "HAVE" && from.endsWith("1")) announced.push(m.key);
@@ -389,7 +418,7 @@ describe("the live edge", () => {
   async function neighbours() {
     const channel = liveChannel(4);
     const room = new Room();
-    const [a, b] = [viewer(channel, room, 4000), viewer(channel, room, 4000)];
+    const [a, b] = [viewer(channel, room, 5000), viewer(channel, room, 5000)]; // one second until they meet
     const frozen = channel.playlist().replaceAll(".m4s", ".m4s?token=b");
     b.cdn.mangle = (path, body) => (path.endsWith("index.m3u8") ? (new TextEncoder().encode(frozen) as Bytes) : body);
     await until("they are neighbours", () => a.session.stats().peers === 1 && b.session.stats().peers === 1);
