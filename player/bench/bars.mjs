@@ -1,4 +1,5 @@
 // What the project promises, held against what was measured. Pure.
+import { quantile } from "./measure.mjs";
 
 const MAX_COPIES = 1.15;
 const MAX_LATER_MS = 300;
@@ -20,6 +21,7 @@ export function judge(runs) {
 		if (plain) {
 			atMost("latency, median (ms)", ours.latencyMsP50, plain.latencyMsP50 + MAX_LATER_MS);
 			atMost("latency, mean (ms)", ours.latencyMsMean, plain.latencyMsMean + MAX_LATER_MS);
+			atMost("latency, later than the plain page that joined at the same phase, median (ms)", later(ours, plain), MAX_LATER_MS);
 		}
 		if (ours.uplinkMbps === undefined) {
 			atMost("copies", ours.copies, MAX_COPIES);
@@ -33,4 +35,10 @@ export function judge(runs) {
 		if (lossless) atLeast("offload with loss", ours.offload, lossless.offload - MAX_LOST_TO_LOSS);
 	}
 	return verdicts;
+}
+
+/** How much later page i is than page i, the median of it: they joined at the same moment within a segment. */
+function later(ours, plain) {
+	const pairs = ours.latencyMsByPage.map((ms, i) => [ms, plain.latencyMsByPage[i]]);
+	return quantile(pairs.filter((pair) => !pair.includes(null)).map(([a, b]) => a - b), 0.5);
 }

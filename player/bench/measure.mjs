@@ -60,7 +60,8 @@ export function figures(run) {
 	const stalls = run.records.flatMap((r) => r.stalls.filter((s) => within(s.atMs) && s.ms >= STALL_MS));
 	const earlier = run.records.flatMap((r) => r.stalls.filter((s) => s.atMs < fromMs && s.ms >= STALL_MS));
 	const skips = run.records.flatMap((r) => r.skips.filter((s) => within(s.atMs)));
-	const latency = run.records.flatMap((r) => r.latency.filter(([atMs]) => within(atMs)).map(([, ms]) => ms));
+	const latencies = run.records.map((r) => r.latency.filter(([atMs]) => within(atMs)).map(([, ms]) => ms));
+	const latency = latencies.flat();
 	const startup = run.records.map((r) => r.startupMs).filter((ms) => ms !== null);
 	const perPageSecond = (n) => n / run.pages / seconds;
 	return {
@@ -71,6 +72,7 @@ export function figures(run) {
 		stallsBefore: earlier.length, stallSecondsBefore: round(total(earlier) / 1000, 2),
 		skips: skips.length, skippedSeconds: round(total(skips) / 1000, 2),
 		latencyMsMean: mean(latency), latencyMsP50: quantile(latency, 0.5), latencyMsP95: quantile(latency, 0.95),
+		latencyMsByPage: latencies.map((ms) => quantile(ms, 0.5)),
 		startupMsMean: mean(startup), startupMsP50: whole(quantile(startup, 0.5)), startupMsP95: whole(quantile(startup, 0.95)),
 		mediaRequestsPerPageSecond: round(perPageSecond(origin.mediaRequests), 3),
 		playlistRequestsPerPageSecond: round(perPageSecond(origin.playlistRequests), 3),

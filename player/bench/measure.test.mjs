@@ -24,7 +24,7 @@ test("copies are what the origin served over what it published, within the windo
 test("what happened before and after the window is not in it", () => {
 	const stalls = [{ atMs: 500, ms: 900 }, { atMs: 5000, ms: 400 }, { atMs: 6000, ms: 200 }, { atMs: 11_000, ms: 3000 }];
 	const f = figures(run([record({ stalls, latency: [[900, 1], [5000, 7000], [11_000, 99_000]] }), record({ startupMs: null })]));
-	expect(f).toMatchObject({ stalls: 1, stallSeconds: 0.4, stallsBefore: 1, latencyMsP50: 7000, latencyMsP95: 8000, started: 1 });
+	expect(f).toMatchObject({ stalls: 1, stallSeconds: 0.4, stallsBefore: 1, latencyMsP50: 7000, latencyMsP95: 8000, latencyMsByPage: [7000, 7000], started: 1 });
 });
 
 test("a page that never played has no startup and no latency", () => {
@@ -55,11 +55,13 @@ test("pages join about two seconds apart, at phases that cover a segment evenly,
 });
 
 test("a promise that is not kept is a miss, and what was not measured is not judged", () => {
-	const base = { pages: 8, place: "loopback", latencyMsP50: 7000, latencyMsMean: 7000, startupMsP50: 400, copies: 8, stalls: 0, offload: 0, shareOfBound: 0 };
+	const base = { pages: 8, place: "loopback", latencyMsP50: 7000, latencyMsMean: 7000, latencyMsByPage: [8100, 7000, 6500], startupMsP50: 400, copies: 8, stalls: 0, offload: 0, shareOfBound: 0 };
 	const plain = { ...base, system: "plain" };
 	const missed = (ours) => judge([plain, { ...base, system: "ours", copies: 1.1, ...ours }]).filter((v) => !v.pass).map((v) => v.what);
 	expect(missed({})).toEqual([]);
 	expect(missed({ copies: 1.2, stalls: 1, latencyMsP50: 7301, startupMsP50: 441 })).toEqual(["latency, median (ms)", "copies", "stalls", "startup, median (ms)"]);
+	expect(missed({ latencyMsByPage: [8401, 7301, null] })).toEqual(["latency, later than the plain page that joined at the same phase, median (ms)"]);
+	expect(missed({ latencyMsByPage: [8200, 7100, 8500] })).toEqual([]); // one that a segment was published for just too late
 	expect(judge([{ ...base, system: "p2pml-5/4" }])).toEqual([]);
 	const links = { ...base, system: "ours", uplinkMbps: 3, loss: 0, shareOfBound: 0.84, offload: 0.7 };
 	expect(judge([links, { ...links, loss: 0.01, offload: 0.59 }]).map((v) => [v.what, v.pass])).toEqual([["share of the bound", false], ["offload with loss", false]]);
