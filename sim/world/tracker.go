@@ -52,10 +52,10 @@ func (m *member) met(other *viewer) bool {
 
 func (w *world) startTracker() {
 	w.newTracker()
-	w.at(startMs, w.tickTracker)
+	w.office.At(startMs, w.tickTracker)
 	for _, o := range w.cfg.Tracker.Outages {
-		w.at(startMs+o.FromMs, w.trackerFails)
-		w.at(startMs+o.ToMs, func() {
+		w.shared.At(startMs+o.FromMs, w.trackerFails)
+		w.shared.At(startMs+o.ToMs, func() {
 			w.tracker.down = false
 			w.newTracker()
 		})
@@ -79,7 +79,7 @@ func (w *world) trackerFails() {
 }
 
 func (w *world) tickTracker() {
-	w.after(tickMs, w.tickTracker)
+	w.office.At(w.nowMs+tickMs, w.tickTracker)
 	w.handle(swarm.Tick{})
 }
 
@@ -89,26 +89,26 @@ func (w *world) handle(ev swarm.Event) {
 		return
 	}
 	t := &w.tracker
-	delay := w.cfg.Tracker.OneWayMs
+	delay := max(w.cfg.Tracker.OneWayMs, 1)
 	for _, a := range t.core.Handle(w.nowMs, ev) {
 		switch a := a.(type) {
 		case swarm.Introduce:
 			if x, y := t.byID[a.A], t.byID[a.B]; x != nil && y != nil {
-				w.after(delay, func() { w.connect(x, y) })
+				w.shared.At(w.nowMs+delay, func() { w.connect(x, y) })
 			}
 		case swarm.Duty:
 			if v := t.byID[a.Viewer]; v != nil {
-				w.after(delay, func() { v.dutyTold(a.Duties) })
+				v.after(delay, func() { v.dutyTold(a.Duties) })
 			}
 		case swarm.Part:
 			if x, y := t.byID[a.A], t.byID[a.B]; x != nil && y != nil {
-				w.after(delay, func() { x.part(y) })
+				w.shared.At(w.nowMs+delay, func() { x.part(y) })
 			}
 		case swarm.Gone:
 			// A connection that works may go on; one that does not ends by itself.
 		case swarm.Expel:
 			if v := t.byID[a.Viewer]; v != nil {
-				w.after(delay, v.expelled)
+				v.after(delay, v.expelled)
 			}
 		}
 	}
@@ -128,17 +128,19 @@ func (v *viewer) connectTracker() {
 	id := w.draw.Bits(v.number, drawID, a.attempts) | 1
 	life := w.tracker.life
 	// TCP and TLS take two round trips before the join is sent.
-	w.after(5*w.cfg.Tracker.OneWayMs, func() {
+	v.after(5*w.cfg.Tracker.OneWayMs, func() {
 		if v.gone || w.tracker.down || w.tracker.life != life {
 			v.retryTracker()
 			return
 		}
 		a.id, a.ready = id, false
-		w.tracker.byID[id] = v
 		if a.duties != 0 { // those of a tracker that is no more
-			w.after(w.cfg.Tracker.OneWayMs, func() { v.dutyTold(nil) })
+			v.after(w.cfg.Tracker.OneWayMs, func() { v.dutyTold(nil) })
 		}
-		w.handle(v.joinEvent(id))
+		w.office.At(w.nowMs, func() {
+			w.tracker.byID[id] = v
+			w.handle(v.joinEvent(id))
+		})
 		v.report()
 	})
 }
@@ -180,7 +182,7 @@ func (v *viewer) retryTracker() {
 	}
 	v.member.attempts++
 	wait := retryMinMs + v.w.draw.Below(retryMaxMs-retryMinMs, v.number, drawRejoin, v.member.attempts)
-	v.w.after(wait, v.connectTracker)
+	v.after(wait, v.connectTracker)
 }
 
 // report tells the tracker how things are, now and every reportMs.
@@ -191,7 +193,7 @@ func (v *viewer) report() {
 	}
 	a.turn++
 	turn, id := a.turn, a.id
-	w.after(reportMs, func() {
+	v.after(reportMs, func() {
 		if turn == a.turn {
 			v.report()
 		}
@@ -206,7 +208,7 @@ func (v *viewer) report() {
 		r.Renditions = []string{rendition}
 	}
 	a.dropped = nil
-	w.after(w.cfg.Tracker.OneWayMs, func() { w.handle(r) })
+	w.office.At(w.nowMs+max(w.cfg.Tracker.OneWayMs, 1), func() { w.handle(r) })
 }
 
 // useful tells whether a duty would be of use to somebody.
@@ -239,7 +241,7 @@ func (v *viewer) leaveTracker(crash bool, noticeMs int64) {
 		delay += noticeMs
 	}
 	life := v.w.tracker.life
-	v.w.after(delay, func() {
+	v.w.office.At(v.w.nowMs+max(delay, 1), func() {
 		if v.w.tracker.life == life {
 			v.w.handle(swarm.Leave{Viewer: id})
 		}
