@@ -82,7 +82,12 @@ func (c *Core) addNeighbour(id int32) {
 		}
 	}
 	c.seats[seat] = true
-	n := &neighbour{id: id, seat: seat, progressMs: c.nowMs}
+	if len(c.slab) == 0 {
+		c.slab = make([]neighbour, neighbourSlab)
+	}
+	n := &c.slab[0]
+	c.slab = c.slab[1:]
+	*n = neighbour{id: id, seat: seat, progressMs: c.nowMs}
 	c.learnPace(n, initialLeafUs)
 	i := len(c.neighbours)
 	for i > 0 && c.neighbours[i-1].id > id {
@@ -151,6 +156,7 @@ func (c *Core) have(o *object, n *neighbour, bits []byte) {
 func (c *Core) gain(o *object, n *neighbour, i int32) {
 	if held := o.heldBy(n); !held.has(i) {
 		held.add(i)
+		o.around.add(i)
 		if !n.mute {
 			o.piece[i].holders++
 		}
@@ -181,6 +187,7 @@ func (c *Core) lost(o *object, n *neighbour) {
 func (c *Core) coming(o *object, n *neighbour, i int32) {
 	if promised := o.promisedBy(n); !promised.has(i) {
 		promised.add(i)
+		o.around.add(i)
 		o.hopedOf(n).add(i)
 		o.piece[i].comingMs = c.nowMs + c.cfg.ProgressMs
 	}

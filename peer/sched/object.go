@@ -29,6 +29,7 @@ type object struct {
 	id, rendition, leaves int32
 	pieces, each          int32 // each: leaves of a piece
 	sequence, size        int64
+	born                  int64 // the how-manieth it is
 	addedMs               int64 // or when it was wanted anew
 	deadlineMs            int64 // 0: not wanted
 
@@ -39,7 +40,8 @@ type object struct {
 	open     set  // pieces that are not held and not pending anywhere
 	duty     set  // pieces that are ours to fetch from the CDN
 	fresh    set  // pieces verified since the last announcement
-	news     bool // fresh is not empty
+	around   set  // pieces that some neighbour has spoken of, be it long ago
+	news     bool // fresh is not empty, see Core.news
 	words    int32
 	held     set    // by seat of a neighbour, words each: the pieces that it holds
 	promised set    // likewise: the pieces that it once said are coming
@@ -60,7 +62,7 @@ func (o *object) reset(e *Event, seats int32, nowMs int64) {
 		id: e.Object, rendition: e.Rendition, leaves: e.Leaves, pieces: pieces, each: each,
 		sequence: e.Sequence, size: e.Size, addedMs: nowMs, deadlineMs: e.Value,
 		missing: e.Leaves, lacking: pieces, words: words,
-		piece: o.piece, open: zeroed(o.open, words), duty: zeroed(o.duty, words), fresh: zeroed(o.fresh, words),
+		piece: o.piece, open: zeroed(o.open, words), duty: zeroed(o.duty, words), fresh: zeroed(o.fresh, words), around: zeroed(o.around, words),
 		held: zeroed(o.held, words*seats), promised: zeroed(o.promised, words*seats), hoped: zeroed(o.hoped, words*seats), told: zeroed(o.told, seats), knows: zeroed(o.knows, seats),
 	}
 	if int(pieces) > cap(o.piece) {
@@ -108,6 +110,16 @@ func (o *object) bytes(i int32, mask uint8) int64 {
 		n -= int64(o.leaves)*leafSize - o.size
 	}
 	return n
+}
+
+// askable tells whether a neighbour may have any piece that is to be asked for.
+func (o *object) askable() bool {
+	for w, open := range o.open {
+		if open&o.around[w] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *object) heldBy(n *neighbour) set { return o.held[n.seat*o.words : (n.seat+1)*o.words] }

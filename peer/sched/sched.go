@@ -13,9 +13,11 @@ type Core struct {
 	found   *object   // by object() last
 	spare   []*object // memory of objects that are gone
 	added   []*object // in this call
-	news    int       // objects with something to announce
+	news    []*object // with something to announce, in the order of objects
+	born    int64     // objects so far
 
 	neighbours []*neighbour // by id
+	slab       []neighbour  // where the next ones are to lie: side by side
 	ids        []int32      // theirs
 	seats      []bool       // taken
 	owed       int64        // bytes that they owe us in all
