@@ -32,6 +32,8 @@ type horizon struct {
 	acting bool          // the core of who is on turn has decided: what it hears now comes later
 	own    []posted      // to who is on turn, within the window, by time
 	events []sched.Event // what the core is to hear in this millisecond
+
+	touched int64 // see touch
 }
 
 // posted is an event of the running window.
@@ -134,6 +136,7 @@ func (w *world) turn(fromMs int64, index int32) {
 	v, b := w.viewers[index], w.boxes[index]
 	w.boxes[index] = emptyBox
 	w.onTurn, w.nowMs = v, fromMs
+	w.touch(v, b.mail)
 	for at := b.told; at != none; at = w.told[at].next {
 		w.events = append(w.events, w.told[at].event)
 	}
@@ -166,6 +169,22 @@ func (w *world) turn(fromMs int64, index int32) {
 		}
 	}
 	w.own = w.own[:0]
+}
+
+// touch reads what a viewer's events are about to need. Read in a row, much of it comes
+// from memory at once; otherwise the processor would wait for each. What it adds up is of
+// no interest.
+func (w *world) touch(v *viewer, mail int32) {
+	for ; mail != none; mail = w.mail[mail].next {
+		e := &w.mail[mail].event
+		if int(e.end) < len(v.ends) {
+			end := &v.ends[e.end]
+			w.touched += end.delayUs + end.buffer.lowUs
+		}
+		if h := v.objects.at(e.object); h != nil && e.message == messageLeaf {
+			w.touched += int64(h.bits[0])
+		}
+	}
 }
 
 // happens lets an event happen to a viewer.
