@@ -4,27 +4,28 @@ import "slices"
 
 // neighbour is a viewer or seeder at the other end of a data channel.
 type neighbour struct {
-	id   int32
-	seat int32 // its place in the books of objects
-	mute bool  // owed us something for too long: what it holds is not counted on
+	// What every decision looks at lies together.
+	id        int32
+	seat      int32 // its place in the books of objects
+	mute      bool  // owed us something for too long: what it holds is not counted on
+	slow      bool  // takes far less than the others
+	queued    int32 // pieces queued for it
+	leafUs    int64 // estimated time to deliver one leaf, µs
+	window    int64 // bytes that it may owe us
+	inflight  int64 // bytes that it owes us
+	blockedMs int64 // not asked before then
+	buffered  int64 // bytes in our send buffer towards it
+	drainedMs int64 // when that last shrank or began to fill
 
-	leafUs        int64 // estimated time to deliver one leaf, µs
-	window        int64 // bytes that it may owe us
-	inflight      int64 // bytes that it owes us
 	progressMs    int64 // when it last delivered, or first owed
-	blockedMs     int64 // not asked before then
 	strikes, lies int32
 	refusals      int32 // as busy, in a row without a leaf in between
 	unsolicited   int32
 	overAsked     int32
 
-	buffered  int64 // bytes in our send buffer towards it
-	drainedMs int64 // when that last shrank or began to fill
-	filledMs  int64 // when it was last empty
-	drained   int64 // bytes that left it in the running measurement of the uplink
-	slow      bool  // takes far less than the others
-	queued    int32 // pieces queued for it
-	served    int64 // bytes sent to it, or what the least served had when it first asked again
+	filledMs int64 // when buffered was last 0
+	drained  int64 // bytes that left the buffer in the running measurement of the uplink
+	served   int64 // bytes sent to it, or what the least served had when it first asked again
 }
 
 // learnPace takes a new estimate of how long a leaf takes.

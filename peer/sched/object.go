@@ -26,32 +26,33 @@ type piece struct {
 
 // object is a segment, an init section or a part whose signed record is known.
 type object struct {
-	id, rendition, leaves int32
-	pieces, each          int32 // each: leaves of a piece
-	sequence, size        int64
-	born                  int64 // the how-manieth it is
-	addedMs               int64 // or when it was wanted anew
-	deadlineMs            int64 // 0: not wanted
-
-	missing  int32 // leaves not held
-	onWay    int32 // leaves of those that are pending anywhere
-	lacking  int32 // pieces not held
-	piece    []piece
-	open     set  // pieces that are not held and not pending anywhere
-	duty     set  // pieces that are ours to fetch from the CDN
-	fresh    set  // pieces verified since the last announcement
-	around   set  // pieces that some neighbour has spoken of, be it long ago
-	news     bool // fresh is not empty, see Core.news
-	words    int32
-	held     set    // by seat of a neighbour, words each: the pieces that it holds
-	promised set    // likewise: the pieces that it once said are coming
-	hoped    set    // likewise: of those, what it may be asked for in advance
-	knows    []bool // by seat: it has spoken of the object
-	told     []bool // by seat: a HAVE was sent, gains may follow
-
-	fetchFailures  int32 // CDN requests that failed in a row
+	// What every decision looks at lies together.
+	missing        int32 // leaves not held
+	onWay          int32 // leaves of those that are pending anywhere
+	id, each       int32 // each: leaves of a piece
+	deadlineMs     int64 // 0: not wanted
+	addedMs        int64 // or when it was wanted anew
 	fetchBlockedMs int64 // it is not fetched before then
-	lastGainMs     int64
+	open           set   // pieces that are not held and not pending anywhere
+	around         set   // pieces that some neighbour has spoken of, be it long ago
+	duty           set   // pieces that are ours to fetch from the CDN
+
+	rendition, leaves int32
+	pieces, words     int32
+	sequence, size    int64
+	born              int64 // the how-manieth it is
+	lastGainMs        int64
+
+	lacking       int32 // pieces not held
+	fetchFailures int32 // CDN requests that failed in a row
+	piece         []piece
+	fresh         set    // pieces verified since the last announcement
+	held          set    // by seat of a neighbour, words each: the pieces that it holds
+	promised      set    // likewise: the pieces that it once said are coming
+	hoped         set    // likewise: of those, what it may be asked for in advance
+	knows         []bool // by seat: it has spoken of the object
+	told          []bool // by seat: a HAVE was sent, gains may follow
+	news          bool   // fresh is not empty, see Core.news
 }
 
 // reset makes an object of what may have been another before: its memory is used again.

@@ -33,7 +33,7 @@ type horizon struct {
 	own    []posted      // to who is on turn, within the window, by time
 	events []sched.Event // what the core is to hear in this millisecond
 
-	touched int64 // see touch
+	warmth int64 // see warm
 }
 
 // posted is an event of the running window.
@@ -136,7 +136,7 @@ func (w *world) turn(fromMs int64, index int32) {
 	v, b := w.viewers[index], w.boxes[index]
 	w.boxes[index] = emptyBox
 	w.onTurn, w.nowMs = v, fromMs
-	w.touch(v, b.mail)
+	w.warm(v, b.mail)
 	for at := b.told; at != none; at = w.told[at].next {
 		w.events = append(w.events, w.told[at].event)
 	}
@@ -171,20 +171,19 @@ func (w *world) turn(fromMs int64, index int32) {
 	w.own = w.own[:0]
 }
 
-// touch reads what a viewer's events are about to need. Read in a row, much of it comes
-// from memory at once; otherwise the processor would wait for each. What it adds up is of
-// no interest.
-func (w *world) touch(v *viewer, mail int32) {
+// warm reads what a viewer's turn is about to need. Read in a row, much of it comes from
+// memory at once; otherwise the processor would wait for each. What it adds up is of no
+// interest.
+func (w *world) warm(v *viewer, mail int32) {
+	if v.core == nil {
+		return
+	}
 	for ; mail != none; mail = w.mail[mail].next {
-		e := &w.mail[mail].event
-		if int(e.end) < len(v.ends) {
-			end := &v.ends[e.end]
-			w.touched += end.delayUs + end.buffer.lowUs
-		}
-		if h := v.objects.at(e.object); h != nil && e.message == messageLeaf {
-			w.touched += int64(h.bits[0])
+		if e := &w.mail[mail].event; int(e.end) < len(v.ends) {
+			w.warmth += v.ends[e.end].delayUs + v.ends[e.end].buffer.lowUs
 		}
 	}
+	w.warmth += v.core.Warm()
 }
 
 // happens lets an event happen to a viewer.
