@@ -83,6 +83,11 @@ func (w *world) tickTracker() {
 	w.handle(swarm.Tick{})
 }
 
+// toTracker calls f when the tracker gets what is sent to it in so many milliseconds.
+func (w *world) toTracker(ms int64, f func()) {
+	w.office.At(w.nowMs+ms+max(w.cfg.Tracker.OneWayMs, 1), f)
+}
+
 // handle gives the tracker's core an event and sends out what it wants said.
 func (w *world) handle(ev swarm.Event) {
 	if w.tracker.down {
@@ -128,18 +133,21 @@ func (v *viewer) connectTracker() {
 	id := w.draw.Bits(v.number, drawID, a.attempts) | 1
 	life := w.tracker.life
 	// TCP and TLS take two round trips before the join is sent.
-	v.after(5*w.cfg.Tracker.OneWayMs, func() {
+	v.after(4*w.cfg.Tracker.OneWayMs, func() {
 		if v.gone || w.tracker.down || w.tracker.life != life {
 			v.retryTracker()
 			return
 		}
 		a.id, a.ready = id, false
 		if a.duties != 0 { // those of a tracker that is no more
-			v.after(w.cfg.Tracker.OneWayMs, func() { v.dutyTold(nil) })
+			v.after(2*w.cfg.Tracker.OneWayMs, func() { v.dutyTold(nil) })
 		}
-		w.office.At(w.nowMs, func() {
-			w.tracker.byID[id] = v
-			w.handle(v.joinEvent(id))
+		join := v.joinEvent(id)
+		w.toTracker(0, func() {
+			if w.tracker.life == life {
+				w.tracker.byID[id] = v
+				w.handle(join)
+			}
 		})
 		v.report()
 	})
@@ -208,7 +216,7 @@ func (v *viewer) report() {
 		r.Renditions = []string{rendition}
 	}
 	a.dropped = nil
-	w.office.At(w.nowMs+max(w.cfg.Tracker.OneWayMs, 1), func() { w.handle(r) })
+	w.toTracker(0, func() { w.handle(r) })
 }
 
 // useful tells whether a duty would be of use to somebody.
@@ -236,12 +244,11 @@ func (v *viewer) leaveTracker(crash bool, noticeMs int64) {
 	if id == 0 {
 		return
 	}
-	delay := v.w.cfg.Tracker.OneWayMs
-	if crash {
-		delay += noticeMs
+	if !crash {
+		noticeMs = 0
 	}
 	life := v.w.tracker.life
-	v.w.office.At(v.w.nowMs+max(delay, 1), func() {
+	v.w.toTracker(noticeMs, func() {
 		if v.w.tracker.life == life {
 			v.w.handle(swarm.Leave{Viewer: id})
 		}

@@ -22,7 +22,7 @@ type horizon struct {
 	idle   []int32              // places in calls to use again
 
 	lookaheadMs int64
-	untilMs     int64 // the end of the running window, while somebody is on turn
+	untilMs     int64 // the end of the running window; 0: nobody is on turn
 
 	mail   []posted // of the running window: a chain for each viewer
 	boxes  []box    // by viewer
@@ -62,12 +62,13 @@ const maxLookaheadMs = 100
 func newHorizon(cfg *Config) horizon {
 	return horizon{
 		wheel: clock.New[event](startMs - 1), office: clock.New[func()](startMs - 1), shared: clock.New[func()](startMs - 1),
-		lookaheadMs: max(min(cfg.Tracker.OneWayMs, maxLookaheadMs), 1),
+		lookaheadMs: max(min(2*cfg.Tracker.OneWayMs, maxLookaheadMs), 1),
 	}
 }
 
 // window lets everything happen from the next event on for as long as nobody can hear
-// of it; false if nothing more happens before the end.
+// of it; false if nothing more happens before the end. The tracker comes first: it hears
+// nothing of this window for one way, and what it says then comes after a second.
 func (w *world) window() bool {
 	fromMs, ok := w.nextMs()
 	if !ok || fromMs > w.endMs {
@@ -77,10 +78,8 @@ func (w *world) window() bool {
 	for call, ok := w.shared.Next(fromMs); ok; call, ok = w.shared.Next(fromMs) {
 		call()
 	}
-	w.untilMs = min(fromMs+w.lookaheadMs, w.endMs+1)
-	if sharedMs, ok := w.shared.NextMs(); ok {
-		w.untilMs = min(w.untilMs, sharedMs)
-	}
+	w.openOffice(w.beforeShared(fromMs + max(w.cfg.Tracker.OneWayMs, 1)))
+	w.untilMs = w.beforeShared(fromMs + w.lookaheadMs)
 	w.sortMail()
 	for i, word := range w.woken {
 		if word == 0 {
@@ -91,15 +90,26 @@ func (w *world) window() bool {
 			w.turn(fromMs, int32(i<<6|bits.TrailingZeros64(word)))
 		}
 	}
-	untilMs := w.untilMs
 	w.onTurn, w.untilMs = nil, 0
 	w.mail, w.told = w.mail[:0], w.told[:0]
-	for atMs, ok := w.office.NextMs(); ok && atMs < untilMs; atMs, ok = w.office.NextMs() {
-		call, _ := w.office.Take(atMs)
-		w.nowMs = atMs
+	return true
+}
+
+// beforeShared is the end of a window that is to end then, or sooner if something shared
+// happens before.
+func (w *world) beforeShared(untilMs int64) int64 {
+	if sharedMs, ok := w.shared.NextMs(); ok {
+		untilMs = min(untilMs, sharedMs)
+	}
+	return min(untilMs, w.endMs+1)
+}
+
+// openOffice lets the tracker work until then.
+func (w *world) openOffice(untilMs int64) {
+	for call, ok := w.office.Next(untilMs - 1); ok; call, ok = w.office.Next(untilMs - 1) {
+		w.nowMs = w.office.NowMs()
 		call()
 	}
-	return true
 }
 
 // nextMs is when the next thing happens, wherever.
@@ -219,8 +229,12 @@ func (v *viewer) happens(e *event) {
 // post puts an event into the future of the viewer that it names.
 func (w *world) post(atMs int64, e event) {
 	atMs = max(atMs, w.nowMs)
-	if atMs >= w.untilMs || w.onTurn == nil || e.viewer != w.onTurn.index {
+	if atMs >= w.untilMs {
 		w.wheel.At(atMs, e)
+		return
+	}
+	if e.viewer != w.onTurn.index {
+		w.audit.fail("viewer %d does something to viewer %d within %d ms, sooner than any way between two", w.onTurn.number, w.viewers[e.viewer].number, atMs-w.nowMs)
 		return
 	}
 	at := len(w.own)

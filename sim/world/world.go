@@ -87,6 +87,10 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 
 // RunCluster runs one of them. Merge makes a result of the parts.
 func RunCluster(ctx context.Context, cfg Config, cluster int) (*Part, error) {
+	return newWorld(cfg, cluster).run(ctx)
+}
+
+func newWorld(cfg Config, cluster int) *world {
 	w := &world{
 		cluster: cluster, clusters: Clusters(&cfg),
 		cfg: cfg, draw: draw.New(cfg.Seed), nowMs: startMs - 1, endMs: startMs + cfg.DurationMs,
@@ -98,6 +102,10 @@ func RunCluster(ctx context.Context, cfg Config, cluster int) (*Part, error) {
 	w.startTracker()
 	w.scheduleViewers()
 	w.scheduleExits()
+	return w
+}
+
+func (w *world) run(ctx context.Context) (*Part, error) {
 	for n := 0; ; n++ {
 		if n%16 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
