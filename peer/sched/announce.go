@@ -1,5 +1,7 @@
 package sched
 
+import "slices"
+
 // This file tells neighbours what we hold and what is on its way to us.
 
 // offers tells whether we announce pieces of an object: not without consent, and not
@@ -22,11 +24,10 @@ func (c *Core) announce() {
 		}
 	}
 	c.added = c.added[:0]
-	if c.news == 0 {
-		return
-	}
-	for _, o := range c.objects {
-		if !o.news || c.nowMs-o.lastGainMs < c.gatherMs(o) {
+	waiting := c.news[:0]
+	for _, o := range c.news {
+		if c.nowMs-o.lastGainMs < c.gatherMs(o) {
+			waiting = append(waiting, o)
 			continue
 		}
 		o.lastGainMs = c.nowMs
@@ -43,8 +44,21 @@ func (c *Core) announce() {
 		}
 		clear(o.fresh)
 		o.news = false
-		c.news--
 	}
+	c.news = waiting
+}
+
+// hasNews notes that there is something to announce of an object.
+func (c *Core) hasNews(o *object) {
+	if o.news {
+		return
+	}
+	o.news = true
+	i := len(c.news)
+	for i > 0 && c.news[i-1].born > o.born {
+		i--
+	}
+	c.news = slices.Insert(c.news, i, o)
 }
 
 func (c *Core) announceGains(n *neighbour, o *object) {

@@ -1,6 +1,10 @@
 package sched
 
-import "math/bits"
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+)
 
 // failer is what *testing.T and *rapid.T have in common.
 type failer interface {
@@ -79,6 +83,13 @@ func checkBooks(t failer, c *Core) {
 		if int(o.words)*len(c.seats) != len(o.held) || len(o.held) != len(o.promised) || len(o.held) != len(o.hoped) || len(o.told) != len(o.knows) || len(c.seats) != len(o.told) {
 			fail("object %d has books for %d words, %d seats are there", o.id, len(o.held), len(c.seats))
 		}
+		for _, n := range c.neighbours {
+			for w := range o.words {
+				if spoken := o.heldBy(n)[w] | o.promisedBy(n)[w] | o.hopedOf(n)[w]; spoken&^o.around[w] != 0 {
+					fail("object %d: of what neighbour %d spoke %08x is not booked", o.id, n.id, spoken&^o.around[w])
+				}
+			}
+		}
 		if o.news != (o.fresh.next(0) >= 0) {
 			fail("object %d has news: %v", o.id, o.news)
 		}
@@ -89,8 +100,8 @@ func checkBooks(t failer, c *Core) {
 			wanted++
 		}
 	}
-	if news != c.news || len(c.byID) != len(c.objects) {
-		fail("%d objects with news booked, %d found; %d of %d are found by id", c.news, news, len(c.byID), len(c.objects))
+	if news != len(c.news) || !slices.IsSortedFunc(c.news, func(a, b *object) int { return cmp.Compare(a.born, b.born) }) || len(c.byID) != len(c.objects) {
+		fail("%d objects with news booked, %d found; %d of %d are found by id", len(c.news), news, len(c.byID), len(c.objects))
 	}
 	if len(c.wanted) != wanted {
 		fail("%d objects on the list of wanted ones, %d found", len(c.wanted), wanted)

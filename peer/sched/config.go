@@ -57,6 +57,7 @@ const (
 	maxParked              = 3            // neighbours that wait for one piece that is on its way to us
 	lineLeast              = 8 * leafSize // may be owed to us on any line
 	maxSpare               = 4            // objects whose memory is kept for the next
+	neighbourSlab          = 12           // neighbours that are made at once
 	hedgeMs                = 200          // a leaf this long past due is hedged
 	cdnSampleBytes         = 8 * leafSize // smaller fetches tell the wait, larger ones the rate
 	cdnBackoffMs           = 250

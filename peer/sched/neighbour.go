@@ -4,27 +4,28 @@ import "slices"
 
 // neighbour is a viewer or seeder at the other end of a data channel.
 type neighbour struct {
-	id   int32
-	seat int32 // its place in the books of objects
-	mute bool  // owed us something for too long: what it holds is not counted on
+	// What every decision looks at lies together.
+	id        int32
+	seat      int32 // its place in the books of objects
+	mute      bool  // owed us something for too long: what it holds is not counted on
+	slow      bool  // takes far less than the others
+	queued    int32 // pieces queued for it
+	leafUs    int64 // estimated time to deliver one leaf, µs
+	window    int64 // bytes that it may owe us
+	inflight  int64 // bytes that it owes us
+	blockedMs int64 // not asked before then
+	buffered  int64 // bytes in our send buffer towards it
+	drainedMs int64 // when that last shrank or began to fill
 
-	leafUs        int64 // estimated time to deliver one leaf, µs
-	window        int64 // bytes that it may owe us
-	inflight      int64 // bytes that it owes us
 	progressMs    int64 // when it last delivered, or first owed
-	blockedMs     int64 // not asked before then
 	strikes, lies int32
 	refusals      int32 // as busy, in a row without a leaf in between
 	unsolicited   int32
 	overAsked     int32
 
-	buffered  int64 // bytes in our send buffer towards it
-	drainedMs int64 // when that last shrank or began to fill
-	filledMs  int64 // when it was last empty
-	drained   int64 // bytes that left it in the running measurement of the uplink
-	slow      bool  // takes far less than the others
-	queued    int32 // pieces queued for it
-	served    int64 // bytes sent to it, or what the least served had when it first asked again
+	filledMs int64 // when buffered was last 0
+	drained  int64 // bytes that left the buffer in the running measurement of the uplink
+	served   int64 // bytes sent to it, or what the least served had when it first asked again
 }
 
 // learnPace takes a new estimate of how long a leaf takes.
@@ -82,7 +83,12 @@ func (c *Core) addNeighbour(id int32) {
 		}
 	}
 	c.seats[seat] = true
-	n := &neighbour{id: id, seat: seat, progressMs: c.nowMs}
+	if len(c.slab) == 0 {
+		c.slab = make([]neighbour, neighbourSlab)
+	}
+	n := &c.slab[0]
+	c.slab = c.slab[1:]
+	*n = neighbour{id: id, seat: seat, progressMs: c.nowMs}
 	c.learnPace(n, initialLeafUs)
 	i := len(c.neighbours)
 	for i > 0 && c.neighbours[i-1].id > id {
@@ -151,6 +157,7 @@ func (c *Core) have(o *object, n *neighbour, bits []byte) {
 func (c *Core) gain(o *object, n *neighbour, i int32) {
 	if held := o.heldBy(n); !held.has(i) {
 		held.add(i)
+		o.around.add(i)
 		if !n.mute {
 			o.piece[i].holders++
 		}
@@ -181,6 +188,7 @@ func (c *Core) lost(o *object, n *neighbour) {
 func (c *Core) coming(o *object, n *neighbour, i int32) {
 	if promised := o.promisedBy(n); !promised.has(i) {
 		promised.add(i)
+		o.around.add(i)
 		o.hopedOf(n).add(i)
 		o.piece[i].comingMs = c.nowMs + c.cfg.ProgressMs
 	}

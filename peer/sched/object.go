@@ -26,30 +26,33 @@ type piece struct {
 
 // object is a segment, an init section or a part whose signed record is known.
 type object struct {
-	id, rendition, leaves int32
-	pieces, each          int32 // each: leaves of a piece
-	sequence, size        int64
-	addedMs               int64 // or when it was wanted anew
-	deadlineMs            int64 // 0: not wanted
-
-	missing  int32 // leaves not held
-	onWay    int32 // leaves of those that are pending anywhere
-	lacking  int32 // pieces not held
-	piece    []piece
-	open     set  // pieces that are not held and not pending anywhere
-	duty     set  // pieces that are ours to fetch from the CDN
-	fresh    set  // pieces verified since the last announcement
-	news     bool // fresh is not empty
-	words    int32
-	held     set    // by seat of a neighbour, words each: the pieces that it holds
-	promised set    // likewise: the pieces that it once said are coming
-	hoped    set    // likewise: of those, what it may be asked for in advance
-	knows    []bool // by seat: it has spoken of the object
-	told     []bool // by seat: a HAVE was sent, gains may follow
-
-	fetchFailures  int32 // CDN requests that failed in a row
+	// What every decision looks at lies together.
+	missing        int32 // leaves not held
+	onWay          int32 // leaves of those that are pending anywhere
+	id, each       int32 // each: leaves of a piece
+	deadlineMs     int64 // 0: not wanted
+	addedMs        int64 // or when it was wanted anew
 	fetchBlockedMs int64 // it is not fetched before then
-	lastGainMs     int64
+	open           set   // pieces that are not held and not pending anywhere
+	around         set   // pieces that some neighbour has spoken of, be it long ago
+	duty           set   // pieces that are ours to fetch from the CDN
+
+	rendition, leaves int32
+	pieces, words     int32
+	sequence, size    int64
+	born              int64 // the how-manieth it is
+	lastGainMs        int64
+
+	lacking       int32 // pieces not held
+	fetchFailures int32 // CDN requests that failed in a row
+	piece         []piece
+	fresh         set    // pieces verified since the last announcement
+	held          set    // by seat of a neighbour, words each: the pieces that it holds
+	promised      set    // likewise: the pieces that it once said are coming
+	hoped         set    // likewise: of those, what it may be asked for in advance
+	knows         []bool // by seat: it has spoken of the object
+	told          []bool // by seat: a HAVE was sent, gains may follow
+	news          bool   // fresh is not empty, see Core.news
 }
 
 // reset makes an object of what may have been another before: its memory is used again.
@@ -60,7 +63,7 @@ func (o *object) reset(e *Event, seats int32, nowMs int64) {
 		id: e.Object, rendition: e.Rendition, leaves: e.Leaves, pieces: pieces, each: each,
 		sequence: e.Sequence, size: e.Size, addedMs: nowMs, deadlineMs: e.Value,
 		missing: e.Leaves, lacking: pieces, words: words,
-		piece: o.piece, open: zeroed(o.open, words), duty: zeroed(o.duty, words), fresh: zeroed(o.fresh, words),
+		piece: o.piece, open: zeroed(o.open, words), duty: zeroed(o.duty, words), fresh: zeroed(o.fresh, words), around: zeroed(o.around, words),
 		held: zeroed(o.held, words*seats), promised: zeroed(o.promised, words*seats), hoped: zeroed(o.hoped, words*seats), told: zeroed(o.told, seats), knows: zeroed(o.knows, seats),
 	}
 	if int(pieces) > cap(o.piece) {
@@ -108,6 +111,16 @@ func (o *object) bytes(i int32, mask uint8) int64 {
 		n -= int64(o.leaves)*leafSize - o.size
 	}
 	return n
+}
+
+// askable tells whether a neighbour may have any piece that is to be asked for.
+func (o *object) askable() bool {
+	for w, open := range o.open {
+		if open&o.around[w] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *object) heldBy(n *neighbour) set { return o.held[n.seat*o.words : (n.seat+1)*o.words] }

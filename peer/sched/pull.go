@@ -11,7 +11,7 @@ import (
 // pull requests open pieces from neighbours that hold them, the object with the earliest
 // deadline first, within it the rarest piece first.
 func (c *Core) pull() {
-	if len(c.wanted) == 0 {
+	if !slices.ContainsFunc(c.wanted, (*object).askable) {
 		return
 	}
 	c.roomy = c.roomy[:0]
@@ -302,10 +302,7 @@ func (c *Core) verified(o *object, leaf, from int32) {
 	p.parked = 0
 	o.lacking--
 	o.fresh.add(i)
-	if !o.news {
-		o.news = true
-		c.news++
-	}
+	c.hasNews(o)
 	if o.missing == 0 {
 		c.removeWanted(o)
 	}

@@ -40,6 +40,9 @@ func (c *Core) fetch() {
 	if c.cdn.blockedMs > c.nowMs {
 		return
 	}
+	if len(c.cdn.started) >= c.cfg.MaxFetches || c.allQuiet() {
+		return
+	}
 	c.startBudget()
 	for _, o := range c.wanted {
 		if len(c.cdn.started) >= c.cfg.MaxFetches || !c.budgetFor(o) {
@@ -51,6 +54,17 @@ func (c *Core) fetch() {
 		}
 		c.fetchObject(o, hardMs)
 	}
+}
+
+// allQuiet tells that nothing can be due at the CDN: the usual case, found out without
+// sharing out the line.
+func (c *Core) allQuiet() bool {
+	for _, o := range c.wanted {
+		if o.fetchBlockedMs <= c.nowMs && !c.quiet(o, c.hardDeadlineMs(o)) {
+			return false
+		}
+	}
+	return true
 }
 
 // quiet tells that nothing of an object can be due at the CDN yet: nothing open is our

@@ -13,6 +13,8 @@ func (c *Core) addObject(e *Event) {
 		o, c.spare = c.spare[n-1], c.spare[:n-1]
 	}
 	o.reset(e, int32(len(c.seats)), c.nowMs)
+	c.born++
+	o.born = c.born
 	c.objects = append(c.objects, o)
 	c.byID[o.id] = o
 	c.markDuty(o)
@@ -70,9 +72,7 @@ func (c *Core) removeObject(o *object) {
 			c.do(Action{Kind: SendLost, Neighbour: n.id, Object: o.id})
 		}
 	}
-	if o.news {
-		c.news--
-	}
+	c.news = without(c.news, o)
 	c.objects = without(c.objects, o)
 	delete(c.byID, o.id)
 	c.found = nil

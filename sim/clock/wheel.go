@@ -115,20 +115,30 @@ func (w *Wheel[E]) Take(atMs int64) (event E, ok bool) {
 	return event, true
 }
 
-// Each shows the events that wait for atMs, in order, without taking them; none if
-// time has not come to its span yet.
-func (w *Wheel[E]) Each(atMs int64, show func(*E)) {
-	if atMs>>spanBits != w.nowMs>>spanBits {
-		return
-	}
-	l := &w.fine[atMs&(slots-1)]
-	for c, i := l.head, l.read; c != none; c, i = w.chunks[c].next, 0 {
-		end := int32(chunkSize)
-		if c == l.tail {
-			end = l.write
+// Drain takes all events that happen before untilMs, in order, and moves time to each.
+// take must not put any in. It is Next for those who take many at a time.
+func (w *Wheel[E]) Drain(untilMs int64, take func(atMs int64, event *E)) {
+	for atMs, ok := w.NextMs(); ok && atMs < untilMs; atMs, ok = w.NextMs() {
+		for atMs>>spanBits > w.nowMs>>spanBits {
+			w.enterNextSpan()
 		}
-		for ; i < end; i++ {
-			show(&w.chunks[c].events[i].event)
+		w.nowMs = atMs
+		slot := atMs & (slots - 1)
+		l := w.fine[slot]
+		w.fine[slot] = empty
+		w.filled[slot>>6] &^= 1 << (slot & 63)
+		for c, i := l.head, l.read; c != none; i = 0 {
+			chunk, end := &w.chunks[c], int32(chunkSize)
+			if c == l.tail {
+				end = l.write
+			}
+			for ; i < end; i++ {
+				take(atMs, &chunk.events[i].event)
+				w.size--
+			}
+			next := chunk.next
+			w.recycle(c)
+			c = next
 		}
 	}
 }

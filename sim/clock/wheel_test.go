@@ -109,26 +109,24 @@ func BenchmarkWheel(b *testing.B) {
 	}
 }
 
-func TestEachShowsWithoutTaking(t *testing.T) {
-	w := New[int](0)
-	for i := range 40 {
-		w.At(5, i)
+func TestDrainTakesWhatNextWouldHaveTaken(t *testing.T) {
+	one, many := New[int](0), New[int](0)
+	for i := range 1000 {
+		atMs := int64(i*i*7919) % 20_000
+		one.At(atMs, i)
+		many.At(atMs, i)
 	}
-	w.At(9000, 99)
-	w.Take(5)
-	w.Take(5)
-	next := 2
-	w.Each(5, func(e *int) {
-		if *e != next {
-			t.Errorf("shows %d, want %d", *e, next)
+	for untilMs := int64(0); untilMs < 20_500; untilMs += 500 {
+		many.Drain(untilMs, func(atMs int64, e *int) {
+			want, ok := one.Next(untilMs - 1)
+			if !ok || *e != want || atMs != one.NowMs() {
+				t.Fatalf("drained %d at %d, want %d at %d", *e, atMs, want, one.NowMs())
+			}
+		})
+		if _, ok := one.Next(untilMs - 1); ok || one.Len() != many.Len() {
+			t.Fatalf("before %d are %d left, want %d", untilMs, many.Len(), one.Len())
 		}
-		next++
-	})
-	if next != 40 || w.Len() != 39 {
-		t.Errorf("showed up to %d; %d are left", next, w.Len())
-	}
-	w.Each(9000, func(*int) { t.Error("shows what is not dealt out yet") })
-	if e, ok := w.Take(5); e != 2 || !ok {
-		t.Errorf("then %d is taken", e)
+		many.At(untilMs+499, -1) // what is put in between comes last
+		one.At(untilMs+499, -1)
 	}
 }

@@ -26,16 +26,16 @@ func (w *world) scheduleViewers() {
 	for i := range w.cfg.Seeders.Count {
 		if i%w.clusters == w.cluster {
 			v := w.newViewer(seederNumber+int64(i), startMs, true)
-			w.at(startMs, v.join)
+			v.at(startMs, v.join)
 		}
 	}
 }
 
 func (w *world) scheduleViewer(number, joinMs int64) {
 	v := w.newViewer(number, joinMs, false)
-	w.at(joinMs, v.join)
+	v.at(joinMs, v.join)
 	if stayMs, crash := w.stay(number); stayMs > 0 {
-		w.at(joinMs+stayMs, func() { v.end(crash) })
+		w.shared.At(joinMs+stayMs, func() { v.end(crash) })
 	}
 }
 

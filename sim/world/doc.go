@@ -6,13 +6,13 @@
 //
 //	result := world.Run(ctx, config)
 //
-// Time goes in milliseconds. Each has two halves: first everything that arrives
-// is put into the inboxes of the viewers it concerns, in the order in which it
-// was sent; then each viewer concerned, by number, handles its inbox in one call
-// of its core, and what it does takes a millisecond or more to reach anybody
-// else. So the result depends on the configuration and on nothing else. The
-// engine starts no goroutine, reads no clock and draws no number that package
-// draw did not derive from the seed.
+// Time goes in milliseconds. For each viewer each has two halves: first everything
+// that arrives is put into its inbox; then it handles its inbox in one call of its
+// core, and what it does takes a millisecond or more to come back to it, and at least
+// the shortest way between two viewers to reach another. For that long each viewer is
+// run by itself, see window.go. So the result depends on the configuration and on
+// nothing else. The engine starts no goroutine, reads no clock and draws no number that
+// package draw did not derive from the seed.
 //
 // A channel that the tracker splits is several worlds, one for each room: RunCluster
 // runs one, on any processor, and Merge adds them up.

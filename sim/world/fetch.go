@@ -29,7 +29,7 @@ func (v *viewer) startFetch(a *sched.Action) {
 		failed := sched.Event{Kind: sched.FetchFailed, Object: a.Object, Leaf: a.Leaf, Last: a.Last, Value: serviceUnavailable}
 		v.up.Send(v.w.nowMs*1000, httpRequestBytes)
 		v.w.cdn.Requests++
-		v.w.after(v.w.errorMs(), func() {
+		v.after(v.w.errorMs(), func() {
 			if !v.gone {
 				v.tell(failed)
 			}
@@ -74,7 +74,7 @@ func (v *viewer) chunkBytes(f *fetch) int64 {
 func (v *viewer) nextChunk(slot int32) {
 	f := &v.fetches[slot]
 	firstUs, lastUs := v.w.cdn.Next(&f.response, v.w.nowMs, v.chunkBytes(f))
-	v.w.wheel.At(max(network.MsFromUs(lastUs), v.w.nowMs+1), event{
+	v.w.post(max(network.MsFromUs(lastUs), v.w.nowMs+1), event{
 		kind: eventChunk, viewer: v.index, end: slot, lastUs: lastUs, tookUs: int32(lastUs - firstUs),
 	})
 }

@@ -48,11 +48,11 @@ func (w *world) connect(a, b *viewer) {
 	delayUs := w.delayUs(a, b)
 	signalling := 4 * w.cfg.Tracker.OneWayMs
 	if w.unlucky(a.number, b.number) || !connectable(a.nat, b.nat) {
-		w.after(unreachableMs, func() { w.unreachable(a, b) })
+		w.shared.At(w.nowMs+unreachableMs, func() { w.unreachable(a, b) })
 		return
 	}
 	roundTrips := 2 * delayUs * w.cfg.Network.ConnectRoundTrips
-	w.after(signalling+network.MsFromUs(roundTrips), func() { w.open(a, b, delayUs) })
+	w.shared.At(w.nowMs+signalling+network.MsFromUs(roundTrips), func() { w.open(a, b, delayUs) })
 }
 
 // unlucky tells whether these two never connect, whatever their NATs.
@@ -87,6 +87,7 @@ func (w *world) open(a, b *viewer, delayUs int64) {
 	endA, endB := int32(len(a.ends)), int32(len(b.ends))
 	a.ends = append(a.ends, end{peer: b.index, peerEnd: endB, open: true, delayUs: delayUs, cutUs: never})
 	b.ends = append(b.ends, end{peer: a.index, peerEnd: endA, open: true, delayUs: delayUs, cutUs: never})
+	w.connected(delayUs)
 	w.audit.connections++
 	for _, side := range []struct {
 		v *viewer
@@ -114,7 +115,7 @@ func (v *viewer) closeEnd(n int32, crash bool, noticeMs int64) {
 	if crash {
 		delay += noticeMs
 	}
-	v.w.after(delay, func() { other.endClosed(otherEnd, crash) })
+	other.after(delay, func() { other.endClosed(otherEnd, crash) })
 }
 
 // endClosed is what the other end hears.

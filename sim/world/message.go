@@ -30,7 +30,7 @@ func (v *viewer) send(e event, bytes int64) (startUs, departsUs int64) {
 	if v.hostile == Drip && e.message == messageLeaf {
 		e.lastUs = v.drip(from, e.lastUs)
 	}
-	v.w.wheel.At(max(network.MsFromUs(e.lastUs), v.w.nowMs+1), e)
+	v.w.post(max(network.MsFromUs(e.lastUs), v.w.nowMs+1), e)
 	return startUs, departsUs
 }
 
@@ -183,7 +183,7 @@ func (v *viewer) received(e *event, bytes int64, later eventKind) bool {
 		return true
 	}
 	e.kind = later
-	v.w.wheel.At(atMs, *e)
+	v.w.post(atMs, *e)
 	return false
 }
 

@@ -99,7 +99,7 @@ func (v *viewer) play() {
 	p.next++
 	p.turn++
 	turn := p.turn
-	v.w.at(v.neededMs(p.next), func() { v.reach(turn) })
+	v.at(v.neededMs(p.next), func() { v.reach(turn) })
 	if v.w.stream.recorded > 0 {
 		v.window(v.w.stream.recorded-1, false)
 	}

@@ -36,7 +36,7 @@ func (v *viewer) loadPlaylist() {
 	v.up.Send(w.nowMs*1000, httpRequestBytes)
 	if v.cdnFails() {
 		p.failures++
-		w.after(w.errorMs(), v.playlistFailed)
+		v.after(w.errorMs(), v.playlistFailed)
 		return
 	}
 	w.edgeNow()
@@ -51,10 +51,10 @@ func (v *viewer) loadPlaylist() {
 	bytes := w.stream.playlistBytes()
 	w.cdn.Bytes += bytes
 	v.stats.PlaylistBytes += bytes + httpResponseBytes
-	w.at(atEdgeMs+w.cdn.OneWayMs, func() {
+	v.at(atEdgeMs+w.cdn.OneWayMs, func() {
 		nowUs := w.nowMs * 1000
 		throughMs := network.MsFromUs(v.down.Receive(nowUs, nowUs, bytes+httpResponseBytes))
-		w.at(throughMs, func() { v.playlistLoaded(head) })
+		v.at(throughMs, func() { v.playlistLoaded(head) })
 	})
 }
 
@@ -112,7 +112,7 @@ func (v *viewer) planPlaylist(atMs int64) {
 	p := &v.playlist
 	p.turn++
 	turn := p.turn
-	v.w.at(atMs, func() {
+	v.at(atMs, func() {
 		if turn == p.turn {
 			v.loadPlaylist()
 		}

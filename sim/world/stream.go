@@ -81,11 +81,12 @@ type edge struct {
 	filled    bool
 }
 
-// playlist is what a request gets that reaches the edge at atMs.
+// playlist is what a request gets that reaches the edge at atMs. Of two requests of one
+// window the later may come first: the other is not to learn what is not published yet.
 func (w *world) playlist(atMs int64) (head int32) {
 	e := &w.edge
 	if !e.filled || atMs-e.fetchedMs >= w.cfg.CDN.PlaylistAgeMs {
 		*e = edge{w.stream.head(atMs), atMs, true}
 	}
-	return e.head
+	return min(e.head, w.stream.head(atMs))
 }

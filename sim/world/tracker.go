@@ -52,10 +52,10 @@ func (m *member) met(other *viewer) bool {
 
 func (w *world) startTracker() {
 	w.newTracker()
-	w.at(startMs, w.tickTracker)
+	w.office.At(startMs, w.tickTracker)
 	for _, o := range w.cfg.Tracker.Outages {
-		w.at(startMs+o.FromMs, w.trackerFails)
-		w.at(startMs+o.ToMs, func() {
+		w.shared.At(startMs+o.FromMs, w.trackerFails)
+		w.shared.At(startMs+o.ToMs, func() {
 			w.tracker.down = false
 			w.newTracker()
 		})
@@ -79,8 +79,13 @@ func (w *world) trackerFails() {
 }
 
 func (w *world) tickTracker() {
-	w.after(tickMs, w.tickTracker)
+	w.office.At(w.nowMs+tickMs, w.tickTracker)
 	w.handle(swarm.Tick{})
+}
+
+// toTracker calls f when the tracker gets what is sent to it in so many milliseconds.
+func (w *world) toTracker(ms int64, f func()) {
+	w.office.At(w.nowMs+ms+max(w.cfg.Tracker.OneWayMs, 1), f)
 }
 
 // handle gives the tracker's core an event and sends out what it wants said.
@@ -89,26 +94,26 @@ func (w *world) handle(ev swarm.Event) {
 		return
 	}
 	t := &w.tracker
-	delay := w.cfg.Tracker.OneWayMs
+	delay := max(w.cfg.Tracker.OneWayMs, 1)
 	for _, a := range t.core.Handle(w.nowMs, ev) {
 		switch a := a.(type) {
 		case swarm.Introduce:
 			if x, y := t.byID[a.A], t.byID[a.B]; x != nil && y != nil {
-				w.after(delay, func() { w.connect(x, y) })
+				w.shared.At(w.nowMs+delay, func() { w.connect(x, y) })
 			}
 		case swarm.Duty:
 			if v := t.byID[a.Viewer]; v != nil {
-				w.after(delay, func() { v.dutyTold(a.Duties) })
+				v.after(delay, func() { v.dutyTold(a.Duties) })
 			}
 		case swarm.Part:
 			if x, y := t.byID[a.A], t.byID[a.B]; x != nil && y != nil {
-				w.after(delay, func() { x.part(y) })
+				w.shared.At(w.nowMs+delay, func() { x.part(y) })
 			}
 		case swarm.Gone:
 			// A connection that works may go on; one that does not ends by itself.
 		case swarm.Expel:
 			if v := t.byID[a.Viewer]; v != nil {
-				w.after(delay, v.expelled)
+				v.after(delay, v.expelled)
 			}
 		}
 	}
@@ -128,17 +133,22 @@ func (v *viewer) connectTracker() {
 	id := w.draw.Bits(v.number, drawID, a.attempts) | 1
 	life := w.tracker.life
 	// TCP and TLS take two round trips before the join is sent.
-	w.after(5*w.cfg.Tracker.OneWayMs, func() {
+	v.after(4*w.cfg.Tracker.OneWayMs, func() {
 		if v.gone || w.tracker.down || w.tracker.life != life {
 			v.retryTracker()
 			return
 		}
 		a.id, a.ready = id, false
-		w.tracker.byID[id] = v
 		if a.duties != 0 { // those of a tracker that is no more
-			w.after(w.cfg.Tracker.OneWayMs, func() { v.dutyTold(nil) })
+			v.after(2*w.cfg.Tracker.OneWayMs, func() { v.dutyTold(nil) })
 		}
-		w.handle(v.joinEvent(id))
+		join := v.joinEvent(id)
+		w.toTracker(0, func() {
+			if w.tracker.life == life {
+				w.tracker.byID[id] = v
+				w.handle(join)
+			}
+		})
 		v.report()
 	})
 }
@@ -180,7 +190,7 @@ func (v *viewer) retryTracker() {
 	}
 	v.member.attempts++
 	wait := retryMinMs + v.w.draw.Below(retryMaxMs-retryMinMs, v.number, drawRejoin, v.member.attempts)
-	v.w.after(wait, v.connectTracker)
+	v.after(wait, v.connectTracker)
 }
 
 // report tells the tracker how things are, now and every reportMs.
@@ -191,7 +201,7 @@ func (v *viewer) report() {
 	}
 	a.turn++
 	turn, id := a.turn, a.id
-	w.after(reportMs, func() {
+	v.after(reportMs, func() {
 		if turn == a.turn {
 			v.report()
 		}
@@ -206,7 +216,7 @@ func (v *viewer) report() {
 		r.Renditions = []string{rendition}
 	}
 	a.dropped = nil
-	w.after(w.cfg.Tracker.OneWayMs, func() { w.handle(r) })
+	w.toTracker(0, func() { w.handle(r) })
 }
 
 // useful tells whether a duty would be of use to somebody.
@@ -234,12 +244,11 @@ func (v *viewer) leaveTracker(crash bool, noticeMs int64) {
 	if id == 0 {
 		return
 	}
-	delay := v.w.cfg.Tracker.OneWayMs
-	if crash {
-		delay += noticeMs
+	if !crash {
+		noticeMs = 0
 	}
 	life := v.w.tracker.life
-	v.w.after(delay, func() {
+	v.w.toTracker(noticeMs, func() {
 		if v.w.tracker.life == life {
 			v.w.handle(swarm.Leave{Viewer: id})
 		}

@@ -10,19 +10,18 @@ import (
 // viewer, with a player on top. A seeder is one without a player.
 type viewer struct {
 	// What each event touches lies together.
-	w          *world
-	core       *sched.Core
-	ends       []end // neighbours by the number that the core knows them by
-	index      int32 // in w.viewers
-	news, last int32 // what the core is to hear in this millisecond: a chain in w.inbox
-	here       bool  // has joined
-	gone       bool  // has left; nothing happens to it any more
-	seeder     bool
-	hostile    HostileKind
-	up, down   network.Link
-	objects    objects
-	sending    sendQueue
-	player     player
+	w        *world
+	core     *sched.Core
+	ends     []end // neighbours by the number that the core knows them by
+	index    int32 // in w.viewers
+	here     bool  // has joined
+	gone     bool  // has left; nothing happens to it any more
+	seeder   bool
+	hostile  HostileKind
+	up, down network.Link
+	objects  objects
+	sending  sendQueue
+	player   player
 
 	number   int64 // names it in draws and results
 	noUpload bool
@@ -50,8 +49,9 @@ func (w *world) newViewer(number, joinMs int64, seeder bool) *viewer {
 	}
 	v := &w.slab[0]
 	w.slab = w.slab[1:]
-	*v = viewer{w: w, index: int32(len(w.viewers)), news: none, number: number, seeder: seeder, joinMs: joinMs}
+	*v = viewer{w: w, index: int32(len(w.viewers)), number: number, seeder: seeder, joinMs: joinMs}
 	w.viewers = append(w.viewers, v)
+	w.boxes = append(w.boxes, emptyBox)
 	if len(w.viewers) > 64*len(w.woken) {
 		w.woken = append(w.woken, 0)
 	}
@@ -115,14 +115,14 @@ func (v *viewer) join() {
 	cfg.NoUpload = v.noUpload
 	v.core = sched.New(cfg)
 	v.tell(sched.Event{Kind: sched.Tick}) // it learns when it began
-	v.w.wheel.At(v.w.nowMs+1+v.w.draw.Below(sched.TickMs, v.number, drawTick, 0),
+	v.w.post(v.w.nowMs+1+v.w.draw.Below(sched.TickMs, v.number, drawTick, 0),
 		event{kind: eventTick, viewer: v.index})
 	roundTrip := 2 * v.w.cfg.CDN.OneWayMs
-	v.stats.PlaylistRequests++           // the multivariant playlist
-	v.w.after(roundTrip, v.loadPlaylist) // names the media playlist
+	v.stats.PlaylistRequests++         // the multivariant playlist
+	v.after(roundTrip, v.loadPlaylist) // names the media playlist
 	if v.w.cfg.PeerToPeer {
 		v.stats.OtherRequests++ // the token
-		v.w.after(2*roundTrip, v.connectTracker)
+		v.after(2*roundTrip, v.connectTracker)
 	}
 }
 
@@ -144,58 +144,21 @@ func (v *viewer) leave(crash bool) {
 
 func (v *viewer) present() bool { return v.here && !v.gone }
 
-// tell puts an event into the inbox; the core gets it at the end of the millisecond.
-// All viewers' inboxes are chains in one list, which stays in the processor's cache.
-func (v *viewer) tell(e sched.Event) {
-	w := v.w
-	if w.acting { // what an action of this millisecond brings about
-		w.after(1, func() {
-			if !v.gone {
-				v.tell(e)
-			}
-		})
-		return
-	}
-	at := int32(len(w.inbox))
-	w.inbox = append(w.inbox, letter{e, none})
-	if v.news == none {
-		v.news = at
-		w.woken[v.index>>6] |= 1 << (v.index & 63)
-	} else {
-		w.inbox[v.last].next = at
-	}
-	v.last = at
-}
-
-// letter is an event in a viewer's inbox, and where the next lies.
-type letter struct {
-	event sched.Event
-	next  int32
-}
-
-const none = -1
-
 // tick tells the core the time, and how full the send buffers are.
 func (v *viewer) tick() {
-	v.w.wheel.At(v.w.nowMs+sched.TickMs, event{kind: eventTick, viewer: v.index})
+	v.w.post(v.w.nowMs+sched.TickMs, event{kind: eventTick, viewer: v.index})
 	v.tellBuffers()
 	v.plan()
 	v.flood()
 	v.tell(sched.Event{Kind: sched.Tick})
 }
 
-// run gives the inbox to the core and does what the core wants done.
-func (v *viewer) run() {
-	w := v.w
-	events := w.events[:0]
-	for at := v.news; at != none; at = w.inbox[at].next {
-		events = append(events, w.inbox[at].event)
-	}
-	v.news, w.events = none, events
+// run gives the core what it is to hear of this millisecond, and does what it wants done.
+func (v *viewer) run(events []sched.Event) {
 	if v.gone {
 		return
 	}
-	actions := v.core.Handle(w.nowMs, events)
+	actions := v.core.Handle(v.w.nowMs, events)
 	for i := 0; i < len(actions); {
 		a := &actions[i]
 		n := 1 // how many actions one message takes along

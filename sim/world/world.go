@@ -2,10 +2,7 @@ package world
 
 import (
 	"context"
-	"math/bits"
 
-	"slipstream/peer/sched"
-	"slipstream/sim/clock"
 	"slipstream/sim/draw"
 	"slipstream/sim/network"
 )
@@ -48,7 +45,6 @@ type world struct {
 
 	cfg   Config
 	draw  draw.Source
-	wheel *clock.Wheel[event]
 	nowMs int64
 	endMs int64
 
@@ -58,18 +54,11 @@ type world struct {
 	loss    network.Loss
 	tracker tracker
 
-	viewers []*viewer     // by index
-	slab    []viewer      // where the next ones are to lie
-	woken   []uint64      // a bit for each viewer with something in the inbox
-	acting  bool          // the second half of the millisecond
-	touched int64         // see touch
-	inbox   []letter      // of this millisecond
-	events  []sched.Event // scratch: one viewer's
-	pieces  []byte        // scratch: of a HAVE
-
+	viewers []*viewer // by index
+	slab    []viewer  // where the next ones are to lie
+	pieces  []byte    // scratch: of a HAVE
 	batches batches
-	calls   []func()
-	idle    []int32 // places in calls to use again
+	horizon
 
 	audit audit
 }
@@ -98,27 +87,32 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 
 // RunCluster runs one of them. Merge makes a result of the parts.
 func RunCluster(ctx context.Context, cfg Config, cluster int) (*Part, error) {
+	return newWorld(cfg, cluster).run(ctx)
+}
+
+func newWorld(cfg Config, cluster int) *world {
 	w := &world{
 		cluster: cluster, clusters: Clusters(&cfg),
-		cfg: cfg, draw: draw.New(cfg.Seed), wheel: clock.New[event](startMs - 1), nowMs: startMs - 1,
-		endMs: startMs + cfg.DurationMs,
-		cdn:   network.CDN{OneWayMs: cfg.CDN.OneWayMs, ServerMs: cfg.CDN.ServerMs, BytesPerSec: cfg.CDN.BytesPerSec},
-		loss:  network.NewLoss(cfg.Network.Loss),
+		cfg: cfg, draw: draw.New(cfg.Seed), nowMs: startMs - 1, endMs: startMs + cfg.DurationMs,
+		cdn:     network.CDN{OneWayMs: cfg.CDN.OneWayMs, ServerMs: cfg.CDN.ServerMs, BytesPerSec: cfg.CDN.BytesPerSec},
+		loss:    network.NewLoss(cfg.Network.Loss),
+		horizon: newHorizon(&cfg),
 	}
 	w.stream = newStream(cfg)
 	w.startTracker()
 	w.scheduleViewers()
 	w.scheduleExits()
+	return w
+}
+
+func (w *world) run(ctx context.Context) (*Part, error) {
 	for n := 0; ; n++ {
-		if n%256 == 0 && ctx.Err() != nil {
+		if n%16 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		atMs, ok := w.wheel.NextMs()
-		if !ok || atMs > w.endMs {
+		if !w.window() {
 			break
 		}
-		w.nowMs = atMs
-		w.millisecond()
 	}
 	w.nowMs = w.endMs
 	for _, v := range w.viewers {
@@ -127,84 +121,9 @@ func RunCluster(ctx context.Context, cfg Config, cluster int) (*Part, error) {
 	return w.part(), nil
 }
 
-// millisecond lets everything happen that happens now.
-func (w *world) millisecond() {
-	w.wheel.Each(w.nowMs, w.touch)
-	for e, ok := w.wheel.Take(w.nowMs); ok; e, ok = w.wheel.Take(w.nowMs) {
-		w.dispatch(&e)
-	}
-	w.acting = true
-	for i, word := range w.woken {
-		if word == 0 {
-			continue
-		}
-		w.woken[i] = 0
-		for ; word != 0; word &= word - 1 {
-			w.viewers[i<<6|bits.TrailingZeros64(word)].run()
-		}
-	}
-	w.inbox, w.acting = w.inbox[:0], false
-}
-
-// touch reads what an event is about to need. Read for all events of a millisecond in a
-// row, much of it comes from memory at once; in dispatch the processor would wait for
-// each. What it adds up is of no interest.
-func (w *world) touch(e *event) {
-	if e.kind == eventCall {
-		return
-	}
-	if v := w.viewers[e.viewer]; int(e.end) < len(v.ends) {
-		w.touched += v.ends[e.end].delayUs
-	}
-}
-
-func (w *world) dispatch(e *event) {
-	if e.kind == eventCall {
-		call := w.calls[e.batch]
-		w.calls[e.batch] = nil
-		w.idle = append(w.idle, e.batch)
-		call()
-		return
-	}
-	v := w.viewers[e.viewer]
-	if v.gone {
-		w.batches.release(e)
-		return
-	}
-	switch e.kind {
-	case eventTick:
-		v.tick()
-	case eventArrives:
-		v.arrives(e)
-	case eventThrough:
-		v.through(e)
-	case eventLow:
-		v.bufferRanLow(e.end)
-	case eventChunk:
-		v.chunkArrives(e)
-	case eventFetched:
-		v.chunkThrough(e)
-	}
-}
-
-// after calls f in some milliseconds, at least one.
-func (w *world) after(ms int64, f func()) { w.at(w.nowMs+max(ms, 1), f) }
-
-func (w *world) at(atMs int64, f func()) {
-	ref := int32(len(w.calls))
-	if n := len(w.idle); n > 0 {
-		ref = w.idle[n-1]
-		w.idle = w.idle[:n-1]
-		w.calls[ref] = f
-	} else {
-		w.calls = append(w.calls, f)
-	}
-	w.wheel.At(atMs, event{kind: eventCall, batch: ref})
-}
-
 func (w *world) scheduleExits() {
 	for n, exit := range w.cfg.Exits {
-		w.at(startMs+exit.AtMs, func() {
+		w.shared.At(startMs+exit.AtMs, func() {
 			for _, v := range w.viewers {
 				if v.present() && !v.seeder && w.draw.Unit(v.number, drawExit, int64(n)) < exit.Share {
 					v.leave(exit.Crash)
