@@ -50,7 +50,7 @@ const (
 	minRate, maxRate       = 4 << 10, 100 << 20
 	manyHolders            = 1 << 12      // more are not told apart
 	marginShare            = 12           // of the time there was is margin, at most
-	staggerShare           = 2            // of the time to the hard deadline soft ones are spread over, at most
+	staggerShare           = 3            // of the time to the hard deadline soft ones are spread over, at most
 	backoffShare           = 8            // of the time left is waited after a refusal as busy
 	backoffLeastMs         = 50           // and at least this
 	advanceMs              = 150          // longer than usual, what was asked in advance may take

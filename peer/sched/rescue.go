@@ -201,8 +201,11 @@ func (c *Core) fetchEnded(e *Event) {
 	elapsed := max(e.ElapsedMs, 1)
 	if e.Value >= cdnSampleBytes {
 		tookUs := (elapsed - min(c.cdn.waitMs, elapsed/2)) * 1000 * leafSize / meanwhile
+		if c.cdn.measured { // before, it was a guess
+			tookUs = (c.cdn.leafUs*3 + tookUs) / 4
+		}
 		c.cdn.measured = true
-		c.cdn.leafUs = max(min((c.cdn.leafUs*3+tookUs)/4, maxLeafUs), minLeafUs)
+		c.cdn.leafUs = max(min(tookUs, maxLeafUs), minLeafUs)
 	} else {
 		wait := max(elapsed-meanwhile*c.cdn.leafUs/(leafSize*1000), 0)
 		c.cdn.waitMs = min((c.cdn.waitMs*3+wait)/4, cdnWaitMaxMs)

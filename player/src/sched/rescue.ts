@@ -170,9 +170,10 @@ export function fetchEnded(c: Core, e: Event): void {
   const elapsed = Math.max(e.elapsedMs, 1);
   if (e.value >= CDN_SAMPLE_BYTES) {
     const transferMs = elapsed - Math.min(cdn.waitMs, Math.trunc(elapsed / 2));
-    const tookUs = Math.trunc((transferMs * 1000 * LEAF_SIZE) / meanwhile);
+    let tookUs = Math.trunc((transferMs * 1000 * LEAF_SIZE) / meanwhile);
+    if (cdn.measured) tookUs = Math.trunc((cdn.leafUs * 3 + tookUs) / 4); // before, it was a guess
     cdn.measured = true;
-    cdn.leafUs = Math.max(Math.min(Math.trunc((cdn.leafUs * 3 + tookUs) / 4), MAX_LEAF_US), MIN_LEAF_US);
+    cdn.leafUs = Math.max(Math.min(tookUs, MAX_LEAF_US), MIN_LEAF_US);
   } else {
     const wait = Math.max(elapsed - Math.trunc((meanwhile * cdn.leafUs) / (LEAF_SIZE * 1000)), 0);
     cdn.waitMs = Math.min(Math.trunc((cdn.waitMs * 3 + wait) / 4), CDN_WAIT_MAX_MS);
