@@ -51,13 +51,16 @@ const (
 	manyHolders            = 1 << 12      // more are not told apart
 	marginShare            = 12           // of the time there was is margin, at most
 	staggerShare           = 3            // of the time to the hard deadline soft ones are spread over, at most
+	satedShare             = 4            // of that, those who do their share already
+	standBackShare         = 3            // of the time to the hard deadline others are waited for
+	aloneMost              = 4            // in the end one object of 2⁴ is left to others
 	backoffShare           = 8            // of the time left is waited after a refusal as busy
 	backoffLeastMs         = 50           // and at least this
 	advanceMs              = 150          // longer than usual, what was asked in advance may take
 	maxParked              = 3            // neighbours that wait for one piece that is on its way to us
 	lineLeast              = 8 * leafSize // may be owed to us on any line
 	maxSpare               = 4            // objects whose memory is kept for the next
-	hedgeMs                = 200          // a leaf this long past due is hedged
+	hedgeMs                = 100          // a leaf this long past due is hedged
 	cdnSampleBytes         = 8 * leafSize // smaller fetches tell the wait, larger ones the rate
 	cdnBackoffMs           = 250
 	objectBackoffDoublings = 5 // up to 8 s for an object that the CDN does not have

@@ -36,10 +36,13 @@ type object struct {
 	onWay    int32 // leaves of those that are pending anywhere
 	lacking  int32 // pieces not held
 	piece    []piece
-	open     set  // pieces that are not held and not pending anywhere
-	duty     set  // pieces that are ours to fetch from the CDN
-	fresh    set  // pieces verified since the last announcement
-	news     bool // fresh is not empty
+	open     set    // pieces that are not held and not pending anywhere
+	duty     set    // pieces that are ours to fetch from the CDN
+	acting   set    // likewise, untold: see acting.go
+	standing set    // pieces that we would fetch untold and leave to others this time
+	rescued  uint32 // stripes that we had to rescue
+	fresh    set    // pieces verified since the last announcement
+	news     bool   // fresh is not empty
 	words    int32
 	held     set    // by seat of a neighbour, words each: the pieces that it holds
 	promised set    // likewise: the pieces that it once said are coming
@@ -60,7 +63,7 @@ func (o *object) reset(e *Event, seats int32, nowMs int64) {
 		id: e.Object, rendition: e.Rendition, leaves: e.Leaves, pieces: pieces, each: each,
 		sequence: e.Sequence, size: e.Size, addedMs: nowMs, deadlineMs: e.Value,
 		missing: e.Leaves, lacking: pieces, words: words,
-		piece: o.piece, open: zeroed(o.open, words), duty: zeroed(o.duty, words), fresh: zeroed(o.fresh, words),
+		piece: o.piece, open: zeroed(o.open, words), duty: zeroed(o.duty, words), acting: zeroed(o.acting, words), standing: zeroed(o.standing, words), fresh: zeroed(o.fresh, words),
 		held: zeroed(o.held, words*seats), promised: zeroed(o.promised, words*seats), hoped: zeroed(o.hoped, words*seats), told: zeroed(o.told, seats), knows: zeroed(o.knows, seats),
 	}
 	if int(pieces) > cap(o.piece) {

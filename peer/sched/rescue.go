@@ -59,12 +59,16 @@ func (c *Core) quiet(o *object, hardMs int64) bool {
 	if len(c.neighbours) == 0 {
 		return false
 	}
+	earliestMs := hardMs - c.spreadMs(o, hardMs)
 	for w := range o.open {
-		if o.open[w]&o.duty[w] != 0 {
+		if o.open[w]&(o.duty[w]|o.acting[w]) != 0 {
 			return false
 		}
+		if o.open[w]&o.standing[w] != 0 {
+			earliestMs = min(earliestMs, c.standBackMs(o, hardMs))
+		}
 	}
-	return c.nowMs < hardMs-c.spreadMs(o, hardMs)
+	return c.nowMs < earliestMs
 }
 
 // fetchObject fetches what is due, leaves in a row by one request.
@@ -86,6 +90,9 @@ func (c *Core) fetchObject(o *object, hardMs int64) {
 			continue
 		}
 		c.spend(o)
+		if c.nowMs < hardMs {
+			c.rescued(o, i)
+		}
 		if first < 0 {
 			first = from
 		}
@@ -129,6 +136,8 @@ func (c *Core) dueAtCDN(o *object, i int32, hardMs int64) bool {
 		return false // pull will find a neighbour with room
 	case c.nowMs < p.comingMs:
 		return false // it will soon be announced
+	case o.acting.has(i):
+		return true
 	case len(c.neighbours) == 0:
 		// As any player does: one object after the other, as soon as it is there.
 		return o == c.nextUp() && c.nowMs >= c.startMs+c.cfg.LonelyGraceMs || c.nowMs >= c.softDeadlineMs(o, i, hardMs)
@@ -150,6 +159,9 @@ func (c *Core) nextUp() *object {
 // nobody near it holds it. It differs from viewer to viewer: the first to rescue
 // says so, and the others need not.
 func (c *Core) softDeadlineMs(o *object, i int32, hardMs int64) int64 {
+	if o.standing.has(i) {
+		return c.standBackMs(o, hardMs)
+	}
 	stripe := uint32(Stripe(i, o.pieces, o.sequence))
 	h := mix32(mix32(c.cfg.Seed^uint32(o.sequence)) ^ stripe)
 	return hardMs - int64(h)*c.spreadMs(o, hardMs)>>32 // a share of the spread: it moves as the hard deadline moves, and does not jump
@@ -157,7 +169,11 @@ func (c *Core) softDeadlineMs(o *object, i int32, hardMs int64) int64 {
 
 // spreadMs is how long before the hard deadline the first rescuers begin.
 func (c *Core) spreadMs(o *object, hardMs int64) int64 {
-	return max(min(c.cfg.StaggerMs, (hardMs-o.addedMs)/staggerShare), 0)
+	spreadMs := max(min(c.cfg.StaggerMs, (hardMs-o.addedMs)/staggerShare), 0)
+	if c.sated(o.rendition) {
+		spreadMs /= satedShare
+	}
+	return spreadMs
 }
 
 func (c *Core) startFetch(o *object, first, last int32) {
