@@ -97,7 +97,7 @@ func (w *world) handle(ev swarm.Event) {
 				w.after(delay, func() { w.connect(x, y) })
 			}
 		case swarm.Duty:
-			if v := t.byID[a.Viewer]; v != nil {
+			if v := t.byID[a.Viewer]; v != nil && w.cfg.Tracker.Duties {
 				w.after(delay, func() { v.dutyTold(a.Duties) })
 			}
 		case swarm.Part:
