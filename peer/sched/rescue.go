@@ -104,10 +104,11 @@ func (c *Core) fetchObject(o *object, hardMs int64) {
 	}
 }
 
-// hardDeadlineMs is the last moment at which fetching all that is missing of an
-// object from the CDN still meets its deadline.
+// hardDeadlineMs is the last moment at which fetching all that is missing of an object
+// from the CDN still meets its deadline, also if the line carries a fifth less for it
+// than it did, because neighbours use it too.
 func (c *Core) hardDeadlineMs(o *object) int64 {
-	return o.deadlineMs - c.marginMs(o) - c.cdn.waitMs - int64(o.missing)*c.cdn.leafUs/1000
+	return o.deadlineMs - c.marginMs(o) - c.cdn.waitMs - int64(o.missing)*c.cdn.leafUs*5/4000
 }
 
 // marginMs is what the estimates may be wrong by: less where there is less time.
@@ -224,7 +225,7 @@ func (c *Core) fetchEnded(e *Event) {
 		c.cdn.leafUs = max(min(tookUs, maxLeafUs), minLeafUs)
 	} else {
 		wait := max(elapsed-meanwhile*c.cdn.leafUs/(leafSize*1000), 0)
-		c.cdn.waitMs = min((c.cdn.waitMs*3+wait)/4, cdnWaitMaxMs)
+		c.cdn.waitMs = min(max((c.cdn.waitMs*7+wait)/8, wait), cdnWaitMaxMs) // up at once, down slowly
 	}
 }
 

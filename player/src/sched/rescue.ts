@@ -92,9 +92,12 @@ function fetchObject(c: Core, o: SwarmObject, hardMs: number): void {
   if (first >= 0) startFetch(c, o, first, last);
 }
 
-/** The last moment at which fetching all that is missing of an object from the CDN still meets its deadline. */
+/**
+ * The last moment at which fetching all that is missing of an object from the CDN still meets its deadline, also if the
+ * line carries a fifth less for it than it did, because neighbours use it too.
+ */
 export function hardDeadlineMs(c: Core, o: SwarmObject): number {
-  return o.deadlineMs - marginMs(c, o) - c.cdn.waitMs - Math.trunc((o.missing * c.cdn.leafUs) / 1000);
+  return o.deadlineMs - marginMs(c, o) - c.cdn.waitMs - Math.trunc((o.missing * c.cdn.leafUs * 5) / 4000);
 }
 
 /** What the estimates may be wrong by: less where there is less time. */
@@ -186,7 +189,7 @@ export function fetchEnded(c: Core, e: Event): void {
     cdn.leafUs = Math.max(Math.min(tookUs, MAX_LEAF_US), MIN_LEAF_US);
   } else {
     const wait = Math.max(elapsed - Math.trunc((meanwhile * cdn.leafUs) / (LEAF_SIZE * 1000)), 0);
-    cdn.waitMs = Math.min(Math.trunc((cdn.waitMs * 3 + wait) / 4), CDN_WAIT_MAX_MS);
+    cdn.waitMs = Math.min(Math.max(Math.trunc((cdn.waitMs * 7 + wait) / 8), wait), CDN_WAIT_MAX_MS); // up at once, down slowly
   }
 }
 
