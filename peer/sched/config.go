@@ -49,7 +49,7 @@ const (
 	maxLeafUs              = 4_000_000 // 4 KiB/s; keeps estimates finite
 	minRate, maxRate       = 4 << 10, 100 << 20
 	manyHolders            = 1 << 12      // more are not told apart
-	marginShare            = 12           // of the time there was is margin, at most
+	marginShare            = 10           // of the time there was is margin, at most
 	staggerShare           = 3            // of the time to the hard deadline soft ones are spread over, at most
 	satedShare             = 4            // of that, those who do their share already
 	standBackShare         = 3            // of the time to the hard deadline others are waited for

@@ -38,7 +38,7 @@ export function defaultConfig(seed: number): Config {
 export const MIN_WINDOW = 2; // leaves in flight to one neighbour
 export const MAX_WINDOW = 16;
 export const MANY_HOLDERS = 1 << 12; // more are not told apart
-export const MARGIN_SHARE = 12; // of the time there was is margin, at most
+export const MARGIN_SHARE = 10; // of the time there was is margin, at most
 export const STAGGER_SHARE = 3; // of the time to the hard deadline soft ones are spread over, at most
 export const SATED_SHARE = 4; // of that, those who do their share already
 export const STAND_BACK_SHARE = 3; // of the time to the hard deadline others are waited for
