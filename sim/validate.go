@@ -182,6 +182,11 @@ func (v *validation) election(ctx context.Context) error {
 				fmt.Sprintf("counter-example: %.2f copies, Σ 1/(d+1) = %.2f, at most %.1f %% offload", measured, theory, 100*(1-theory/float64(n)))),
 			atMost(fmt.Sprintf("election: copies by duty among %d", n), r.CDNCopies, max(1.15, theory/2), "exact rank, with all rescues"),
 		)
+		cfg.Tracker.Duties = false
+		if _, r, err = v.simulate(ctx, cfg); err != nil {
+			return err
+		}
+		v.add(atMost(fmt.Sprintf("election: copies among %d without duties", n), r.CDNCopies, max(1.15, theory/2), "whoever rescued goes on, and stands back now and then"))
 	}
 	return nil
 }

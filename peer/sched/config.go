@@ -49,8 +49,11 @@ const (
 	maxLeafUs              = 4_000_000 // 4 KiB/s; keeps estimates finite
 	minRate, maxRate       = 4 << 10, 100 << 20
 	manyHolders            = 1 << 12      // more are not told apart
-	marginShare            = 12           // of the time there was is margin, at most
-	staggerShare           = 2            // of the time to the hard deadline soft ones are spread over, at most
+	marginShare            = 10           // of the time there was is margin, at most
+	staggerShare           = 3            // of the time to the hard deadline soft ones are spread over, at most
+	satedShare             = 4            // of that, those who do their share already
+	standBackShare         = 3            // of the time to the hard deadline others are waited for
+	aloneMost              = 4            // in the end one object of 2⁴ is left to others
 	backoffShare           = 8            // of the time left is waited after a refusal as busy
 	backoffLeastMs         = 50           // and at least this
 	advanceMs              = 150          // longer than usual, what was asked in advance may take
@@ -58,7 +61,7 @@ const (
 	lineLeast              = 8 * leafSize // may be owed to us on any line
 	maxSpare               = 4            // objects whose memory is kept for the next
 	neighbourSlab          = 12           // neighbours that are made at once
-	hedgeMs                = 200          // a leaf this long past due is hedged
+	hedgeMs                = 100          // a leaf this long past due is hedged
 	cdnSampleBytes         = 8 * leafSize // smaller fetches tell the wait, larger ones the rate
 	cdnBackoffMs           = 250
 	objectBackoffDoublings = 5 // up to 8 s for an object that the CDN does not have

@@ -36,6 +36,8 @@ type object struct {
 	open           set   // pieces that are not held and not pending anywhere
 	around         set   // pieces that some neighbour has spoken of, be it long ago
 	duty           set   // pieces that are ours to fetch from the CDN
+	acting         set   // likewise, untold: see acting.go
+	standing       set   // pieces that we would fetch untold and leave to others this time
 
 	rendition, leaves int32
 	pieces, words     int32
@@ -43,8 +45,9 @@ type object struct {
 	born              int64 // the how-manieth it is
 	lastGainMs        int64
 
-	lacking       int32 // pieces not held
-	fetchFailures int32 // CDN requests that failed in a row
+	rescued       uint32 // stripes that we had to rescue
+	lacking       int32  // pieces not held
+	fetchFailures int32  // CDN requests that failed in a row
 	piece         []piece
 	fresh         set    // pieces verified since the last announcement
 	held          set    // by seat of a neighbour, words each: the pieces that it holds
@@ -63,7 +66,8 @@ func (o *object) reset(e *Event, seats int32, nowMs int64) {
 		id: e.Object, rendition: e.Rendition, leaves: e.Leaves, pieces: pieces, each: each,
 		sequence: e.Sequence, size: e.Size, addedMs: nowMs, deadlineMs: e.Value,
 		missing: e.Leaves, lacking: pieces, words: words,
-		piece: o.piece, open: zeroed(o.open, words), duty: zeroed(o.duty, words), fresh: zeroed(o.fresh, words), around: zeroed(o.around, words),
+		piece: o.piece, open: zeroed(o.open, words), around: zeroed(o.around, words), duty: zeroed(o.duty, words),
+		acting: zeroed(o.acting, words), standing: zeroed(o.standing, words), fresh: zeroed(o.fresh, words),
 		held: zeroed(o.held, words*seats), promised: zeroed(o.promised, words*seats), hoped: zeroed(o.hoped, words*seats), told: zeroed(o.told, seats), knows: zeroed(o.knows, seats),
 	}
 	if int(pieces) > cap(o.piece) {

@@ -294,6 +294,9 @@ func (c *Core) verified(o *object, leaf, from int32) {
 	if p.missing != 0 {
 		return
 	}
+	if from != CDN {
+		c.resign(o, i)
+	}
 	if p.from >= 0 && p.owed != 0 {
 		c.cancelPull(o, i) // somebody else was faster
 	}

@@ -73,12 +73,16 @@ func (c *Core) quiet(o *object, hardMs int64) bool {
 	if len(c.neighbours) == 0 {
 		return false
 	}
+	earliestMs := hardMs - c.spreadMs(o, hardMs)
 	for w := range o.open {
-		if o.open[w]&o.duty[w] != 0 {
+		if o.open[w]&(o.duty[w]|o.acting[w]) != 0 {
 			return false
 		}
+		if o.open[w]&o.standing[w] != 0 {
+			earliestMs = min(earliestMs, c.standBackMs(o, hardMs))
+		}
 	}
-	return c.nowMs < hardMs-c.spreadMs(o, hardMs)
+	return c.nowMs < earliestMs
 }
 
 // fetchObject fetches what is due, leaves in a row by one request.
@@ -100,6 +104,9 @@ func (c *Core) fetchObject(o *object, hardMs int64) {
 			continue
 		}
 		c.spend(o)
+		if c.nowMs < hardMs {
+			c.rescued(o, i)
+		}
 		if first < 0 {
 			first = from
 		}
@@ -111,10 +118,11 @@ func (c *Core) fetchObject(o *object, hardMs int64) {
 	}
 }
 
-// hardDeadlineMs is the last moment at which fetching all that is missing of an
-// object from the CDN still meets its deadline.
+// hardDeadlineMs is the last moment at which fetching all that is missing of an object
+// from the CDN still meets its deadline, also if the line carries a fifth less for it
+// than it did, because neighbours use it too.
 func (c *Core) hardDeadlineMs(o *object) int64 {
-	return o.deadlineMs - c.marginMs(o) - c.cdn.waitMs - int64(o.missing)*c.cdn.leafUs/1000
+	return o.deadlineMs - c.marginMs(o) - c.cdn.waitMs - int64(o.missing)*c.cdn.leafUs*5/4000
 }
 
 // marginMs is what the estimates may be wrong by: less where there is less time.
@@ -143,6 +151,8 @@ func (c *Core) dueAtCDN(o *object, i int32, hardMs int64) bool {
 		return false // pull will find a neighbour with room
 	case c.nowMs < p.comingMs:
 		return false // it will soon be announced
+	case o.acting.has(i):
+		return true
 	case len(c.neighbours) == 0:
 		// As any player does: one object after the other, as soon as it is there.
 		return o == c.nextUp() && c.nowMs >= c.startMs+c.cfg.LonelyGraceMs || c.nowMs >= c.softDeadlineMs(o, i, hardMs)
@@ -164,6 +174,9 @@ func (c *Core) nextUp() *object {
 // nobody near it holds it. It differs from viewer to viewer: the first to rescue
 // says so, and the others need not.
 func (c *Core) softDeadlineMs(o *object, i int32, hardMs int64) int64 {
+	if o.standing.has(i) {
+		return c.standBackMs(o, hardMs)
+	}
 	stripe := uint32(Stripe(i, o.pieces, o.sequence))
 	h := mix32(mix32(c.cfg.Seed^uint32(o.sequence)) ^ stripe)
 	return hardMs - int64(h)*c.spreadMs(o, hardMs)>>32 // a share of the spread: it moves as the hard deadline moves, and does not jump
@@ -171,7 +184,11 @@ func (c *Core) softDeadlineMs(o *object, i int32, hardMs int64) int64 {
 
 // spreadMs is how long before the hard deadline the first rescuers begin.
 func (c *Core) spreadMs(o *object, hardMs int64) int64 {
-	return max(min(c.cfg.StaggerMs, (hardMs-o.addedMs)/staggerShare), 0)
+	spreadMs := max(min(c.cfg.StaggerMs, (hardMs-o.addedMs)/staggerShare), 0)
+	if c.sated(o.rendition) {
+		spreadMs /= satedShare
+	}
+	return spreadMs
 }
 
 func (c *Core) startFetch(o *object, first, last int32) {
@@ -215,11 +232,14 @@ func (c *Core) fetchEnded(e *Event) {
 	elapsed := max(e.ElapsedMs, 1)
 	if e.Value >= cdnSampleBytes {
 		tookUs := (elapsed - min(c.cdn.waitMs, elapsed/2)) * 1000 * leafSize / meanwhile
+		if c.cdn.measured { // before, it was a guess
+			tookUs = (c.cdn.leafUs*3 + tookUs) / 4
+		}
 		c.cdn.measured = true
-		c.cdn.leafUs = max(min((c.cdn.leafUs*3+tookUs)/4, maxLeafUs), minLeafUs)
+		c.cdn.leafUs = max(min(tookUs, maxLeafUs), minLeafUs)
 	} else {
 		wait := max(elapsed-meanwhile*c.cdn.leafUs/(leafSize*1000), 0)
-		c.cdn.waitMs = min((c.cdn.waitMs*3+wait)/4, cdnWaitMaxMs)
+		c.cdn.waitMs = min(max((c.cdn.waitMs*7+wait)/8, wait), cdnWaitMaxMs) // up at once, down slowly
 	}
 }
 

@@ -18,6 +18,7 @@ func (c *Core) addObject(e *Event) {
 	c.objects = append(c.objects, o)
 	c.byID[o.id] = o
 	c.markDuty(o)
+	c.markActing(o)
 	c.added = append(c.added, o)
 	if o.deadlineMs > 0 {
 		c.insertWanted(o)
@@ -99,6 +100,9 @@ func (c *Core) setDuty(rendition int32, stripes int64) {
 		c.duties = append(c.duties, duty{rendition: rendition})
 	}
 	c.duties[at].stripes = stripes
+	if a := c.actingFor(rendition); a != nil {
+		*a = acting{rendition: rendition} // there is a tracker again, which sees more
+	}
 	for _, o := range c.objects {
 		if o.rendition == rendition {
 			c.markDuty(o)

@@ -22,6 +22,7 @@ type Core struct {
 	seats      []bool       // taken
 	owed       int64        // bytes that they owe us in all
 	duties     []duty
+	acting     []acting
 
 	uploads uploads
 	cdn     cdn

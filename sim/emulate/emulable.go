@@ -36,6 +36,7 @@ func emulable(cfg world.Config) error {
 		{cfg.Network.CrashNoticeMs != normal.Network.CrashNoticeMs, "network.crashNotice cannot be set: WebRTC notices when it notices"},
 		{!reflect.DeepEqual(stream, normal.Stream), "of stream only bitrate and windowSegments can be set: the channel is live, in segments"},
 		{!reflect.DeepEqual(cdn, normal.CDN), "of cdn only oneWay can be set"},
+		{!cfg.Tracker.Duties, "tracker.duties cannot be emulated: the tracker deals them"},
 		{!reflect.DeepEqual(cfg.Scheduler, normal.Scheduler), "the scheduler's numbers cannot be set: viewers use the built-in ones"},
 	} {
 		if c.wrong {

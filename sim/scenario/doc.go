@@ -85,6 +85,7 @@
 //	      responseRate: 0
 //	tracker:
 //	  oneWay: 25ms
+//	  duties: true            # false: it introduces viewers, and who fetches what is left to them
 //	  outages:                # the tracker that comes back knows nothing
 //	    - from: 0
 //	      to: 0

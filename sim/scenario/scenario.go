@@ -28,7 +28,7 @@ func Default() world.Config {
 			QueueMs: 200,
 		},
 		CDN:       world.CDN{OneWayMs: 20, ServerMs: 5},
-		Tracker:   world.Tracker{OneWayMs: 25},
+		Tracker:   world.Tracker{OneWayMs: 25, Duties: true},
 		Seeders:   world.Seeders{UplinkBytesPerSec: 100_000_000 / 8},
 		Scheduler: sched.DefaultConfig(0),
 	}
@@ -142,6 +142,7 @@ func read(f *fields, cfg *world.Config) (trace string) {
 	})
 	f.inner("tracker", func(f *fields) {
 		f.duration("oneWay", &cfg.Tracker.OneWayMs)
+		f.flag("duties", &cfg.Tracker.Duties)
 		f.each("outages", func(f *fields) { readOutage(f, &cfg.Tracker.Outages) })
 	})
 	f.inner("scheduler", func(f *fields) { readScheduler(f, &cfg.Scheduler) })

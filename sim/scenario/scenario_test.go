@@ -80,7 +80,7 @@ viewers:
       downlink: 0.1Gbps
   exits: [{ at: 30s, share: 50%, crash: true }]
 network: { oneWay: 12ms, packetOverhead: 0B, connectFailures: "3%" }
-tracker: { outages: [{ from: 1s, to: 2s }] }
+tracker: { duties: false, outages: [{ from: 1s, to: 2s }] }
 scheduler: { marginMs: 250, maxFetches: 2 }
 `), nil)
 	if err != nil {
@@ -99,7 +99,7 @@ scheduler: { marginMs: 250, maxFetches: 2 }
 			{Share: 0.4, UplinkBytesPerSec: 1_250_000, DownlinkBytesPerSec: 12_500_000, NoUpload: true},
 		}},
 		{"oneWay", cfg.Network.OneWayMs, int64(12)}, {"overhead", cfg.Network.PacketOverhead, int64(0)},
-		{"failures", cfg.Network.ConnectFailures, 0.03}, {"outages", cfg.Tracker.Outages, []world.Outage{{FromMs: 1000, ToMs: 2000}}},
+		{"failures", cfg.Network.ConnectFailures, 0.03}, {"duties", cfg.Tracker.Duties, false}, {"outages", cfg.Tracker.Outages, []world.Outage{{FromMs: 1000, ToMs: 2000}}},
 		{"margin", cfg.Scheduler.MarginMs, int64(250)}, {"fetches", cfg.Scheduler.MaxFetches, 2},
 		{"untouched", cfg.Scheduler.StaggerMs, Default().Scheduler.StaggerMs},
 	} {

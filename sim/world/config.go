@@ -153,6 +153,7 @@ type Slow struct {
 // Tracker is where it is and when it is not.
 type Tracker struct {
 	OneWayMs int64
+	Duties   bool // it deals them; else it only introduces
 	Outages  []Outage
 }
 

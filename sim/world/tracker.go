@@ -102,7 +102,7 @@ func (w *world) handle(ev swarm.Event) {
 				w.shared.At(w.nowMs+delay, func() { w.connect(x, y) })
 			}
 		case swarm.Duty:
-			if v := t.byID[a.Viewer]; v != nil {
+			if v := t.byID[a.Viewer]; v != nil && w.cfg.Tracker.Duties {
 				v.after(delay, func() { v.dutyTold(a.Duties) })
 			}
 		case swarm.Part:

@@ -17,7 +17,7 @@ func fewViewers(n int) Config {
 		Classes:   []Class{{Share: 1, UplinkBytesPerSec: 1_000_000, DownlinkBytesPerSec: 5_000_000}},
 		Network:   Network{OneWayMs: 30, ConnectRoundTrips: 5, PacketOverhead: 93, CrashNoticeMs: 15_000},
 		CDN:       CDN{OneWayMs: 20, ServerMs: 5},
-		Tracker:   Tracker{OneWayMs: 25},
+		Tracker:   Tracker{OneWayMs: 25, Duties: true},
 		Scheduler: sched.DefaultConfig(0),
 	}
 }

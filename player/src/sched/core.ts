@@ -4,6 +4,7 @@
 // constants, and the traces in its testdata hold both to the same actions. No I/O, no
 // clock, no randomness: integers below 2^53, truncating division, Maps for look-ups only.
 
+import type { Acting } from "./acting";
 import { announce } from "./announce";
 import { newBudget } from "./budget";
 import { INITIAL_CDN_LEAF_US, INITIAL_CDN_WAIT, INTRUDER_STRIKES, type Config } from "./config";
@@ -40,6 +41,7 @@ export class Core implements Scheduler {
   readonly seats: boolean[] = []; // taken
   owed = 0; // bytes that they owe us in all
   readonly duties: { rendition: number; stripes: number }[] = [];
+  readonly acting: Acting[] = [];
 
   readonly uploads = new Uploads();
   /** What is known of the CDN and what is under way. */

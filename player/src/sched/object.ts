@@ -42,6 +42,9 @@ export class SwarmObject {
   readonly piece: Piece[] = [];
   readonly open: PieceSet; // pieces that are not held and not pending anywhere
   readonly duty: PieceSet; // pieces that are ours to fetch from the CDN
+  readonly acting: PieceSet; // likewise, untold: see acting.go
+  readonly standing: PieceSet; // pieces that we would fetch untold and leave to others this time
+  rescued = 0; // stripes that we had to rescue
   readonly fresh: PieceSet; // pieces verified since the last announcement
   news = false; // fresh is not empty
   readonly held: PieceSet[] = []; // by seat of a neighbour: the pieces that it holds
@@ -69,6 +72,8 @@ export class SwarmObject {
     this.pieces = this.lacking = pieceCount(e.leaves);
     this.open = this.noPieces();
     this.duty = this.noPieces();
+    this.acting = this.noPieces();
+    this.standing = this.noPieces();
     this.fresh = this.noPieces();
     for (let i = 0; i < seats; i++) this.addSeat();
     for (let i = 0; i < this.pieces; i++) {

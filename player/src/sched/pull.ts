@@ -2,6 +2,7 @@
 // twin of pull.go.
 
 import { LEAF_SIZE, NOT_HELD } from "../wire";
+import { resign } from "./acting";
 import { affords, budgetFor, spend, startBudget } from "./budget";
 import {
   ADVANCE_MS,
@@ -257,6 +258,7 @@ export function verified(c: Core, o: SwarmObject, leaf: number, from: number): v
   const n = c.neighbour(from);
   if (n) delivered(c, o, n, p, leaf, bit);
   if (p.missing !== 0) return;
+  if (from !== FROM_CDN) resign(c, o, i);
   if (p.from >= 0 && p.owed !== 0) cancelPull(c, o, i); // somebody else was faster
   release(c, o, i);
   remove(o.open, i);

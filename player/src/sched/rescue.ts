@@ -2,6 +2,7 @@
 // twin of rescue.go.
 
 import { LEAF_SIZE } from "../wire";
+import { rescued, sated, standBackMs } from "./acting";
 import { announceComing } from "./announce";
 import { affords, budgetFor, spend, startBudget } from "./budget";
 import {
@@ -14,6 +15,7 @@ import {
   MAX_LEAF_US,
   MIN_LEAF_US,
   OBJECT_BACKOFF_DOUBLINGS,
+  SATED_SHARE,
   STAGGER_SHARE,
 } from "./config";
 import type { Core } from "./core";
@@ -59,8 +61,12 @@ export function fetch(c: Core): void {
  */
 function quiet(c: Core, o: SwarmObject, hardMs: number): boolean {
   if (c.neighbours.length === 0) return false;
-  for (let w = 0; w < o.open.length; w++) if ((o.open[w] & o.duty[w]) !== 0) return false;
-  return c.nowMs < hardMs - spreadMs(c, o, hardMs);
+  let earliestMs = hardMs - spreadMs(c, o, hardMs);
+  for (let w = 0; w < o.open.length; w++) {
+    if ((o.open[w] & (o.duty[w] | o.acting[w])) !== 0) return false;
+    if ((o.open[w] & o.standing[w]) !== 0) earliestMs = Math.min(earliestMs, standBackMs(o, hardMs));
+  }
+  return c.nowMs < earliestMs;
 }
 
 /** Fetches what is due, leaves in a row by one request. */
@@ -78,6 +84,7 @@ function fetchObject(c: Core, o: SwarmObject, hardMs: number): void {
     }
     if (!due) continue;
     spend(c, o);
+    if (c.nowMs < hardMs) rescued(c, o, i);
     if (first < 0) first = from;
     // What lies behind a gap in a piece is fetched when this request has ended.
     last = from + trailingZeros(~(missing >> (from - i * o.each))) - 1;
@@ -85,9 +92,12 @@ function fetchObject(c: Core, o: SwarmObject, hardMs: number): void {
   if (first >= 0) startFetch(c, o, first, last);
 }
 
-/** The last moment at which fetching all that is missing of an object from the CDN still meets its deadline. */
+/**
+ * The last moment at which fetching all that is missing of an object from the CDN still meets its deadline, also if the
+ * line carries a fifth less for it than it did, because neighbours use it too.
+ */
 export function hardDeadlineMs(c: Core, o: SwarmObject): number {
-  return o.deadlineMs - marginMs(c, o) - c.cdn.waitMs - Math.trunc((o.missing * c.cdn.leafUs) / 1000);
+  return o.deadlineMs - marginMs(c, o) - c.cdn.waitMs - Math.trunc((o.missing * c.cdn.leafUs * 5) / 4000);
 }
 
 /** What the estimates may be wrong by: less where there is less time. */
@@ -114,6 +124,7 @@ function dueAtCDN(c: Core, o: SwarmObject, i: number, hardMs: number): boolean {
   if (inSet(o.duty, i)) return true; // whoever holds it has no room for us: pull was here before
   if (p.holders > 0) return false; // pull will find a neighbour with room
   if (c.nowMs < p.comingMs) return false; // it will soon be announced
+  if (inSet(o.acting, i)) return true;
   // As any player does: one object after the other, as soon as it is there.
   const alone = c.neighbours.length === 0 && o === nextUp(c) && c.nowMs >= c.startMs + c.cfg.lonelyGraceMs;
   return alone || c.nowMs >= softDeadlineMs(c, o, i, hardMs);
@@ -130,13 +141,15 @@ function nextUp(c: Core): SwarmObject | undefined {
  * not.
  */
 function softDeadlineMs(c: Core, o: SwarmObject, i: number, hardMs: number): number {
+  if (inSet(o.standing, i)) return standBackMs(o, hardMs);
   const h = mix32((mix32((c.cfg.seed ^ o.sequence) >>> 0) ^ stripe(i, o.pieces, o.sequence)) >>> 0);
   return hardMs - Math.floor((h * spreadMs(c, o, hardMs)) / 2 ** 32); // a share of the spread: it moves as the hard deadline moves, and does not jump
 }
 
 /** How long before the hard deadline the first rescuers begin. */
 function spreadMs(c: Core, o: SwarmObject, hardMs: number): number {
-  return Math.max(Math.min(c.cfg.staggerMs, Math.trunc((hardMs - o.addedMs) / STAGGER_SHARE)), 0);
+  const spread = Math.max(Math.min(c.cfg.staggerMs, Math.trunc((hardMs - o.addedMs) / STAGGER_SHARE)), 0);
+  return sated(c, o.rendition) ? Math.trunc(spread / SATED_SHARE) : spread;
 }
 
 function startFetch(c: Core, o: SwarmObject, first: number, last: number): void {
@@ -170,12 +183,13 @@ export function fetchEnded(c: Core, e: Event): void {
   const elapsed = Math.max(e.elapsedMs, 1);
   if (e.value >= CDN_SAMPLE_BYTES) {
     const transferMs = elapsed - Math.min(cdn.waitMs, Math.trunc(elapsed / 2));
-    const tookUs = Math.trunc((transferMs * 1000 * LEAF_SIZE) / meanwhile);
+    let tookUs = Math.trunc((transferMs * 1000 * LEAF_SIZE) / meanwhile);
+    if (cdn.measured) tookUs = Math.trunc((cdn.leafUs * 3 + tookUs) / 4); // before, it was a guess
     cdn.measured = true;
-    cdn.leafUs = Math.max(Math.min(Math.trunc((cdn.leafUs * 3 + tookUs) / 4), MAX_LEAF_US), MIN_LEAF_US);
+    cdn.leafUs = Math.max(Math.min(tookUs, MAX_LEAF_US), MIN_LEAF_US);
   } else {
     const wait = Math.max(elapsed - Math.trunc((meanwhile * cdn.leafUs) / (LEAF_SIZE * 1000)), 0);
-    cdn.waitMs = Math.min(Math.trunc((cdn.waitMs * 3 + wait) / 4), CDN_WAIT_MAX_MS);
+    cdn.waitMs = Math.min(Math.max(Math.trunc((cdn.waitMs * 7 + wait) / 8), wait), CDN_WAIT_MAX_MS); // up at once, down slowly
   }
 }
 

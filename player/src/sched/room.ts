@@ -2,6 +2,7 @@
 // duty; the twin of room.go.
 
 import { LEAF_SIZE, MAX_LEAVES } from "../wire";
+import { forgetActing, markActing } from "./acting";
 import type { Core } from "./core";
 import { Do, type Event } from "./event";
 import { SwarmObject } from "./object";
@@ -25,6 +26,7 @@ export function addObject(c: Core, e: Event): void {
   c.objects.push(o);
   c.byId.set(o.id, o);
   markDuty(c, o);
+  markActing(c, o);
   c.added.push(o);
   if (o.deadlineMs > 0) insertWanted(c, o);
 }
@@ -79,6 +81,7 @@ export function setDuty(c: Core, rendition: number, stripes: number): void {
   const duty = c.duties.find((d) => d.rendition === rendition);
   if (duty) duty.stripes = stripes;
   else c.duties.push({ rendition, stripes });
+  forgetActing(c, rendition);
   for (const o of c.objects) if (o.rendition === rendition) markDuty(c, o);
 }
 
