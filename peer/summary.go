@@ -40,6 +40,8 @@ type Summary struct {
 	VerifiedLeaves int64   `json:"verifiedLeaves"`
 	RejectedLeaves int64   `json:"rejectedLeaves"`
 
+	Messages map[string]int64 `json:"messages"` // sent to neighbours, by type
+
 	neighbours int // sum over the viewers
 }
 
@@ -110,6 +112,12 @@ func (s *Summary) add(now, before counts) {
 	s.RejectedLeaves += now.RejectedLeaves - before.RejectedLeaves
 	s.Stalls += now.Stalls - before.Stalls
 	s.StallMs += now.StallMs - before.StallMs
+	if s.Messages == nil {
+		s.Messages = make(map[string]int64)
+	}
+	for kind := wire.TypeHello; int(kind) < wire.Types; kind++ {
+		s.Messages[kind.String()] += now.Messages[kind] - before.Messages[kind]
+	}
 	s.neighbours += now.Neighbours
 }
 

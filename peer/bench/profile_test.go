@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"math"
 	"os"
 	"runtime/pprof"
 	"time"
@@ -54,16 +57,32 @@ func profileViewers(args []string) (any, error) {
 		}
 	})
 	defer ending.Stop()
-	cfg.URL, cfg.Out, cfg.JSON = s.url, os.Stderr, true
+	var printed bytes.Buffer
+	cfg.URL, cfg.Out, cfg.JSON = s.url, &printed, true
 	if err := peer.Run(context.Background(), cfg); err != nil {
+		return nil, err
+	}
+	var sum peer.Summary
+	if err := json.Unmarshal(printed.Bytes(), &sum); err != nil {
 		return nil, err
 	}
 	watched := float64(cfg.Viewers) * (cfg.Duration - cfg.Warmup - time.Second).Seconds()
 	return map[string]any{
+		"summary":                sum,
+		"messagesPerSecond":      messagesPerSecond(sum, cfg.Duration-cfg.Warmup),
 		"cpuPerViewer":           (after.cpuSeconds - before.cpuSeconds) / watched,
 		"cpuSecondsPerGB":        (after.cpuSeconds - before.cpuSeconds) / (watched * float64(*kbps) * 125 / 1e9),
 		"packetsPerViewerSecond": float64(packets) / watched,
 		"socketsPerViewer":       float64(after.sockets) / float64(cfg.Viewers),
 		"rssPerViewerMiB":        float64(after.rssBytes) / float64(cfg.Viewers) / (1 << 20),
 	}, nil
+}
+
+// messagesPerSecond is what each viewer sent in a second of the counted time, by type.
+func messagesPerSecond(sum peer.Summary, counted time.Duration) map[string]float64 {
+	rates := make(map[string]float64)
+	for kind, sent := range sum.Messages {
+		rates[kind] = math.Round(float64(sent)/float64(sum.Viewers)/counted.Seconds()*100) / 100
+	}
+	return rates
 }

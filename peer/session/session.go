@@ -82,6 +82,8 @@ type Experience struct {
 type Stats struct {
 	HTTPBytes, P2PBytes, UploadedBytes, PlaylistBytes int64
 	Requests
+	Messages                       [wire.Types]int64 // said to neighbours, by type
+	Bundles                        int64             // that they travelled in
 	VerifiedLeaves, RejectedLeaves int64
 	Neighbours                     int
 	Refused                        string // why the latest playlist was refused, "" if it was not
@@ -123,6 +125,7 @@ type Session struct {
 	nextObject int32
 	departed   map[wire.Key]int64 // objects that left us lately: when, epoch ms
 	neighbours neighbours
+	talk       talk
 	questions  questions
 	dealt      bool // a tracker has dealt duties, to us or to others
 	tracker    *trackerClient
@@ -274,6 +277,7 @@ func (s *Session) tick() {
 	s.observeBuffers()
 	s.passOn()
 	s.askAgain(now)
+	s.neighbours.sendLonely(now)
 	s.choose(now)
 	s.poll(now)
 	for _, r := range s.renditions {
@@ -287,7 +291,7 @@ func (s *Session) tick() {
 	s.report(now)
 }
 
-// step lets the scheduler see what happened and does what it says.
+// step lets the scheduler see what happened, does what it says, and sends what was said.
 func (s *Session) step() {
 	s.forgetEvicted()
 	for len(s.events) > 0 {
@@ -295,11 +299,13 @@ func (s *Session) step() {
 		s.events = nil
 		s.run(s.core.Handle(s.nowMs(), events))
 	}
+	s.talk.speak()
 }
 
 // Stats may be called from the loop only (see Do).
 func (s *Session) Stats() Stats {
 	s.stats.Neighbours = s.neighbours.open()
+	s.stats.Messages, s.stats.Bundles = s.talk.messages, s.talk.bundles
 	return s.stats
 }
 
