@@ -40,7 +40,8 @@ type Summary struct {
 	VerifiedLeaves int64   `json:"verifiedLeaves"`
 	RejectedLeaves int64   `json:"rejectedLeaves"`
 
-	Messages map[string]int64 `json:"messages"` // sent to neighbours, by type
+	Messages map[string]int64 `json:"messages"` // said to neighbours, by type
+	Bundles  int64            `json:"bundles"`  // messages of the data channel that they travelled in
 
 	neighbours int // sum over the viewers
 }
@@ -118,6 +119,7 @@ func (s *Summary) add(now, before counts) {
 	for kind := wire.TypeHello; int(kind) < wire.Types; kind++ {
 		s.Messages[kind.String()] += now.Messages[kind] - before.Messages[kind]
 	}
+	s.Bundles += now.Bundles - before.Bundles
 	s.neighbours += now.Neighbours
 }
 

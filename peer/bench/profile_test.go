@@ -68,8 +68,9 @@ func profileViewers(args []string) (any, error) {
 	}
 	watched := float64(cfg.Viewers) * (cfg.Duration - cfg.Warmup - time.Second).Seconds()
 	return map[string]any{
-		"summary":                sum,
-		"messagesPerSecond":      messagesPerSecond(sum, cfg.Duration-cfg.Warmup),
+		"offload":                sum.Offload,
+		"stalls":                 sum.Stalls,
+		"messagesPerSecond":      messagesPerSecond([]peer.Summary{sum}, cfg.Duration-cfg.Warmup),
 		"cpuPerViewer":           (after.cpuSeconds - before.cpuSeconds) / watched,
 		"cpuSecondsPerGB":        (after.cpuSeconds - before.cpuSeconds) / (watched * float64(*kbps) * 125 / 1e9),
 		"packetsPerViewerSecond": float64(packets) / watched,
@@ -78,11 +79,22 @@ func profileViewers(args []string) (any, error) {
 	}, nil
 }
 
-// messagesPerSecond is what each viewer sent in a second of the counted time, by type.
-func messagesPerSecond(sum peer.Summary, counted time.Duration) map[string]float64 {
-	rates := make(map[string]float64)
-	for kind, sent := range sum.Messages {
-		rates[kind] = math.Round(float64(sent)/float64(sum.Viewers)/counted.Seconds()*100) / 100
+// messagesPerSecond is what each viewer said in a second of the counted time, by type, and in how many messages of the data
+// channel.
+func messagesPerSecond(sums []peer.Summary, counted time.Duration) map[string]float64 {
+	viewers, bundles := 0, int64(0)
+	said := make(map[string]int64)
+	for _, sum := range sums {
+		viewers += sum.Viewers
+		bundles += sum.Bundles
+		for kind, n := range sum.Messages {
+			said[kind] += n
+		}
+	}
+	perSecond := func(n int64) float64 { return math.Round(float64(n)/float64(viewers)/counted.Seconds()*100) / 100 }
+	rates := map[string]float64{"bundles": perSecond(bundles)}
+	for kind, n := range said {
+		rates[kind] = perSecond(n)
 	}
 	return rates
 }

@@ -109,7 +109,7 @@ func (e *Engine) Offer(h Handlers) (*Conn, error) {
 func (e *Engine) Answer(h Handlers) (*Conn, error) { return e.newConn(h, false) }
 
 func (e *Engine) newConn(h Handlers, offerer bool) (*Conn, error) {
-	pc, err := e.newPeerConnection()
+	pc, err := e.newPeerConnection(offerer)
 	if err != nil {
 		return nil, fmt.Errorf("a WebRTC connection cannot be made: %w", err)
 	}

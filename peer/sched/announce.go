@@ -26,7 +26,7 @@ func (c *Core) announce() {
 		return
 	}
 	for _, o := range c.objects {
-		if !o.news || c.nowMs-o.lastGainMs < c.gatherMs(o) {
+		if !o.news || c.nowMs-o.lastGainMs < c.gatherMs(o) || c.nowMs-o.newsMs < c.easeMs() {
 			continue
 		}
 		o.lastGainMs = c.nowMs
@@ -83,4 +83,15 @@ func (c *Core) announceComing(o *object, first, last int32) {
 // because a message costs a viewer about as much as five packets of media.
 func (c *Core) gatherMs(o *object) int64 {
 	return min(max((o.deadlineMs-c.nowMs)/gatherShare, c.cfg.GainIntervalMs), gatherMaxMs)
+}
+
+// easeMs is how long the first gain waits for others: not at all where objects come late,
+// some while where they have lately been complete long before they were needed.
+func (c *Core) easeMs() int64 { return min(max(c.slackMs-easyMs, 0)/easeShare, easeMaxMs) }
+
+// completed notes how much time an object leaves.
+func (c *Core) completed(o *object) {
+	if o.deadlineMs > 0 {
+		c.slackMs = (3*c.slackMs + min(max(o.deadlineMs-c.nowMs, 0), slackMaxMs)) / 4
+	}
 }

@@ -50,6 +50,7 @@ type object struct {
 	fetchFailures  int32 // CDN requests that failed in a row
 	fetchBlockedMs int64 // it is not fetched before then
 	lastGainMs     int64
+	newsMs         int64 // when the first of fresh came
 }
 
 // reset makes an object of what may have been another before: its memory is used again.

@@ -303,10 +303,11 @@ func (c *Core) verified(o *object, leaf, from int32) {
 	o.lacking--
 	o.fresh.add(i)
 	if !o.news {
-		o.news = true
+		o.news, o.newsMs = true, c.nowMs
 		c.news++
 	}
 	if o.missing == 0 {
+		c.completed(o)
 		c.removeWanted(o)
 	}
 }

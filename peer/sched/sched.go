@@ -14,6 +14,7 @@ type Core struct {
 	spare   []*object // memory of objects that are gone
 	added   []*object // in this call
 	news    int       // objects with something to announce
+	slackMs int64     // how long before they were needed objects were complete lately
 
 	neighbours []*neighbour // by id
 	ids        []int32      // theirs

@@ -119,6 +119,7 @@ type Session struct {
 	core       *sched.Core
 	store      *store.Store
 	events     []sched.Event
+	handled    []sched.Event // memory of earlier ones
 	renditions []*rendition
 	objects    map[int32]*object
 	byKey      map[wire.Key]int32
@@ -277,7 +278,6 @@ func (s *Session) tick() {
 	s.observeBuffers()
 	s.passOn()
 	s.askAgain(now)
-	s.neighbours.sendLonely(now)
 	s.choose(now)
 	s.poll(now)
 	for _, r := range s.renditions {
@@ -287,6 +287,7 @@ func (s *Session) tick() {
 	if now-s.plannedMs >= planEveryMs {
 		s.plannedMs = now
 		s.plan(now)
+		s.neighbours.sendLonely(now)
 	}
 	s.report(now)
 }
@@ -296,8 +297,10 @@ func (s *Session) step() {
 	s.forgetEvicted()
 	for len(s.events) > 0 {
 		events := s.events
-		s.events = nil
+		s.events = s.handled[:0]
 		s.run(s.core.Handle(s.nowMs(), events))
+		clear(events)
+		s.handled = events
 	}
 	s.talk.speak()
 }
