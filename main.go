@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -330,7 +331,14 @@ type peerCommand struct {
 	JSON      bool          `help:"Print one JSON object at the end instead of a line a second."`
 }
 
+// viewerGCPercent is the garbage collector's target for viewers, if GOGC does not say otherwise: of their memory most is
+// allocated by WebRTC for one packet at a time, and to collect it half as often saves a twentieth of their CPU time.
+const viewerGCPercent = 200
+
 func (c peerCommand) Run(ctx context.Context, io streams) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(viewerGCPercent)
+	}
 	return peer.Run(ctx, peer.Config{
 		URL: c.URL, Channel: c.ID, Rendition: c.Rendition, Start: c.Start, Viewers: c.N, Ramp: c.Ramp, Duration: c.Duration,
 		Warmup: c.Warmup, JSON: c.JSON, HTTPOnly: c.HTTPOnly, UploadBytesPerSec: bytesPerSec(c.Upload),

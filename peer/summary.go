@@ -40,6 +40,9 @@ type Summary struct {
 	VerifiedLeaves int64   `json:"verifiedLeaves"`
 	RejectedLeaves int64   `json:"rejectedLeaves"`
 
+	Messages map[string]int64 `json:"messages"` // said to neighbours, by type
+	Bundles  int64            `json:"bundles"`  // messages of the data channel that they travelled in
+
 	neighbours int // sum over the viewers
 }
 
@@ -110,6 +113,13 @@ func (s *Summary) add(now, before counts) {
 	s.RejectedLeaves += now.RejectedLeaves - before.RejectedLeaves
 	s.Stalls += now.Stalls - before.Stalls
 	s.StallMs += now.StallMs - before.StallMs
+	if s.Messages == nil {
+		s.Messages = make(map[string]int64)
+	}
+	for kind := wire.TypeHello; int(kind) < wire.Types; kind++ {
+		s.Messages[kind.String()] += now.Messages[kind] - before.Messages[kind]
+	}
+	s.Bundles += now.Bundles - before.Bundles
 	s.neighbours += now.Neighbours
 }
 

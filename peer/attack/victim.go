@@ -145,11 +145,15 @@ func (v *victim) slander() {
 	v.a.accused = append(v.a.accused, announce.Drop{ID: v.peer, Reason: announce.BadLeaf})
 }
 
-func (v *victim) received(b []byte) {
-	m, err := wire.Decode(b)
-	if err != nil {
-		return
+func (v *victim) received(bundle []byte) {
+	for m, err := range wire.Unbundle(bundle) {
+		if err == nil {
+			v.hear(m)
+		}
 	}
+}
+
+func (v *victim) hear(m wire.Message) {
 	switch m := m.(type) {
 	case wire.Request:
 		v.requested(m)

@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"math"
 	"os"
 	"runtime/pprof"
 	"time"
@@ -54,16 +57,44 @@ func profileViewers(args []string) (any, error) {
 		}
 	})
 	defer ending.Stop()
-	cfg.URL, cfg.Out, cfg.JSON = s.url, os.Stderr, true
+	var printed bytes.Buffer
+	cfg.URL, cfg.Out, cfg.JSON = s.url, &printed, true
 	if err := peer.Run(context.Background(), cfg); err != nil {
+		return nil, err
+	}
+	var sum peer.Summary
+	if err := json.Unmarshal(printed.Bytes(), &sum); err != nil {
 		return nil, err
 	}
 	watched := float64(cfg.Viewers) * (cfg.Duration - cfg.Warmup - time.Second).Seconds()
 	return map[string]any{
+		"offload":                sum.Offload,
+		"stalls":                 sum.Stalls,
+		"messagesPerSecond":      messagesPerSecond([]peer.Summary{sum}, cfg.Duration-cfg.Warmup),
 		"cpuPerViewer":           (after.cpuSeconds - before.cpuSeconds) / watched,
 		"cpuSecondsPerGB":        (after.cpuSeconds - before.cpuSeconds) / (watched * float64(*kbps) * 125 / 1e9),
 		"packetsPerViewerSecond": float64(packets) / watched,
 		"socketsPerViewer":       float64(after.sockets) / float64(cfg.Viewers),
 		"rssPerViewerMiB":        float64(after.rssBytes) / float64(cfg.Viewers) / (1 << 20),
 	}, nil
+}
+
+// messagesPerSecond is what each viewer said in a second of the counted time, by type, and in how many messages of the data
+// channel.
+func messagesPerSecond(sums []peer.Summary, counted time.Duration) map[string]float64 {
+	viewers, bundles := 0, int64(0)
+	said := make(map[string]int64)
+	for _, sum := range sums {
+		viewers += sum.Viewers
+		bundles += sum.Bundles
+		for kind, n := range sum.Messages {
+			said[kind] += n
+		}
+	}
+	perSecond := func(n int64) float64 { return math.Round(float64(n)/float64(viewers)/counted.Seconds()*100) / 100 }
+	rates := map[string]float64{"bundles": perSecond(bundles)}
+	for kind, n := range said {
+		rates[kind] = perSecond(n)
+	}
+	return rates
 }

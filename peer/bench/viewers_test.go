@@ -33,6 +33,8 @@ type viewersReport struct {
 	RSSPerViewerMiB  float64 `json:"rssPerViewerMiB"`
 	SocketsPerViewer float64 `json:"socketsPerViewer"`
 
+	MessagesPerSecond map[string]float64 `json:"messagesPerSecond"` // by each surviving viewer, by type, from the warm-up to the end
+
 	Survivors []peer.Summary `json:"survivors"` // by process, from the warm-up to the end
 	PerSecond []moment       `json:"perSecond"`
 }
@@ -163,6 +165,7 @@ func (r *viewersReport) sum(p viewersPlan, warm, eve, calm, last moment) {
 	r.RSSPerViewerMiB = float64(eve.RSSBytes) / float64(r.Viewers) / (1 << 20)
 	r.SocketsPerViewer = float64(eve.descriptors) / float64(r.Viewers)
 	r.RecoverySeconds = r.recovered(p, offload, survivors)
+	r.MessagesPerSecond = messagesPerSecond(r.Survivors, p.before+p.after)
 	var stalls, starting int64
 	for _, s := range r.Survivors {
 		stalls += s.Stalls

@@ -73,6 +73,8 @@ type Conn struct {
 	channel  *webrtc.DataChannel
 	signals  outbox
 	remote   remote
+	outgoing queue
+	written  chan struct{} // closed when nothing more goes to pion
 
 	ctx    context.Context // ends when the connection is closed
 	cancel context.CancelFunc
@@ -109,7 +111,7 @@ func (e *Engine) Offer(h Handlers) (*Conn, error) {
 func (e *Engine) Answer(h Handlers) (*Conn, error) { return e.newConn(h, false) }
 
 func (e *Engine) newConn(h Handlers, offerer bool) (*Conn, error) {
-	pc, err := e.newPeerConnection()
+	pc, err := e.newPeerConnection(offerer)
 	if err != nil {
 		return nil, fmt.Errorf("a WebRTC connection cannot be made: %w", err)
 	}
@@ -121,6 +123,7 @@ func (e *Engine) newConn(h Handlers, offerer bool) (*Conn, error) {
 	c := &Conn{engine: e, handlers: h, offerer: offerer, pc: pc, channel: channel}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.signals.send = c.signal
+	c.outgoing.filled, c.written = make(chan struct{}, 1), make(chan struct{})
 	if err := e.add(c); err != nil {
 		return nil, errors.Join(err, pc.Close())
 	}
@@ -147,14 +150,29 @@ func (c *Conn) Send(b []byte) error {
 	case c.BufferedAmount()+len(b) > maxBuffered:
 		return ErrBufferFull
 	}
-	if err := c.channel.Send(b); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotOpen, err)
-	}
+	c.outgoing.add(bytes.Clone(b))
 	return nil
 }
 
 // BufferedAmount is the number of bytes that were sent and are not yet known to be received.
-func (c *Conn) BufferedAmount() int { return int(c.channel.BufferedAmount()) }
+func (c *Conn) BufferedAmount() int { return c.outgoing.size() + int(c.channel.BufferedAmount()) }
+
+// write gives pion what Send queued, to the last message.
+func (c *Conn) write() {
+	defer close(c.written)
+	for closing := false; !closing; {
+		select {
+		case <-c.outgoing.filled:
+		case <-c.ctx.Done():
+			closing = true
+		}
+		for b := range c.outgoing.each {
+			if err := c.channel.Send(b); err != nil {
+				return // the reader learns why
+			}
+		}
+	}
+}
 
 // Done is closed as soon as the connection is closed, whoever closed it, before OnClosed.
 func (c *Conn) Done() <-chan struct{} { return c.ctx.Done() }
@@ -216,6 +234,12 @@ func (c *Conn) release(reason error, wasOpen bool) {
 
 // linger waits a moment for the send buffer to drain: pion's Close throws it away.
 func (c *Conn) linger() {
+	enough := time.After(lingerTime)
+	select {
+	case <-c.written:
+	case <-enough:
+		return
+	}
 	drained := make(chan struct{})
 	var once sync.Once
 	c.channel.SetBufferedAmountLowThreshold(0)
@@ -225,7 +249,7 @@ func (c *Conn) linger() {
 	}
 	select {
 	case <-drained:
-	case <-time.After(lingerTime):
+	case <-enough:
 	}
 }
 
@@ -282,6 +306,7 @@ func (c *Conn) onOpen() {
 		if !c.open.Load() {
 			return // too late
 		}
+		c.begin(c.write)
 		c.deliver(func() {
 			if c.handlers.OnOpen != nil {
 				c.handlers.OnOpen()

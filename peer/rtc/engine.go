@@ -87,12 +87,13 @@ type ICEServer struct {
 
 // Engine makes connections. It is safe for concurrent use.
 type Engine struct {
-	api      *webrtc.API
-	log      *slog.Logger
-	servers  []webrtc.ICEServer
-	timeout  time.Duration
-	resolver resolver
-	mux      io.Closer // nil without UDPPort
+	offering  *webrtc.API // makes the connections that we offer
+	answering *webrtc.API // the others
+	log       *slog.Logger
+	servers   []webrtc.ICEServer
+	timeout   time.Duration
+	resolver  resolver
+	mux       io.Closer // nil without UDPPort
 
 	mu          sync.Mutex
 	certificate *webrtc.Certificate
@@ -142,8 +143,14 @@ func New(cfg Config) (*Engine, error) {
 	}
 	// No media travels over these connections. Without being told so, pion gives each of them a dozen codecs and a
 	// goroutine that wakes up ten times a second to look for lost video packets.
-	e.api = webrtc.NewAPI(webrtc.WithSettingEngine(settings),
-		webrtc.WithMediaEngine(&webrtc.MediaEngine{}), webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
+	newAPI := func() *webrtc.API {
+		return webrtc.NewAPI(webrtc.WithSettingEngine(settings),
+			webrtc.WithMediaEngine(&webrtc.MediaEngine{}), webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
+	}
+	e.offering = newAPI()
+	// One end's checks and their answers show both ends that the other is there. A check costs as much as a small message.
+	settings.SetICETimeouts(cfg.LostTimeout/2, cfg.LostTimeout/2, 0)
+	e.answering = newAPI()
 	if err := e.probe(); err != nil {
 		e.Close()
 		return nil, err
@@ -153,7 +160,7 @@ func New(cfg Config) (*Engine, error) {
 
 // probe makes one idle connection, so that a wrong ICE server address is known at start.
 func (e *Engine) probe() error {
-	pc, err := e.newPeerConnection()
+	pc, err := e.newPeerConnection(true)
 	if err != nil {
 		return fmt.Errorf("WebRTC cannot start, check the ICE servers: %w", err)
 	}
@@ -173,8 +180,8 @@ func newSettings(cfg Config) webrtc.SettingEngine {
 	s.SetSCTPMaxReceiveBufferSize(receiveBuffer)
 	s.SetSCTPMinCwnd(minWindow)
 	s.SetSCTPRTOMax(maxRetransmission)
-	// ICE reports a silent neighbour as disconnected after half of the time and as failed after all of it. Both
-	// sides send something at least every fifth.
+	// ICE reports a silent neighbour as disconnected after half of the time and as failed after all of it. A check is sent
+	// at least every fifth.
 	s.SetICETimeouts(cfg.LostTimeout/2, cfg.LostTimeout/2, cfg.LostTimeout/5)
 	// How long the offering side waits for something better than what works already. A browser whose mDNS names we
 	// cannot resolve becomes known by its own checks (prflx) only, and should not wait the default second for that.
@@ -192,8 +199,8 @@ func newSettings(cfg Config) webrtc.SettingEngine {
 	return s
 }
 
-// newPeerConnection makes a pion connection with the engine's certificate.
-func (e *Engine) newPeerConnection() (*webrtc.PeerConnection, error) {
+// newPeerConnection makes a pion connection with the engine's certificate, for either side.
+func (e *Engine) newPeerConnection(offerer bool) (*webrtc.PeerConnection, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.certificate == nil || time.Until(e.certificate.Expires()) < certificateRest {
@@ -205,7 +212,11 @@ func (e *Engine) newPeerConnection() (*webrtc.PeerConnection, error) {
 			return nil, err
 		}
 	}
-	return e.api.NewPeerConnection(webrtc.Configuration{
+	api := e.answering
+	if offerer {
+		api = e.offering
+	}
+	return api.NewPeerConnection(webrtc.Configuration{
 		ICEServers:   e.servers,
 		Certificates: []webrtc.Certificate{*e.certificate},
 	})

@@ -6,28 +6,53 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/pion/logging"
 	"github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/stdnet"
 )
 
-// machine is the machine's network. It differs from pion's in two points: the list of interfaces is always fresh (an
-// engine lives for months, Wi-Fi comes and goes), and sockets get large buffers.
-type machine struct{ *stdnet.Net }
+// interfacesAge is how old the list of interfaces may be: an engine lives for months, Wi-Fi comes and goes, but to ask the
+// kernel for each of a hundred connections that are made together is a good part of their cost.
+const interfacesAge = time.Second
 
-func newMachine() (machine, error) {
+// machine is the machine's network. It differs from pion's in two points: the list of interfaces is fresh, and sockets
+// get large buffers.
+type machine struct {
+	*stdnet.Net
+
+	mu         sync.Mutex
+	interfaces []*transport.Interface
+	listed     time.Time
+}
+
+func newMachine() (*machine, error) {
 	n, err := stdnet.NewNet()
 	if err != nil {
-		return machine{}, fmt.Errorf("the network interfaces cannot be listed: %w", err)
+		return nil, fmt.Errorf("the network interfaces cannot be listed: %w", err)
 	}
-	return machine{n}, nil
+	return &machine{Net: n}, nil
 }
 
 // Interfaces implements transport.Net. Without a network there is still this machine (origin, tracker and viewers on one
 // laptop in a train), so then it is loopback. Otherwise its sockets, two of four or five for each connection, would only
 // cost: whoever is on this machine can be reached at its other addresses too.
-func (machine) Interfaces() ([]*transport.Interface, error) {
+func (m *machine) Interfaces() ([]*transport.Interface, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Since(m.listed) < interfacesAge {
+		return m.interfaces, nil
+	}
+	listed, err := listInterfaces()
+	if err == nil {
+		m.interfaces, m.listed = listed, time.Now()
+	}
+	return listed, err
+}
+
+func listInterfaces() ([]*transport.Interface, error) {
 	now, err := stdnet.NewNet()
 	if err != nil {
 		return nil, err
@@ -53,7 +78,7 @@ func isOutward(i *transport.Interface) bool {
 }
 
 // ListenUDP implements transport.Net.
-func (machine) ListenUDP(network string, address *net.UDPAddr) (transport.UDPConn, error) {
+func (*machine) ListenUDP(network string, address *net.UDPAddr) (transport.UDPConn, error) {
 	conn, err := net.ListenUDP(network, address)
 	if err != nil {
 		return nil, err

@@ -266,7 +266,7 @@ func TestCertificatesAreRenewedLongBeforeTheyExpire(t *testing.T) {
 	if time.Until(first.Expires()) < certificateRest {
 		t.Fatalf("a new certificate is good until %v only", first.Expires())
 	}
-	pc, err := e.newPeerConnection()
+	pc, err := e.newPeerConnection(true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,8 +41,9 @@ func pourFor(b *testing.B, length time.Duration, lossPercent int, rtt time.Durat
 		engines[i] = newEngine(b, cfg)
 		settings := newSettings(Config{Net: n.hosts[i], Logger: engines[i].log, LostTimeout: defaultLostTimeout})
 		settings.SetSCTPMinCwnd(window)
-		engines[i].api = webrtc.NewAPI(webrtc.WithSettingEngine(settings),
+		engines[i].offering = webrtc.NewAPI(webrtc.WithSettingEngine(settings),
 			webrtc.WithMediaEngine(&webrtc.MediaEngine{}), webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
+		engines[i].answering = engines[i].offering
 	}
 	from, to := connected(b, engines[0], engines[1])
 	stop := make(chan struct{})

@@ -26,7 +26,7 @@ func (c *Core) announce() {
 	c.added = c.added[:0]
 	waiting := c.news[:0]
 	for _, o := range c.news {
-		if c.nowMs-o.lastGainMs < c.gatherMs(o) {
+		if c.nowMs-o.lastGainMs < c.gatherMs(o) || c.nowMs-o.newsMs < c.easeMs() {
 			waiting = append(waiting, o)
 			continue
 		}
@@ -53,7 +53,7 @@ func (c *Core) hasNews(o *object) {
 	if o.news {
 		return
 	}
-	o.news = true
+	o.news, o.newsMs = true, c.nowMs
 	i := len(c.news)
 	for i > 0 && c.news[i-1].born > o.born {
 		i--
@@ -97,4 +97,15 @@ func (c *Core) announceComing(o *object, first, last int32) {
 // because a message costs a viewer about as much as five packets of media.
 func (c *Core) gatherMs(o *object) int64 {
 	return min(max((o.deadlineMs-c.nowMs)/gatherShare, c.cfg.GainIntervalMs), gatherMaxMs)
+}
+
+// easeMs is how long the first gain waits for others: not at all where objects come late,
+// some while where they have lately been complete long before they were needed.
+func (c *Core) easeMs() int64 { return min(max(c.slackMs-easyMs, 0)/easeShare, easeMaxMs) }
+
+// completed notes how much time an object leaves.
+func (c *Core) completed(o *object) {
+	if o.deadlineMs > 0 {
+		c.slackMs = (3*c.slackMs + min(max(o.deadlineMs-c.nowMs, 0), slackMaxMs)) / 4
+	}
 }

@@ -78,6 +78,9 @@ const (
 	maxQueue               = 512      // uploads queued in all
 	gatherShare            = 32       // of the time left is spent on gathering gains
 	gatherMaxMs            = 240
+	easyMs                 = 2500 // with more slack than this the first gain waits, too,
+	easeShare, easeMaxMs   = 4, 400
+	slackMaxMs             = 8000
 	busyStrikes            = 3   // refusals as busy in a row, after which the wait doubles each time
 	busyDoublings          = 4   // up to 16 times
 	stallStrikes           = 5   // time-outs in a row

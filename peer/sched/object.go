@@ -44,6 +44,7 @@ type object struct {
 	sequence, size    int64
 	born              int64 // the how-manieth it is
 	lastGainMs        int64
+	newsMs            int64 // when the first of fresh came
 
 	rescued       uint32 // stripes that we had to rescue
 	lacking       int32  // pieces not held

@@ -307,6 +307,7 @@ func (c *Core) verified(o *object, leaf, from int32) {
 	o.fresh.add(i)
 	c.hasNews(o)
 	if o.missing == 0 {
+		c.completed(o)
 		c.removeWanted(o)
 	}
 }

@@ -15,6 +15,7 @@ type Core struct {
 	added   []*object // in this call
 	news    []*object // with something to announce, in the order of objects
 	born    int64     // objects so far
+	slackMs int64     // how long before they were needed objects were complete lately
 
 	neighbours []*neighbour // by id
 	slab       []neighbour  // where the next ones are to lie: side by side

@@ -52,7 +52,7 @@ func (s *Session) act(a sched.Action, batch []sched.Action) {
 	if a.Kind == sched.SendLost {
 		if key, ok := n.announced[a.Object]; ok {
 			delete(n.announced, a.Object)
-			n.send(wire.Lost{Key: key})
+			n.mention(wire.Lost{Key: key}, s.nowMs())
 		}
 		return
 	}
@@ -93,7 +93,7 @@ func (s *Session) sendLeaf(n *neighbour, o *object, leaf int) {
 	if sent, asked := n.lists[o.key]; asked && !sent {
 		s.sendList(n, o.key)
 	}
-	if n.send(wire.Leaf{Key: o.key, Leaf: uint16(leaf), Data: data}) {
+	if n.sendLeaf(wire.Leaf{Key: o.key, Leaf: uint16(leaf), Data: data}) {
 		n.sentLeaf = true
 		s.stats.UploadedBytes += int64(len(data))
 	}

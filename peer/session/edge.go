@@ -2,7 +2,6 @@ package session
 
 import (
 	"encoding/binary"
-	"hash/fnv"
 
 	"slipstream/peer/wire"
 )
@@ -121,10 +120,12 @@ func (e *edge) hurry(atMs int64) {
 	}
 }
 
-// lot orders viewers evenly, and anew for each segment.
+// lot orders viewers evenly, and anew for each segment, by the FNV-1a hash of its number and their instance.
 func lot(instance wire.Instance, sequence int64) uint32 {
-	h := fnv.New32a()
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(sequence)))
-	h.Write(instance[:])
-	return h.Sum32()
+	drawn := [16]byte(append(binary.BigEndian.AppendUint64(make([]byte, 0, 16), uint64(sequence)), instance[:]...))
+	hash := uint32(0x811c9dc5)
+	for _, b := range drawn {
+		hash = (hash ^ uint32(b)) * 0x01000193
+	}
+	return hash
 }

@@ -285,10 +285,11 @@ func (s *Session) forgetTold(o *object) {
 	if s.store.Bitfield(o.key).Count() > 0 {
 		return
 	}
+	now := s.nowMs()
 	for _, n := range s.neighbours.byID {
 		if _, announced := n.announced[o.id]; announced {
 			delete(n.announced, o.id)
-			n.send(wire.Lost{Key: o.key})
+			n.mention(wire.Lost{Key: o.key}, now)
 		}
 	}
 }

@@ -172,11 +172,14 @@ func (a *attacker) boast(conn *rtc.Conn) {
 }
 
 func (a *attacker) received(victim announce.PeerID, conn *rtc.Conn, b []byte) {
-	m, err := wire.Decode(b)
-	request, ok := m.(wire.Request)
-	if err != nil || !ok {
-		return
+	for m := range wire.Unbundle(b) {
+		if request, ok := m.(wire.Request); ok {
+			a.asks(victim, conn, request)
+		}
 	}
+}
+
+func (a *attacker) asks(victim announce.PeerID, conn *rtc.Conn, request wire.Request) {
 	for _, segment := range a.c.segments {
 		if wire.Key(segment.record.Root[:8]) != request.Key {
 			continue

@@ -10,17 +10,22 @@ import (
 	"slipstream/tracker/announce"
 )
 
-// received takes one message from a neighbour. Whatever PROTOCOL.md forbids ends
+// received takes what a neighbour sent, a bundle of messages. Whatever PROTOCOL.md forbids ends
 // the connection.
-func (s *Session) received(n *neighbour, b []byte) {
-	if s.neighbours.byID[n.id] != n {
-		return // dropped while this was on its way
+func (s *Session) received(n *neighbour, bundle []byte) {
+	for m, err := range wire.Unbundle(bundle) {
+		switch {
+		case s.neighbours.byID[n.id] != n:
+			return // dropped, for an earlier message or while this was on its way
+		case err != nil:
+			s.drop(n, announce.Protocol, err.Error())
+		default:
+			s.heard(n, m)
+		}
 	}
-	m, err := wire.Decode(b)
-	if err != nil {
-		s.drop(n, announce.Protocol, err.Error())
-		return
-	}
+}
+
+func (s *Session) heard(n *neighbour, m wire.Message) {
 	if hello, ok := m.(wire.Hello); ok != !n.open {
 		s.drop(n, announce.Protocol, "said HELLO not first, or twice")
 	} else if ok {

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -27,7 +26,7 @@ const (
 
 // link is the way to a neighbour, an *rtc.Conn but in tests.
 type link interface {
-	Send(message []byte) error
+	Send(bundle []byte) error // keeps no reference to it
 	Signal(signal announce.Signal) error
 	BufferedAmount() int
 	Close()
@@ -52,6 +51,8 @@ type neighbour struct {
 	buffered  int  // as last told to the scheduler
 	sentLeaf  bool // since then
 	deaf      bool // it does not read what we send
+	talk      *talk
+	out       outbox
 }
 
 // A connection costs milliseconds of work, so that many are begun at once and then a second.
@@ -88,16 +89,8 @@ func (ns *neighbours) open() int {
 
 func (ns *neighbours) closeAll(reason string) {
 	for _, n := range ns.byID {
-		n.send(wire.Bye{Reason: reason})
-		n.conn.Close()
+		n.leave(reason)
 	}
-}
-
-// send encodes and sends a message; false if it could not. That the connection is gone OnClosed will tell by itself.
-func (n *neighbour) send(m wire.Message) bool {
-	err := n.conn.Send(m.Append(nil))
-	n.deaf = n.deaf || errors.Is(err, rtc.ErrBufferFull)
-	return err == nil
 }
 
 // meet starts a connection to a viewer that the tracker introduced.
@@ -147,7 +140,7 @@ func (s *Session) newNeighbour(peer announce.PeerID) *neighbour {
 		id: s.neighbours.nextID, peer: peer, done: make(chan struct{}),
 		chatter:   rate.NewLimiter(chatterRate, chatterBurst),
 		announced: make(map[int32]wire.Key), lists: make(map[wire.Key]bool),
-		known: make(map[int32]bool), told: make(map[wire.Key]bool), asking: newAsking(),
+		known: make(map[int32]bool), told: make(map[wire.Key]bool), asking: newAsking(), talk: &s.talk,
 	}
 }
 
@@ -178,8 +171,7 @@ func (s *Session) opened(n *neighbour) {
 // drop ends a connection for a reason that the tracker should know.
 func (s *Session) drop(n *neighbour, reason announce.Reason, sentence string) {
 	s.log.Info("dropping a neighbour", "neighbour", n.peer, "reason", sentence)
-	n.send(wire.Bye{Reason: sentence})
-	n.conn.Close()
+	n.leave(sentence)
 	s.forget(n)
 	if s.tracker != nil {
 		s.tracker.dropped(n.peer, reason)
@@ -189,8 +181,7 @@ func (s *Session) drop(n *neighbour, reason announce.Reason, sentence string) {
 // part ends a connection because the tracker wants both ends to have room for others; it needs no telling.
 func (s *Session) part(peer announce.PeerID) {
 	if n := s.neighbours.byPeer[peer]; n != nil {
-		n.send(wire.Bye{Reason: "the tracker has others for us"})
-		n.conn.Close()
+		n.leave("the tracker has others for us")
 		s.forget(n)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // poll fetches the playlists that are due.
 func (s *Session) poll(nowMs int64) {
 	for _, r := range s.renditions {
-		if r.polling || !r.active || nowMs < r.edge.dueMs(s.rank(r)) {
+		if r.polling || !r.active || nowMs < r.edge.dueMs(0, 1) || nowMs < r.edge.dueMs(s.rank(r)) { // lots take time
 			continue
 		}
 		r.polling = true

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
 	"hash/fnv"
 	"net/http"
@@ -96,7 +97,7 @@ func (p *pipe) Send(b []byte) error {
 		return context.Canceled
 	}
 	p.waits += len(b)
-	p.queue <- parcel{b, time.Now().Add(oneWay)}
+	p.queue <- parcel{bytes.Clone(b), time.Now().Add(oneWay)}
 	return nil
 }
 
@@ -175,14 +176,15 @@ func (s *stranger) dropped() bool {
 // The stranger's end of the link is this.
 
 func (s *stranger) Send(b []byte) error {
-	m, err := wire.Decode(b)
-	if err != nil {
-		return err
+	for m, err := range wire.Unbundle(bytes.Clone(b)) {
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.said = append(s.said, m)
+		s.mu.Unlock()
+		go s.hears(m)
 	}
-	s.mu.Lock()
-	s.said = append(s.said, m)
-	s.mu.Unlock()
-	go s.hears(m)
 	return nil
 }
 

@@ -82,6 +82,8 @@ type Experience struct {
 type Stats struct {
 	HTTPBytes, P2PBytes, UploadedBytes, PlaylistBytes int64
 	Requests
+	Messages                       [wire.Types]int64 // said to neighbours, by type
+	Bundles                        int64             // that they travelled in
 	VerifiedLeaves, RejectedLeaves int64
 	Neighbours                     int
 	Refused                        string // why the latest playlist was refused, "" if it was not
@@ -117,12 +119,14 @@ type Session struct {
 	core       *sched.Core
 	store      *store.Store
 	events     []sched.Event
+	handled    []sched.Event // memory of earlier ones
 	renditions []*rendition
 	objects    map[int32]*object
 	byKey      map[wire.Key]int32
 	nextObject int32
 	departed   map[wire.Key]int64 // objects that left us lately: when, epoch ms
 	neighbours neighbours
+	talk       talk
 	questions  questions
 	dealt      bool // a tracker has dealt duties, to us or to others
 	tracker    *trackerClient
@@ -283,23 +287,28 @@ func (s *Session) tick() {
 	if now-s.plannedMs >= planEveryMs {
 		s.plannedMs = now
 		s.plan(now)
+		s.neighbours.sendLonely(now)
 	}
 	s.report(now)
 }
 
-// step lets the scheduler see what happened and does what it says.
+// step lets the scheduler see what happened, does what it says, and sends what was said.
 func (s *Session) step() {
 	s.forgetEvicted()
 	for len(s.events) > 0 {
 		events := s.events
-		s.events = nil
+		s.events = s.handled[:0]
 		s.run(s.core.Handle(s.nowMs(), events))
+		clear(events)
+		s.handled = events
 	}
+	s.talk.speak()
 }
 
 // Stats may be called from the loop only (see Do).
 func (s *Session) Stats() Stats {
 	s.stats.Neighbours = s.neighbours.open()
+	s.stats.Messages, s.stats.Bundles = s.talk.messages, s.talk.bundles
 	return s.stats
 }
 

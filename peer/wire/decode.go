@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"fmt"
+	"iter"
 )
 
 // Decode reads one message, which must fill b exactly. Errors wrap ErrMessage.
@@ -11,24 +12,47 @@ import (
 // as long as b is left alone, and changing them changes b. They have no spare capacity: appending to them does not write
 // into b.
 func Decode(b []byte) (Message, error) {
-	if len(b) == 0 {
-		return nil, fmt.Errorf("%w: it is empty", ErrMessage)
+	m, rest, err := first(b)
+	if err == nil && len(rest) != 0 {
+		err = invalid(m.Type(), "has %d bytes too many", len(rest))
 	}
-	if len(b) > MaxMessage {
-		return nil, fmt.Errorf("%w: it has %d bytes, allowed are %d", ErrMessage, len(b), MaxMessage)
-	}
-	r := reader{kind: Type(b[0]), rest: b[1:]}
-	m := r.message()
-	if r.err == nil && len(r.rest) != 0 {
-		r.err = invalid(r.kind, "has %d bytes too many", len(r.rest))
-	}
-	if r.err != nil {
-		return nil, r.err
-	}
-	if err := m.Check(); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return m, nil
+}
+
+// Unbundle reads the messages of a bundle, which is what one binary message of the data channel carries, one after the
+// other as Decode does. It ends at the first error.
+func Unbundle(b []byte) iter.Seq2[Message, error] {
+	return func(yield func(Message, error) bool) {
+		for more := true; more; more = len(b) > 0 {
+			m, rest, err := first(b)
+			if !yield(m, err) || err != nil {
+				return
+			}
+			b = rest
+		}
+	}
+}
+
+// first reads the message that a bundle begins with, and returns what follows it.
+func first(b []byte) (m Message, rest []byte, err error) {
+	if len(b) == 0 {
+		return nil, nil, fmt.Errorf("%w: it is empty", ErrMessage)
+	}
+	if len(b) > MaxMessage {
+		return nil, nil, fmt.Errorf("%w: it has %d bytes, allowed are %d", ErrMessage, len(b), MaxMessage)
+	}
+	r := reader{kind: Type(b[0]), rest: b[1:]}
+	m = r.message()
+	if r.err != nil {
+		return nil, nil, r.err
+	}
+	if err := m.Check(); err != nil {
+		return nil, nil, err
+	}
+	return m, r.rest, nil
 }
 
 // reader takes a message apart from the front. After the first error it yields zeros, and the error stays.

@@ -12,7 +12,7 @@ type Instance [8]byte
 
 // Hello is the first message in each direction, and comes once.
 type Hello struct {
-	Version  uint8    // 1; Decode refuses others
+	Version  uint8    // 2; Decode refuses others
 	Channel  Key      // first 8 bytes of the channel id
 	Flags    uint8    // none defined: sent as 0, ignored when received
 	Instance Instance // drawn at random by each client when it starts

@@ -16,6 +16,7 @@ type vectorFile struct {
 	About    []string `json:"about"`
 	Pieces   [][4]int `json:"pieces"`
 	Messages []vector `json:"messages"`
+	Bundles  []vector `json:"bundles"`
 	Invalid  []vector `json:"invalid"`
 }
 
@@ -26,8 +27,9 @@ type vector struct {
 		Byte  string `json:"byte"`
 		Times int    `json:"times"`
 	} `json:"pad"`
-	Message fields `json:"message"`
-	Why     string `json:"why"`
+	Message  fields   `json:"message"`
+	Messages []string `json:"messages"` // of a bundle: names of vectors
+	Why      string   `json:"why"`
 }
 
 // fields are the fields of any message in their JSON form.
@@ -172,6 +174,41 @@ func TestVectorsDecodeToTheirFieldsAndEncodeToTheirBytes(t *testing.T) {
 	}
 }
 
+func TestBundlesAreTakenApart(t *testing.T) {
+	file := readVectors(t)
+	byName := map[string]vector{}
+	for _, v := range file.Messages {
+		byName[v.Name] = v
+	}
+	for _, v := range file.Bundles {
+		t.Run(v.Name, func(t *testing.T) {
+			var names []string
+			var refused error
+			for m, err := range Unbundle(v.bytes(t)) {
+				if refused = err; err != nil {
+					break
+				}
+				if len(names) < len(v.Messages) {
+					want := byName[v.Messages[len(names)]].message(t)
+					if g, w := fmt.Sprintf("%#v", m), fmt.Sprintf("%#v", want); g != w {
+						t.Errorf("decoded\n%s, want\n%s", g, w)
+					}
+				}
+				names = append(names, m.Type().String())
+			}
+			if v.Why != "" {
+				if !errors.Is(refused, ErrMessage) {
+					t.Errorf("accepted as %v although: %s", names, v.Why)
+				}
+				return
+			}
+			if refused != nil || len(names) != len(v.Messages) {
+				t.Errorf("got %v and %v, want %v", names, refused, v.Messages)
+			}
+		})
+	}
+}
+
 func TestObjectsAreCutIntoPiecesAsTheVectorsSay(t *testing.T) {
 	for _, v := range readVectors(t).Pieces {
 		n, each, pieces, last := v[0], v[1], v[2], v[3]
@@ -217,7 +254,7 @@ func TestProtocolExamplesAreVectors(t *testing.T) {
 	}
 	byName := map[string]vector{}
 	file := readVectors(t)
-	for _, v := range append(file.Messages, file.Invalid...) {
+	for _, v := range append(append(file.Messages, file.Bundles...), file.Invalid...) {
 		byName[v.Name] = v
 	}
 	seen := map[string]bool{}

@@ -12,6 +12,9 @@
 // of a live window apart. It is a name and never a proof: what arrives under it is checked against the full signed root
 // (package store).
 //
+// One message of the data channel carries one of these or several, one after the other: a bundle. Nothing around them is
+// needed, since each tells its own length but LEAF, which ends the bundle.
+//
 // The package is a pure core. Decode treats its input as hostile: it never panics, never allocates more than the input
 // justifies, and refuses whatever it would not encode in exactly the same bytes, so a message has one encoding only.
 package wire
@@ -23,7 +26,7 @@ import (
 )
 
 // Version is the version of the protocol, carried in HELLO.
-const Version = 1
+const Version = 2
 
 // Limits of single messages. A message beyond them is not decoded, and its sender is dropped.
 const (
@@ -36,7 +39,8 @@ const (
 	// MaxBatch is the largest number of pieces in one GAIN, REQUEST, CANCEL, REFUSE or COMING. Longer lists are split,
 	// for instance with slices.Chunk.
 	MaxBatch = 64
-	// MaxMessage is the largest message in bytes. It is a full leaf list that sets it; a LEAF is a quarter of it.
+	// MaxMessage is the largest message and the largest bundle in bytes. It is a full leaf list that sets it; a LEAF is a
+	// quarter of it.
 	MaxMessage = 64<<10 + 16
 	// MaxListLeaves is the longest leaf list that fits a message, that of an object of 32 MiB. The list of a larger
 	// object is fetched over HTTP.
@@ -79,7 +83,10 @@ const (
 	TypeRecord  Type = 0x0D
 )
 
-var typeNames = [...]string{
+// Types is one more than the highest Type: the length of an array by type.
+const Types = int(TypeRecord) + 1
+
+var typeNames = [Types]string{
 	TypeHello: "HELLO", TypeHave: "HAVE", TypeGain: "GAIN", TypeLost: "LOST", TypeLeaves: "LEAVES",
 	TypeRequest: "REQUEST", TypeLeaf: "LEAF", TypeCancel: "CANCEL", TypeRefuse: "REFUSE", TypeBye: "BYE",
 	TypeComing: "COMING", TypeAsk: "ASK", TypeRecord: "RECORD",

@@ -30,6 +30,32 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+func FuzzUnbundle(f *testing.F) {
+	file := readVectors(f)
+	for _, v := range append(append(file.Messages, file.Bundles...), file.Invalid...) {
+		f.Add(v.bytes(f))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var again []byte
+		refused := false
+		for m, err := range Unbundle(b) {
+			if refused {
+				t.Fatal("something follows an error")
+			}
+			if refused = err != nil; refused {
+				if m != nil || !errors.Is(err, ErrMessage) {
+					t.Fatalf("refused with %#v, %v", m, err)
+				}
+				continue
+			}
+			again = m.Append(again)
+		}
+		if len(again) > len(b) || !bytes.Equal(again, b[:len(again)]) || !refused && len(again) < len(b) {
+			t.Fatalf("the messages of %x encode to %x", b, again)
+		}
+	})
+}
+
 func TestDecodeDoesNotCopyLeafData(t *testing.T) {
 	raw := Leaf{Leaf: 1, Data: []byte("data")}.Append(nil)
 	m, err := Decode(raw)
@@ -74,7 +100,7 @@ func TestCheckNamesTheBrokenLimit(t *testing.T) {
 		m    Message
 		want string
 	}{
-		{Hello{Version: 9}, "HELLO is of version 9, this program speaks version 1"},
+		{Hello{Version: 9}, "HELLO is of version 9, this program speaks version 2"},
 		{Have{}, "HAVE speaks of an object of 0 leaves, allowed are 1 to 4096"},
 		{Have{Leaves: 9, Bitfield: NewBitfield(8)}, "HAVE has a bitfield of 1 bytes, 9 pieces need 2"},
 		{Have{Leaves: 41, Bitfield: Bitfield{0, 0, 1}}, "HAVE sets a bit of its bitfield beyond piece 20, the last"},

@@ -12,13 +12,12 @@ import { ASKS_AT_ONCE, ASKS_PER_SEC, Gossip, type Judgement, type Teller } from 
 import { HASH_SIZE, parseLeaves, type SignedRecord } from "./manifest";
 import type { Carried } from "./objects";
 import type { Connection, Connector } from "./channel";
+import { Outbox } from "./outbox";
 import { Do, event, Kind, Reason, type Action, type Event } from "./sched";
 import { blames, type Store } from "./store";
 import {
   bitfieldLength,
   byeReason,
-  decode,
-  encode,
   FLAG_NEED_LIST,
   hasBit,
   HELLO_TIMEOUT_MS,
@@ -30,7 +29,9 @@ import {
   pieceLeaves,
   pieceSpan,
   setBit,
+  unbundle,
   WIRE_VERSION,
+  WireError,
   within,
   type Key,
   type Message,
@@ -88,6 +89,7 @@ interface Neighbour extends Teller {
   /** Objects whose record it got from us, likewise. */
   recordSent: Set<Key>;
   unknown: Announced;
+  outbox: Outbox;
   buffered: number;
   /** Something was sent since its buffer was looked at. */
   sent: boolean;
@@ -117,7 +119,7 @@ export class Neighbours {
   ) {
     this.gossip = new Gossip<Neighbour>({
       tellers: () => this.byId.values(),
-      ask: (n, key) => void send(n, { type: "ASK", key }),
+      ask: (n, key) => n.outbox.send({ type: "ASK", key }),
       learn: (record) => host.learn(record),
       blame: (n, sentence) => this.blame(n, sentence),
       strike: (n) => this.unsolicited(n, -1),
@@ -186,6 +188,10 @@ export class Neighbours {
       recordSent: new Set(),
       asked: new Set(),
       unknown,
+      outbox: new Outbox((bundle) => {
+        n.sent = true;
+        return connection.send(bundle);
+      }),
       buffered: 0,
       sent: false,
       messages: new Allowance(MESSAGES_PER_SEC, MESSAGES_AT_ONCE),
@@ -204,7 +210,7 @@ export class Neighbours {
   part(peer: PeerId): void {
     const n = this.byPeer.get(peer);
     if (!n) return;
-    send(n, { type: "BYE", reason: "the tracker has others for us" });
+    n.outbox.conclude({ type: "BYE", reason: "the tracker has others for us" });
     this.remove(n);
   }
 
@@ -212,7 +218,10 @@ export class Neighbours {
   tick(nowMs: number): void {
     this.gossip.tick(nowMs);
     for (const o of this.rumours.splice(0)) this.tellAll(o);
-    for (const n of this.byId.values()) if (n.open) this.observeBuffer(n);
+    for (const n of this.byId.values()) {
+      n.outbox.tick(nowMs);
+      if (n.open) this.observeBuffer(n);
+    }
   }
 
   /** A record became known: who announced its object already, and who has yet to hear of it? */
@@ -238,7 +247,7 @@ export class Neighbours {
   private tellOf(n: Neighbour, o: Carried): void {
     if (!this.upload || n.told.has(o.id)) return;
     n.told.set(o.id, o.key);
-    send(n, { type: "HAVE", key: o.key, leaves: o.leaves, bitfield: this.pieces(o) });
+    n.outbox.send({ type: "HAVE", key: o.key, leaves: o.leaves, bitfield: this.pieces(o) });
   }
 
   /** Which pieces we hold. */
@@ -271,7 +280,7 @@ export class Neighbours {
 
   closeAll(reason: string): void {
     for (const n of this.byId.values()) {
-      send(n, { type: "BYE", reason });
+      n.outbox.conclude({ type: "BYE", reason });
       clearTimeout(n.helloTimer);
       n.connection.close();
     }
@@ -300,7 +309,7 @@ export class Neighbours {
     if (a.kind === Do.SendLost) {
       const key = n.told.get(a.object);
       n.told.delete(a.object);
-      if (key) send(n, { type: "LOST", key });
+      if (key) n.outbox.mention({ type: "LOST", key });
       return;
     }
     const o = this.host.object(a.object);
@@ -311,24 +320,24 @@ export class Neighbours {
       case Do.SendHave:
         if (n.told.has(o.id) && this.store.heldBytes(key) === 0) return; // it knows the record
         n.told.set(o.id, key);
-        send(n, { type: "HAVE", key, leaves: o.leaves, bitfield: this.pieces(o) });
+        n.outbox.send({ type: "HAVE", key, leaves: o.leaves, bitfield: this.pieces(o) });
         return;
       case Do.SendGain:
-        send(n, { type: "GAIN", key, pieces: pieces() });
+        n.outbox.send({ type: "GAIN", key, pieces: pieces() });
         return;
       case Do.SendComing:
-        send(n, { type: "COMING", key, pieces: pieces() });
+        n.outbox.send({ type: "COMING", key, pieces: pieces() });
         return;
       case Do.SendRequest: {
         const flags = this.store.listed(key) ? 0 : FLAG_NEED_LIST;
-        send(n, { type: "REQUEST", key, flags, wanted: batch.map((x): Wanted => [x.piece, x.mask]) });
+        n.outbox.send({ type: "REQUEST", key, flags, wanted: batch.map((x): Wanted => [x.piece, x.mask]) });
         return;
       }
       case Do.SendCancel:
-        send(n, { type: "CANCEL", key, pieces: pieces() });
+        n.outbox.send({ type: "CANCEL", key, pieces: pieces() });
         return;
       case Do.SendRefuse:
-        send(n, { type: "REFUSE", key, reason: a.reason, pieces: pieces() });
+        n.outbox.send({ type: "REFUSE", key, reason: a.reason, pieces: pieces() });
         return;
       case Do.SendLeaf:
         this.sendLeaf(n, o, a.leaf);
@@ -338,28 +347,33 @@ export class Neighbours {
   private sendLeaf(n: Neighbour, o: Carried, leaf: number): void {
     const data = this.store.leaf(o.key, leaf);
     if (!data) {
-      send(n, { type: "REFUSE", key: o.key, reason: NOT_HELD, pieces: [Math.trunc(leaf / pieceLeaves(o.leaves))] });
+      n.outbox.send({ type: "REFUSE", key: o.key, reason: NOT_HELD, pieces: [Math.trunc(leaf / pieceLeaves(o.leaves))] });
       return;
     }
     if (n.lists.get(o.key) === false) this.sendList(n, o.key);
-    if (send(n, { type: "LEAF", key: o.key, leaf, data })) this.host.uploaded(data.length);
+    if (n.outbox.conclude({ type: "LEAF", key: o.key, leaf, data })) this.host.uploaded(data.length);
   }
 
   private opened(n: Neighbour): void {
-    send(n, { type: "HELLO", version: WIRE_VERSION, channel: keyOf(this.host.channel), flags: 0, instance: this.instance });
+    n.outbox.send({ type: "HELLO", version: WIRE_VERSION, channel: keyOf(this.host.channel), flags: 0, instance: this.instance });
     n.helloTimer = setTimeout(() => {
       if (!n.open) this.drop(n, "protocol", "said no HELLO");
     }, HELLO_TIMEOUT_MS);
   }
 
   private received(n: Neighbour, bytes: Bytes): void {
-    if (this.byId.get(n.id) !== n) return; // dropped while this was on its way
-    let m: Message;
     try {
-      m = decode(bytes);
+      for (const m of unbundle(bytes)) {
+        if (this.byId.get(n.id) !== n) return; // dropped, for an earlier message or while this was on its way
+        this.hear(n, m);
+      }
     } catch (error) {
-      return this.drop(n, "protocol", (error as Error).message);
+      if (!(error instanceof WireError)) throw error;
+      if (this.byId.get(n.id) === n) this.drop(n, "protocol", error.message);
     }
+  }
+
+  private hear(n: Neighbour, m: Message): void {
     if ((m.type === "HELLO") === n.open) return this.drop(n, "protocol", "said HELLO not first, or twice");
     if (m.type !== "LEAF" && !n.messages.take(performance.now())) return this.drop(n, "intruder", "sent far too many messages");
     if (m.type === "HELLO") this.greeted(n, m.channel, m.instance);
@@ -415,7 +429,7 @@ export class Neighbours {
         return;
       case "REQUEST":
         if (o) this.receivedRequest(n, o, m.flags, m.wanted);
-        else send(n, { type: "REFUSE", key: m.key, reason: NOT_HELD, pieces: m.wanted.map(([piece]) => piece) });
+        else n.outbox.send({ type: "REFUSE", key: m.key, reason: NOT_HELD, pieces: m.wanted.map(([piece]) => piece) });
         return;
       case "LEAF":
         if (o) void this.receivedLeaf(n, o, m.leaf, m.data);
@@ -447,10 +461,10 @@ export class Neighbours {
 
   /** Each record goes out once, so that asking again costs us nothing. */
   private receivedAsk(n: Neighbour, key: Key, o: Carried | undefined): void {
-    if (!o) return void send(n, { type: "LOST", key });
+    if (!o) return n.outbox.send({ type: "LOST", key });
     if (n.recordSent.has(key)) return;
     n.recordSent.add(key);
-    send(n, { type: "RECORD", key, data: o.record.encoded });
+    n.outbox.send({ type: "RECORD", key, data: o.record.encoded });
   }
 
   /** A leaf list that does not match the signed root costs its sender the connection, like a bad leaf. */
@@ -477,7 +491,7 @@ export class Neighbours {
     if (n.lists.get(key)) return;
     const hashes = this.store.leafList(key);
     n.lists.set(key, hashes !== undefined);
-    if (hashes && hashes.length <= MAX_LIST_LEAVES * HASH_SIZE) send(n, { type: "LEAVES", key, hashes });
+    if (hashes && hashes.length <= MAX_LIST_LEAVES * HASH_SIZE) n.outbox.send({ type: "LEAVES", key, hashes });
   }
 
   private async receivedLeaf(n: Neighbour, o: Carried, leaf: number, data: Bytes): Promise<void> {
@@ -499,7 +513,7 @@ export class Neighbours {
 
   /** Ends a connection for a reason that the tracker should know. */
   private drop(n: Neighbour, reason: DropReason, sentence: string): void {
-    send(n, { type: "BYE", reason: byeReason(sentence) });
+    n.outbox.conclude({ type: "BYE", reason: byeReason(sentence) });
     this.forget(n, reason);
   }
 
@@ -541,11 +555,6 @@ export function lot(instance: Key, sequence: number): number {
   let hash = 0x811c9dc5;
   for (const b of w.bytes()) hash = Math.imul(hash ^ b, 0x01000193);
   return hash >>> 0;
-}
-
-function send(n: Neighbour, m: Message): boolean {
-  n.sent = true;
-  return n.connection.send(encode(m));
 }
 
 const BATCHED: readonly number[] = [Do.SendGain, Do.SendComing, Do.SendRequest, Do.SendCancel, Do.SendRefuse];

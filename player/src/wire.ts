@@ -6,7 +6,7 @@
 import { exceedsBytes, toHex, Writer, type Bytes } from "./bytes";
 
 /** The version of the protocol, carried in HELLO. */
-export const WIRE_VERSION = 1;
+export const WIRE_VERSION = 2;
 
 export const LEAF_SIZE = 16384;
 export const MAX_LEAVES = 4096;
@@ -187,12 +187,19 @@ export function encode(m: Message): Bytes {
 
 /** Reads one message, which must fill the bytes exactly. Large parts are views, not copies. Throws a WireError. */
 export function decode(bytes: Bytes): Message {
-  if (bytes.length === 0) throw new WireError("it is empty");
-  if (bytes.length > MAX_MESSAGE) throw new WireError(`it has ${bytes.length} bytes, allowed are ${MAX_MESSAGE}`);
   const d = new Decoder(bytes);
   const message = d.message();
   d.finish();
   return message;
+}
+
+/** Reads the messages of a bundle, which is what one message of the data channel carries, one after the other as decode does. */
+export function* unbundle(bytes: Bytes): Generator<Message> {
+  do {
+    const d = new Decoder(bytes);
+    yield d.message();
+    bytes = d.rest;
+  } while (bytes.length > 0);
 }
 
 class Decoder {
@@ -200,8 +207,14 @@ class Decoder {
   private readonly name: string;
 
   constructor(private readonly bytes: Bytes) {
+    if (bytes.length === 0) throw new WireError("it is empty");
+    if (bytes.length > MAX_MESSAGE) throw new WireError(`it has ${bytes.length} bytes, allowed are ${MAX_MESSAGE}`);
     this.name = TYPES[bytes[0]] ?? "";
     if (!this.name) throw new WireError(`0x${toHex(bytes.subarray(0, 1))} is not a message type`);
+  }
+
+  get rest(): Bytes {
+    return this.bytes.subarray(this.at);
   }
 
   message(): Message {

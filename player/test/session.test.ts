@@ -9,7 +9,7 @@ import { Kind, newScheduler, type Event as Heard } from "../src/sched";
 import { Session } from "../src/session";
 import { Clock } from "../src/timing";
 import { deadlineMs as viewDeadlineMs, NO_VIEW, type View } from "../src/view";
-import { decode, encode, keyOf, type Message as WireMessage } from "../src/wire";
+import { unbundle, encode, keyOf, type Message as WireMessage } from "../src/wire";
 import { BASE, respond, SEGMENT_MS, TestCdn, TestChannel, until } from "./fixture";
 
 const SIZE = 5 * LEAF_SIZE + 100;
@@ -181,9 +181,11 @@ class MemoryEnd implements Connection {
   }
 
   send(b: Bytes): boolean {
-    const m = this.onWire(decode(b));
     const other = this.other;
-    if (m && other) setTimeout(() => other.callbacks.message(encode(m)), 1);
+    for (const said of unbundle(b)) {
+      const m = this.onWire(said);
+      if (m && other) setTimeout(() => other.callbacks.message(encode(m)), 1);
+    }
     return other !== undefined;
   }
 

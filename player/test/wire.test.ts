@@ -9,6 +9,7 @@ import {
   pieceCount,
   pieceLeaves,
   pieceSpan,
+  unbundle,
   WireError,
   within,
   type Message,
@@ -25,10 +26,11 @@ interface Vector {
 const file = JSON.parse(readFileSync(new URL("../../peer/wire/testdata/vectors.json", import.meta.url), "utf8")) as {
   pieces: [leaves: number, each: number, pieces: number, last: number][];
   messages: Vector[];
+  bundles: { name: string; hex: string; pad?: Vector["pad"]; messages?: string[]; why?: string }[];
   invalid: Vector[];
 };
 
-function bytesOf(v: Vector): Bytes {
+function bytesOf(v: Pick<Vector, "hex" | "pad">): Bytes {
   return fromHex(v.hex + (v.pad ? v.pad.byte.repeat(v.pad.times) : ""))!;
 }
 
@@ -46,6 +48,12 @@ describe("the vectors of peer/wire", () => {
   test.each(file.messages.map((v) => [v.name, v] as const))("%s", (_, v) => {
     expect(decode(bytesOf(v))).toEqual(messageOf(v));
     expect(toHex(encode(messageOf(v)))).toBe(toHex(bytesOf(v)));
+  });
+
+  test.each(file.bundles.map((v) => [v.name, v] as const))("%s", (_, v) => {
+    const taken = () => [...unbundle(bytesOf(v))];
+    if (v.messages) expect(taken()).toEqual(v.messages.map((name) => messageOf(file.messages.find((m) => m.name === name)!)));
+    else expect(taken).toThrow(WireError);
   });
 
   test.each(file.invalid.map((v) => [v.name, v] as const))("refused: %s", (_, v) => {

@@ -73,6 +73,7 @@ type Report struct {
 	UnexpectedBytes int64 `json:"unexpectedBytes"` // came when it was no longer asked for
 	ListBytes       int64 `json:"listBytes"`
 	ControlBytes    int64 `json:"controlBytes"` // other messages, with their packets
+	ControlMessages int64 `json:"controlMessages"`
 	UplinkBytes     int64 `json:"uplinkBytes"`  // everything that went through uplinks, with its packets
 	PlaylistBytes   int64 `json:"playlistBytes"`
 	HTTPRequests    int64 `json:"httpRequests"`
@@ -167,6 +168,7 @@ func (r *Report) add(v *world.Viewer) {
 	r.UnexpectedBytes += v.UnexpectedBytes
 	r.ListBytes += v.ListBytes
 	r.ControlBytes += v.ControlBytes
+	r.ControlMessages += v.ControlMessages
 	r.UplinkBytes += v.UplinkBytes
 	r.PlaylistRequests += v.PlaylistRequests
 	r.ListRequests += v.ListRequests

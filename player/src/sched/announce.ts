@@ -1,7 +1,7 @@
 // Tells neighbours what we hold and what is on its way to us; the twin of announce.go.
 
 import { LEAF_SIZE } from "../wire";
-import { GATHER_MAX_MS, GATHER_SHARE } from "./config";
+import { EASE_MAX_MS, EASE_SHARE, EASY_MS, GATHER_MAX_MS, GATHER_SHARE, SLACK_MAX_MS } from "./config";
 import type { Core } from "./core";
 import { Do } from "./event";
 import type { Neighbour } from "./neighbour";
@@ -28,7 +28,7 @@ export function announce(c: Core): void {
   c.added.length = 0;
   if (c.news === 0) return;
   for (const o of c.objects) {
-    if (!o.news || c.nowMs - o.lastGainMs < gatherMs(c, o)) continue;
+    if (!o.news || c.nowMs - o.lastGainMs < gatherMs(c, o) || c.nowMs - o.newsMs < easeMs(c)) continue;
     o.lastGainMs = c.nowMs;
     const offered = offers(c, o);
     for (const n of c.neighbours) {
@@ -73,4 +73,18 @@ export function announceComing(c: Core, o: SwarmObject, first: number, last: num
  */
 function gatherMs(c: Core, o: SwarmObject): number {
   return Math.min(Math.max(Math.trunc((o.deadlineMs - c.nowMs) / GATHER_SHARE), c.cfg.gainIntervalMs), GATHER_MAX_MS);
+}
+
+/**
+ * How long the first gain waits for others: not at all where objects come late, some while
+ * where they have lately been complete long before they were needed.
+ */
+function easeMs(c: Core): number {
+  return Math.min(Math.trunc(Math.max(c.slackMs - EASY_MS, 0) / EASE_SHARE), EASE_MAX_MS);
+}
+
+/** Notes how much time an object leaves. */
+export function completed(c: Core, o: SwarmObject): void {
+  if (o.deadlineMs <= 0) return;
+  c.slackMs = Math.trunc((3 * c.slackMs + Math.min(Math.max(o.deadlineMs - c.nowMs, 0), SLACK_MAX_MS)) / 4);
 }

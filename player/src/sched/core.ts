@@ -36,6 +36,7 @@ export class Core implements Scheduler {
   readonly byId = new Map<number, SwarmObject>();
   readonly added: SwarmObject[] = []; // in this call
   news = 0; // objects with something to announce
+  slackMs = 0; // how long before they were needed objects were complete lately
 
   readonly neighbours: Neighbour[] = []; // by id
   readonly seats: boolean[] = []; // taken

@@ -56,6 +56,7 @@ export class SwarmObject {
   fetchFailures = 0; // CDN requests that failed in a row
   fetchBlockedMs = 0; // it is not fetched before then
   lastGainMs = 0;
+  newsMs = 0; // when the first of fresh came
 
   constructor(
     e: Event,

@@ -15,6 +15,7 @@ import {
   MANY_HOLDERS,
   STALL_STRIKES,
 } from "./config";
+import { completed } from "./announce";
 import type { Core } from "./core";
 import { Do, Reason, type Event } from "./event";
 import { mix32 } from "./mix32";
@@ -267,9 +268,13 @@ export function verified(c: Core, o: SwarmObject, leaf: number, from: number): v
   add(o.fresh, i);
   if (!o.news) {
     o.news = true;
+    o.newsMs = c.nowMs;
     c.news++;
   }
-  if (o.missing === 0) removeWanted(c, o);
+  if (o.missing === 0) {
+    completed(c, o);
+    removeWanted(c, o);
+  }
 }
 
 /** Updates what is known of a neighbour that kept its word. */
