@@ -9,6 +9,7 @@ func (c *Core) buffered(n *neighbour, bytes int64) {
 		c.restartMeasurement()
 	}
 	drained := n.buffered - max(bytes, 0)
+	stood := n.slow || c.clogged(n) // what stood may go all at once, which says nothing
 	if drained > 0 || n.buffered == 0 {
 		n.drainedMs = c.nowMs
 	}
@@ -18,9 +19,12 @@ func (c *Core) buffered(n *neighbour, bytes int64) {
 	n.buffered -= drained
 	n.slow = n.slow && n.buffered > 0
 	if drained > 0 {
-		n.drained += drained
-		u.drained += drained
-		c.raiseUplink()
+		if !stood {
+			n.drained += drained
+			u.drained += drained
+			c.raiseUplink()
+		}
+		c.judge(n)
 	}
 }
 
@@ -46,6 +50,9 @@ func (c *Core) waiting() int64 {
 // for a round trip on any uplink. Where nothing drained there was no uplink.
 func (c *Core) measureUplink() {
 	u := &c.uploads
+	if n := c.neighbour(u.trial.leafTo); n != nil {
+		c.judge(n)
+	}
 	if c.waiting() < c.busyBytes() {
 		c.restartMeasurement()
 		c.hope()
@@ -53,6 +60,9 @@ func (c *Core) measureUplink() {
 		c.findSlow()
 		u.sample(c.nowMs, elapsed)
 		c.restartMeasurement()
+		if c.silent() {
+			c.fail(u.rate)
+		}
 	}
 }
 
@@ -108,7 +118,9 @@ func (c *Core) busyBytes() int64 {
 // measure nothing, until it is tried again.
 func (c *Core) hope() {
 	u := &c.uploads
-	if c.crawls() && c.nowMs-u.sampledMs >= uplinkHopeMs {
+	if c.silent() {
+		c.tryAgain()
+	} else if c.crawls() && c.nowMs-u.sampledMs >= uplinkHopeMs {
 		u.rate += u.rate / 8
 		u.sampledMs = c.nowMs
 	}

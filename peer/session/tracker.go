@@ -44,6 +44,7 @@ type trackerClient struct {
 	everyMs  int64
 	reportMs int64    // when the last report went out
 	ready    bool     // as last reported
+	passesOn bool     // likewise
 	played   []string // likewise
 	drops    []announce.Drop
 	rescues  int64 // leaves
@@ -305,15 +306,16 @@ func (s *Session) report(nowMs int64) {
 	}
 	open := s.neighbours.open()
 	ready := open > 0
+	passesOn := s.core.PassesOn()
 	played := s.renditionNames()
-	if nowMs-t.reportMs < t.everyMs && ready == t.ready && len(t.drops) == 0 && slices.Equal(played, t.played) {
+	if nowMs-t.reportMs < t.everyMs && ready == t.ready && passesOn == t.passesOn && len(t.drops) == 0 && slices.Equal(played, t.played) {
 		return
 	}
-	t.reportMs, t.ready, t.played = nowMs, ready, played
+	t.reportMs, t.ready, t.passesOn, t.played = nowMs, ready, passesOn, played
 	felt := s.cfg.Audience.Report()
 	t.uplinkBps.Store(s.core.UplinkBytesPerSec() * 8)
 	t.send(announce.Report{
-		Ready: ready, NoUpload: s.cfg.NoUpload, Neighbours: int64(open), Renditions: played,
+		Ready: ready, NoUpload: !passesOn, Neighbours: int64(open), Renditions: played,
 		UplinkBps: t.uplinkBps.Load(),
 		HTTPBytes: s.stats.HTTPBytes, P2PBytes: s.stats.P2PBytes, UploadedBytes: s.stats.UploadedBytes,
 		Stalls: felt.Stalls, StallMs: felt.StallMs, LatencyMs: felt.LatencyMs,

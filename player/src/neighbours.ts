@@ -13,6 +13,7 @@ import { HASH_SIZE, parseLeaves, type SignedRecord } from "./manifest";
 import type { Carried } from "./objects";
 import type { Connection, Connector } from "./channel";
 import { Do, event, Kind, Reason, type Action, type Event } from "./sched";
+import { NO_OBJECT, Sounding } from "./sounding";
 import { blames, type Store } from "./store";
 import {
   bitfieldLength,
@@ -52,6 +53,10 @@ export interface NeighboursHost {
   object(id: number): Carried | undefined;
   objectByKey(key: Key): Carried | undefined;
   expects(neighbour: number, object: number, leaf: number): boolean;
+  /** Whether neighbours get anything from us. */
+  passesOn(): boolean;
+  /** As measured, 0 while it is not known. */
+  uplinkBytesPerSec(): number;
   event(e: Event): void;
   /** A verified leaf came from a neighbour. */
   stored(o: Carried, leaf: number, neighbour: number, bytes: number): void;
@@ -89,6 +94,7 @@ interface Neighbour extends Teller {
   recordSent: Set<Key>;
   unknown: Announced;
   buffered: number;
+  sounding: Sounding;
   /** Something was sent since its buffer was looked at. */
   sent: boolean;
   /** Messages from it that are no leaves. */
@@ -187,6 +193,7 @@ export class Neighbours {
       asked: new Set(),
       unknown,
       buffered: 0,
+      sounding: new Sounding(() => send(n, { type: "ASK", key: NO_OBJECT })),
       sent: false,
       messages: new Allowance(MESSAGES_PER_SEC, MESSAGES_AT_ONCE),
       mayAsk: (nowMs) => asks.take(nowMs),
@@ -236,7 +243,7 @@ export class Neighbours {
 
   /** Says that we know an object's record. */
   private tellOf(n: Neighbour, o: Carried): void {
-    if (!this.upload || n.told.has(o.id)) return;
+    if (!this.upload || !this.host.passesOn() || n.told.has(o.id)) return;
     n.told.set(o.id, o.key);
     send(n, { type: "HAVE", key: o.key, leaves: o.leaves, bitfield: this.pieces(o) });
   }
@@ -342,7 +349,9 @@ export class Neighbours {
       return;
     }
     if (n.lists.get(o.key) === false) this.sendList(n, o.key);
-    if (send(n, { type: "LEAF", key: o.key, leaf, data })) this.host.uploaded(data.length);
+    if (!send(n, { type: "LEAF", key: o.key, leaf, data })) return;
+    n.sounding.sent(data.length, this.host.uplinkBytesPerSec(), performance.now());
+    this.host.uploaded(data.length);
   }
 
   private opened(n: Neighbour): void {
@@ -405,6 +414,7 @@ export class Neighbours {
         if (o) each(Kind.Coming, m.pieces);
         return;
       case "LOST":
+        if (m.key === NO_OBJECT && n.sounding.heard(performance.now())) return this.observeBuffer(n);
         n.unknown.forget(m.key);
         this.gossip.lost(n, m.key, performance.now());
         if (o) this.host.event(event(Kind.Lost, about));
@@ -529,7 +539,7 @@ export class Neighbours {
   private observeBuffer(n: Neighbour): void {
     if (n.buffered === 0 && !n.sent) return;
     n.sent = false;
-    n.buffered = n.connection.bufferedAmount;
+    n.buffered = Math.max(n.connection.bufferedAmount, n.sounding.underWay);
     if (n.buffered > UNREAD_BYTES) return this.drop(n, "stalled", "does not read what it is sent");
     this.host.event(event(Kind.Buffered, { neighbour: n.id, value: n.buffered }));
   }

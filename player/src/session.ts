@@ -338,6 +338,8 @@ export class Session {
       object: (id) => this.catalogue.object(id),
       objectByKey: (key) => this.catalogue.objectByKey(key),
       expects: (...leaf) => scheduler.expects(...leaf),
+      passesOn: () => scheduler.passesOn(),
+      uplinkBytesPerSec: () => scheduler.uplinkBytesPerSec(),
       event: (e) => this.event(e),
       stored: (o, leaf, neighbour, bytes) => {
         this.counted.p2pBytes += bytes;

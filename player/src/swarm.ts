@@ -51,7 +51,7 @@ export class Swarm {
   private uplinkBps = 0;
 
   constructor(
-    private readonly config: SwarmConfig,
+    config: SwarmConfig,
     private readonly host: SwarmHost,
     store: Store,
   ) {
@@ -65,7 +65,7 @@ export class Swarm {
         tokenUrl: config.tokenUrl,
         role: "viewer",
         renditions: () => host.playing(),
-        line: () => ({ noUpload: !config.upload, uplinkBps: this.uplinkBps }),
+        line: () => ({ noUpload: !host.passesOn(), uplinkBps: this.uplinkBps }),
         heard: (message) => this.heard(message),
         away: () => (this.joined = false), // the neighbours stay
       },
@@ -153,11 +153,11 @@ export class Swarm {
     const neighbours = this.neighbours.open;
     const ready = neighbours > 0;
     const renditions = this.host.playing();
-    const urgent = `${ready} ${renditions.join()}`;
+    const noUpload = !this.host.passesOn();
+    const urgent = `${ready} ${noUpload} ${renditions.join()}`;
     if (nowMs - this.reportedMs < this.everyMs && urgent === this.reported && !this.neighbours.hasDrops) return;
     const dropped = this.neighbours.takeDrops();
     const { rescues } = this;
-    const noUpload = !this.config.upload;
     const account = this.host.account();
     this.uplinkBps = account.uplinkBps;
     if (!this.tracker.send({ type: "report", ready, noUpload, neighbours, renditions, ...account, rescues, dropped })) return;

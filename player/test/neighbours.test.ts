@@ -31,6 +31,8 @@ class World {
       object: () => this.known,
       objectByKey: (key) => (this.known?.key === key ? this.known : undefined),
       expects: () => false,
+      passesOn: () => true,
+      uplinkBytesPerSec: () => 0,
       event: (e) => this.events.push(e),
       stored: () => undefined,
       rejected: () => undefined,

@@ -66,7 +66,10 @@ func (w *world) newViewer(number, joinMs int64, seeder bool) *viewer {
 	class := &w.cfg.Classes[v.class]
 	v.uplink = int64(float64(class.UplinkBytesPerSec) * w.draw.LogNormal(class.UplinkSpread, number, drawUplink, 0))
 	v.noUpload = class.NoUpload || w.among(w.cfg.NoUpload, number, drawNoUpload)
-	v.up.BytesPerSec = max(v.uplink, controlBytesPerSec)
+	v.up.BytesPerSec = v.uplink
+	if v.uplink == 0 {
+		v.up.BytesPerSec = controlBytesPerSec
+	}
 	v.down.BytesPerSec = int64(float64(class.DownlinkBytesPerSec) * w.draw.LogNormal(class.DownlinkSpread, number, drawDownlink, 0))
 	if v.noUpload {
 		v.uplink = 0
@@ -179,6 +182,9 @@ const none = -1
 func (v *viewer) tick() {
 	v.w.wheel.At(v.w.nowMs+sched.TickMs, event{kind: eventTick, viewer: v.index})
 	v.tellBuffers()
+	if v.core.PassesOn() != v.member.passesOn {
+		v.report()
+	}
 	v.plan()
 	v.flood()
 	v.tell(sched.Event{Kind: sched.Tick})

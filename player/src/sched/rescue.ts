@@ -120,7 +120,7 @@ function dueAtCDN(c: Core, o: SwarmObject, i: number, hardMs: number): boolean {
 }
 
 /** The object that is due first of those that the CDN is not known to lack. */
-function nextUp(c: Core): SwarmObject | undefined {
+export function nextUp(c: Core): SwarmObject | undefined {
   return c.wanted.find((o) => o.fetchBlockedMs <= c.nowMs);
 }
 

@@ -5,19 +5,24 @@ import { CRAWL_BUSY_BYTES, MAX_RATE, MIN_RATE, UPLINK_BUSY_BYTES, UPLINK_HOPE_MS
 import type { Core } from "./core";
 import { TICK_MS } from "./event";
 import type { Neighbour } from "./neighbour";
+import { fail, judge, silent, tryAgain } from "./trial";
 
 /** Books how much the transport still holds for a neighbour. */
 export function buffered(c: Core, n: Neighbour, bytes: number): void {
   if (waiting(c) === 0) restartMeasurement(c);
   const drained = n.buffered - Math.max(bytes, 0);
+  const stood = n.slow || clogged(c, n); // what stood may go all at once, which says nothing
   if (drained > 0 || n.buffered === 0) n.drainedMs = c.nowMs;
   if (n.buffered === 0) n.filledMs = c.nowMs;
   n.buffered -= drained;
   n.slow &&= n.buffered > 0;
   if (drained <= 0) return;
-  n.drained += drained;
-  c.uploads.drained += drained;
-  raiseUplink(c);
+  if (!stood) {
+    n.drained += drained;
+    c.uploads.drained += drained;
+    raiseUplink(c);
+  }
+  judge(c, n);
 }
 
 /**
@@ -41,6 +46,8 @@ export function waiting(c: Core): number {
  */
 export function measureUplink(c: Core): void {
   const u = c.uploads;
+  const tried = c.neighbour(u.trial.leafTo);
+  if (tried) judge(c, tried);
   const elapsed = c.nowMs - u.sinceMs;
   if (waiting(c) < busyBytes(c)) {
     restartMeasurement(c);
@@ -49,6 +56,7 @@ export function measureUplink(c: Core): void {
     findSlow(c);
     sample(c, elapsed);
     restartMeasurement(c);
+    if (silent(c)) fail(c, u.rate);
   }
 }
 
@@ -102,6 +110,7 @@ export function busyBytes(c: Core): number {
  */
 function hope(c: Core): void {
   const u = c.uploads;
+  if (silent(c)) return tryAgain(c);
   if (!crawls(c) || c.nowMs - u.sampledMs < UPLINK_HOPE_MS) return;
   u.rate += Math.trunc(u.rate / 8);
   u.sampledMs = c.nowMs;
