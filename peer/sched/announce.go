@@ -8,6 +8,11 @@ func (c *Core) offers(o *object) bool {
 	return !c.cfg.NoUpload && int64(o.each)*leafSize*1000 <= c.uplink()*2*c.cfg.QueueMs
 }
 
+// offersTo tells whether we announce them to a neighbour.
+func (c *Core) offersTo(n *neighbour, o *object) bool {
+	return c.offers(o) || n.id == c.uploads.trial.with && !c.cfg.NoUpload
+}
+
 // announce tells neighbours what we gained, gathered so that a burst of pieces is
 // one message.
 func (c *Core) announce() {
@@ -30,10 +35,9 @@ func (c *Core) announce() {
 			continue
 		}
 		o.lastGainMs = c.nowMs
-		offered := c.offers(o)
 		for _, n := range c.neighbours {
 			switch {
-			case !offered:
+			case !c.offersTo(n, o):
 				o.told[n.seat] = false // a HAVE makes up for it later
 			case !o.told[n.seat]:
 				c.announceTo(n, o)
@@ -57,7 +61,7 @@ func (c *Core) announceGains(n *neighbour, o *object) {
 }
 
 func (c *Core) announceTo(n *neighbour, o *object) {
-	if (o.lacking < o.pieces || o.deadlineMs > 0 && !o.knows[n.seat]) && c.offers(o) {
+	if (o.lacking < o.pieces || o.deadlineMs > 0 && !o.knows[n.seat]) && c.offersTo(n, o) {
 		o.told[n.seat] = true
 		c.do(Action{Kind: SendHave, Neighbour: n.id, Object: o.id})
 	}

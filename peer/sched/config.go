@@ -71,10 +71,12 @@ const (
 	assumedUplink          = 1280 << 10
 	hopedUplink            = 256 << 10 // before it has carried a leaf in time
 	trialPatience          = 3         // so often ProgressMs a leaf may take to show a slow uplink
-	trialsLost             = 3         // so many leaves of which nothing arrived show one, too
-	trialMs                = 5000      // who was told of something for a trial asks in this time or not at all
-	trialAgainMs           = 30000     // after a trial that failed; each time twice as long
-	trialDoublings         = 5         // up to 16 minutes
+	trialsSlow             = 2         // so many that took more than once that show one
+	trialsLost             = 3         // so many of which nothing arrived, too
+	trialMs                = 5000      // so long one neighbour hears what we hold, then another
+	trialObjects           = 3         // the newest, of which it hears at once
+	trialAgainMs           = 4000      // times 4 after a trial that failed, times 16 after two, and so on
+	trialDoublings         = 8         // up to 17 minutes
 	bufferUnknown          = 48 << 10  // bytes in all send buffers while the uplink is not known
 	bufferMs               = 200       // send buffers hold about this long of uplink
 	maxQueue               = 512       // uploads queued in all

@@ -1,26 +1,29 @@
 package sched
 
-// This file finds out with one leaf whether an uplink of which nothing is known carries
-// anything in time. On one that does not, a leaf holds up all that we ask and acknowledge
-// for seconds, so there must not be many before that is known.
+// This file finds out with single leaves whether an uplink of which nothing is known
+// carries anything in time. On one that does not, a leaf holds up all that we ask and
+// acknowledge for seconds, so there must not be many before that is known.
 
 // trial is the leaf that shows it.
 type trial struct {
 	leafTo  int32 // who is sent it; nobody: none is on its way
+	last    int32 // who was sent it last
 	bytes   int64
-	sinceMs int64
-	lost    int32 // times in a row that nothing of it arrived
+	sinceMs int64 // or when the last one was through
+	slow    int32 // leaves in a row that took too long
+	lost    int32 // leaves in a row of which nothing arrived
 
 	passed bool  // the last one was through in time
-	failed int32 // in a row
-	with   int32 // who was told of something although we offer nothing, so that it asks
-	withMs int64 // when
+	failed int32 // times in a row
+	with   int32 // who hears what we hold although we offer nothing, so that it asks
+	withMs int64 // since when
 }
 
 // silent tells that our uplink is known to carry no leaf in time: we offer nothing.
-func (c *Core) silent() bool {
-	return c.uploads.rate > 0 && leafSize*1000 > c.uplink()*2*c.cfg.QueueMs
-}
+func (c *Core) silent() bool { return c.uploads.rate > 0 && c.uplink() < c.least() }
+
+// least is the uplink that just carries a leaf in time.
+func (c *Core) least() int64 { return leafSize*1000/(2*c.cfg.QueueMs) + 1 }
 
 // PassesOn tells whether neighbours get anything from us. A tracker gives no duty to who
 // passes nothing on.
@@ -29,45 +32,59 @@ func (c *Core) PassesOn() bool { return !c.cfg.NoUpload && !c.silent() }
 // careful tells that the uplink has not shown that it carries a leaf in time, or has
 // shown that it does not.
 func (c *Core) careful() bool {
-	return !c.uploads.trial.passed && (c.uploads.rate == 0 || c.silent())
+	return !c.uploads.trial.passed && c.uploads.rate <= c.least()
 }
 
-// mayTry tells whether a leaf may be sent while we are careful: one at a time, and as
-// long as we are late ourselves only for who has waited long.
+// mayTry tells whether a leaf may be sent while we are careful: one at a time, with a
+// pause after a slow one, and as long as we are late ourselves only to who has waited long.
 func (c *Core) mayTry() bool {
-	u := &c.uploads
-	if u.trial.leafTo != nobody {
+	t := &c.uploads.trial
+	if t.leafTo != nobody || t.slow > 0 && c.nowMs-t.sinceMs < c.cfg.ProgressMs {
 		return false
 	}
 	next := c.nextUp()
 	late := next != nil && c.nowMs >= c.hardDeadlineMs(next)
-	return !late || c.nowMs-u.queue[0].queuedMs >= c.cfg.ProgressMs
+	return !late || c.nowMs-c.uploads.queue[0].queuedMs >= c.cfg.ProgressMs
+}
+
+// doubt has leaves go one by one again where a measurement says that the uplink carries
+// none in time: it may have been the receivers' fault.
+func (c *Core) doubt() {
+	if u := &c.uploads; u.rate < c.least() && u.trial.failed == 0 {
+		u.rate, u.trial.passed = c.least(), false
+	}
 }
 
 func (t *trial) begin(n *neighbour, bytes, nowMs int64) {
-	t.leafTo, t.bytes, t.sinceMs = n.id, bytes, nowMs
+	t.leafTo, t.last, t.bytes, t.sinceMs = n.id, n.id, bytes, nowMs
+}
+
+// seen tells that a neighbour has shown what it can: it is another's turn.
+func (t *trial) seen(n *neighbour, neighbours int) bool {
+	return t.slow+t.lost > 0 && t.last == n.id && neighbours > 1
 }
 
 // judge looks whether the leaf is through.
 func (c *Core) judge(n *neighbour) {
 	t := &c.uploads.trial
 	took := c.nowMs - t.sinceMs
+	if n.id != t.leafTo || n.buffered > 0 && took < trialPatience*c.cfg.ProgressMs {
+		return
+	}
+	arrived := t.bytes - n.buffered
+	t.leafTo, t.sinceMs = nobody, c.nowMs
 	switch {
-	case n.id != t.leafTo:
-	case n.buffered > 0 && took < trialPatience*c.cfg.ProgressMs:
-	case n.buffered >= t.bytes:
-		// Nothing of it: the neighbour is dead, unless the next one looks dead too.
-		t.leafTo = nobody
+	case arrived <= 0: // the neighbour is dead, unless the next ones look dead too
 		if t.lost++; t.lost >= trialsLost {
 			c.fail(minRate)
 		}
-	case t.bytes < leafSize/2:
-		t.leafTo = nobody // too little to tell
-	case took > 2*c.cfg.QueueMs:
-		c.fail((t.bytes - n.buffered) * 1000 / took)
-	default:
-		if c.silent() {
-			c.uploads.rate = 0
+	case took > c.cfg.ProgressMs: // the neighbour may be slow, unless the next one is, too
+		if t.slow++; t.slow >= trialsSlow || c.silent() {
+			c.fail(arrived * 1000 / took)
+		}
+	case t.bytes >= leafSize/2: // less is too little to tell
+		if c.uploads.rate > 0 {
+			c.uploads.rate = min(max(arrived*1000/max(took, 1), c.least()), maxRate)
 		}
 		*t = trial{leafTo: nobody, with: nobody, passed: true}
 	}
@@ -84,26 +101,22 @@ func (c *Core) fail(rate int64) {
 	})
 }
 
-// tryAgain tells one neighbour of the newest object that we hold something of, so that it
-// asks for it: lines get better, or were busy with something else.
+// tryAgain lets one neighbour after the other hear what we hold, until one has asked for
+// it: lines get better, or were busy with something else.
 func (c *Core) tryAgain() {
 	u := &c.uploads
 	t := &u.trial
-	if t.leafTo != nobody {
+	if t.leafTo != nobody || len(c.neighbours) == 0 || c.nowMs-u.sampledMs < trialAgainMs<<min(2*t.failed, trialDoublings) ||
+		t.with != nobody && c.nowMs-t.withMs < trialMs {
 		return
 	}
-	if t.with != nobody && c.nowMs-t.withMs >= trialMs {
-		t.with, u.sampledMs = nobody, c.nowMs // it did not ask
+	at := 0
+	for at < len(c.neighbours) && c.neighbours[at].id <= t.with {
+		at++
 	}
-	if t.with != nobody || len(c.neighbours) == 0 || c.nowMs-u.sampledMs < trialAgainMs<<min(t.failed, trialDoublings) {
-		return
-	}
-	for i := len(c.objects) - 1; i >= 0; i-- {
-		if o := c.objects[i]; o.lacking < o.pieces {
-			n := c.neighbours[int(mix32(c.cfg.Seed^uint32(o.sequence))%uint32(len(c.neighbours)))]
-			t.with, t.withMs = n.id, c.nowMs
-			c.do(Action{Kind: SendHave, Neighbour: n.id, Object: o.id})
-			return
-		}
+	n := c.neighbours[at%len(c.neighbours)]
+	t.with, t.withMs = n.id, c.nowMs
+	for i := max(len(c.objects)-trialObjects, 0); i < len(c.objects); i++ {
+		c.announceTo(n, c.objects[i])
 	}
 }

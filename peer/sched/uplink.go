@@ -53,16 +53,14 @@ func (c *Core) measureUplink() {
 	if n := c.neighbour(u.trial.leafTo); n != nil {
 		c.judge(n)
 	}
-	if c.waiting() < c.busyBytes() {
+	if c.careful() || c.waiting() < c.busyBytes() {
 		c.restartMeasurement()
 		c.hope()
 	} else if elapsed := c.nowMs - u.sinceMs; elapsed >= uplinkSampleMs && u.drained > 0 {
 		c.findSlow()
 		u.sample(c.nowMs, elapsed)
 		c.restartMeasurement()
-		if c.silent() {
-			c.fail(u.rate)
-		}
+		c.doubt()
 	}
 }
 
@@ -87,7 +85,7 @@ func (c *Core) findSlow() {
 func (c *Core) raiseUplink() {
 	u := &c.uploads
 	elapsed := max(c.nowMs-u.sinceMs, TickMs) // the transport takes the first leaf in no time
-	if c.waiting() == 0 && u.rate > 0 && u.drained*1000/elapsed > u.rate {
+	if c.waiting() == 0 && u.rate > 0 && !c.careful() && u.drained*1000/elapsed > u.rate {
 		u.sample(c.nowMs, elapsed)
 		c.restartMeasurement()
 	}

@@ -49,7 +49,7 @@ func (c *Core) requested(o *object, n *neighbour, i, wanted int32) {
 			return
 		}
 		c.refuse(n, o, i, Busy)
-	case !c.offers(o) && u.trial.with != n.id || len(u.queue) >= maxQueue || u.bytes+c.waiting() > c.uplink()*c.cfg.QueueMs/1000:
+	case !c.offersTo(n, o) || len(u.queue) >= maxQueue || u.bytes+c.waiting() > c.uplink()*c.cfg.QueueMs/1000:
 		c.refuse(n, o, i, Busy)
 	default:
 		if n.queued++; n.queued == 1 {
@@ -175,7 +175,10 @@ func (c *Core) nextUpload(limit int64) int {
 // has its share of the send buffers while others wait. Who takes far less than the
 // others has no more than one leaf there.
 func (c *Core) heldUp(n *neighbour, limit int64) bool {
+	t := &c.uploads.trial
 	switch {
+	case c.careful() && t.seen(n, len(c.neighbours)):
+		return true
 	case n.buffered == 0:
 		return false
 	case n.slow || c.clogged(n):

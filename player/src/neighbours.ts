@@ -55,8 +55,8 @@ export interface NeighboursHost {
   expects(neighbour: number, object: number, leaf: number): boolean;
   /** Whether neighbours get anything from us. */
   passesOn(): boolean;
-  /** As measured, 0 while it is not known. */
-  uplinkBytesPerSec(): number;
+  /** Whether it must be known when a leaf has arrived, because nothing else is known of our uplink. */
+  tries(): boolean;
   event(e: Event): void;
   /** A verified leaf came from a neighbour. */
   stored(o: Carried, leaf: number, neighbour: number, bytes: number): void;
@@ -350,7 +350,7 @@ export class Neighbours {
     }
     if (n.lists.get(o.key) === false) this.sendList(n, o.key);
     if (!send(n, { type: "LEAF", key: o.key, leaf, data })) return;
-    n.sounding.sent(data.length, this.host.uplinkBytesPerSec(), performance.now());
+    if (this.host.tries()) n.sounding.sent(data.length);
     this.host.uploaded(data.length);
   }
 
@@ -414,7 +414,7 @@ export class Neighbours {
         if (o) each(Kind.Coming, m.pieces);
         return;
       case "LOST":
-        if (m.key === NO_OBJECT && n.sounding.heard(performance.now())) return this.observeBuffer(n);
+        if (m.key === NO_OBJECT && n.sounding.heard()) return this.observeBuffer(n);
         n.unknown.forget(m.key);
         this.gossip.lost(n, m.key, performance.now());
         if (o) this.host.event(event(Kind.Lost, about));

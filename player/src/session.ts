@@ -27,6 +27,11 @@ import type { Key } from "./wire";
 /** How often deadlines are asked for again, and how far one must move to be worth telling. */
 const PLAN_EVERY_MS = 250;
 const DEADLINE_SLACK_MS = 100;
+/**
+ * Who has a segment looks for neighbours, or who has none after so long. The first picture needs the line before that: on an
+ * uplink of 100 kb/s, to connect to eight neighbours takes three seconds.
+ */
+const MEET_AFTER_MS = 2000;
 const STORE_BYTES = 64 * 1024 * 1024;
 /** So many failed requests to the CDN in a row, and the player is told; answers that are missing or wrong count double. */
 const MAX_FAILURES = 4;
@@ -97,6 +102,7 @@ export class Session {
   private lastTickMs = 0;
   private plannedMs = 0;
   private timer: ReturnType<typeof setInterval> | undefined;
+  private meetTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly config: SessionConfig) {
     const { http, channel } = config;
@@ -134,13 +140,14 @@ export class Session {
 
   start(): void {
     this.timer = setInterval(() => this.tick(), TICK_MS);
-    this.swarm?.start();
+    this.meetTimer = setTimeout(() => this.swarm?.start(), MEET_AFTER_MS);
   }
 
   stop(): void {
     if (this.stopped) return;
     this.stopped = true;
     clearInterval(this.timer);
+    clearTimeout(this.meetTimer);
     this.swarm?.stop();
     this.cdn.stop();
   }
@@ -243,7 +250,9 @@ export class Session {
     this.counted.verifiedLeaves++;
     const o = this.catalogue.objectByKey(fetched.key) ?? fetched; // evicted meanwhile, it is another one now
     this.event(event(Kind.Verified, { object: o.id, leaf, neighbour: from }));
-    if (this.store.complete(o.key)) this.hand(o);
+    if (!this.store.complete(o.key)) return;
+    this.hand(o);
+    this.swarm?.start();
   }
 
   /** Hands a complete object to those who wait for it. */
@@ -339,7 +348,7 @@ export class Session {
       objectByKey: (key) => this.catalogue.objectByKey(key),
       expects: (...leaf) => scheduler.expects(...leaf),
       passesOn: () => scheduler.passesOn(),
-      uplinkBytesPerSec: () => scheduler.uplinkBytesPerSec(),
+      tries: () => scheduler.tries(),
       event: (e) => this.event(e),
       stored: (o, leaf, neighbour, bytes) => {
         this.counted.p2pBytes += bytes;

@@ -39,6 +39,7 @@ export interface SwarmHost extends Omit<NeighboursHost, "signal"> {
 export class Swarm {
   readonly neighbours: Neighbours;
   private readonly tracker: TrackerClient;
+  private started = false;
   private joined = false;
   /** Counts the visits to the tracker: it introduces viewers anew at each. */
   private visit = 0;
@@ -73,7 +74,10 @@ export class Swarm {
     );
   }
 
+  /** Looks for neighbours, from the first call on. */
   start(): void {
+    if (this.started) return;
+    this.started = true;
     this.tracker.start();
   }
 

@@ -17,6 +17,11 @@ export function offers(c: Core, o: SwarmObject): boolean {
   return !c.cfg.noUpload && o.each * LEAF_SIZE * 1000 <= uplink(c) * 2 * c.cfg.queueMs;
 }
 
+/** Whether we announce them to a neighbour. */
+export function offersTo(c: Core, n: Neighbour, o: SwarmObject): boolean {
+  return offers(c, o) || (n.id === c.uploads.trial.with && !c.cfg.noUpload);
+}
+
 /** Tells neighbours what we gained, gathered so that a burst of pieces is one message. */
 export function announce(c: Core): void {
   if (c.cfg.noUpload) return;
@@ -30,9 +35,8 @@ export function announce(c: Core): void {
   for (const o of c.objects) {
     if (!o.news || c.nowMs - o.lastGainMs < gatherMs(c, o)) continue;
     o.lastGainMs = c.nowMs;
-    const offered = offers(c, o);
     for (const n of c.neighbours) {
-      if (!offered) o.told[n.seat] = false; // a HAVE makes up for it later
+      if (!offersTo(c, n, o)) o.told[n.seat] = false; // a HAVE makes up for it later
       else if (!o.told[n.seat]) announceTo(c, n, o);
       else announceGains(c, n, o);
     }
@@ -51,7 +55,7 @@ function announceGains(c: Core, n: Neighbour, o: SwarmObject): void {
 
 export function announceTo(c: Core, n: Neighbour, o: SwarmObject): void {
   const worth = o.lacking < o.pieces || (o.deadlineMs > 0 && !o.knows[n.seat]);
-  if (!worth || !offers(c, o)) return;
+  if (!worth || !offersTo(c, n, o)) return;
   o.told[n.seat] = true;
   c.do(Do.SendHave, { neighbour: n.id, object: o.id });
 }

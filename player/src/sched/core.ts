@@ -24,7 +24,7 @@ import { cameTooLate, expirePulls, pull, refused, verified } from "./pull";
 import { fetch, fetchEnded, type Start } from "./rescue";
 import { addObject, removeObject, setDuty, want } from "./room";
 import { filterUploads, requested, upload, Uploads } from "./upload";
-import { silent } from "./trial";
+import { careful, silent } from "./trial";
 import { buffered, measureUplink } from "./uplink";
 
 export class Core implements Scheduler {
@@ -195,6 +195,10 @@ export class Core implements Scheduler {
 
   passesOn(): boolean {
     return !this.cfg.noUpload && !silent(this);
+  }
+
+  tries(): boolean {
+    return careful(this);
   }
 
   uplinkBytesPerSec(): number {

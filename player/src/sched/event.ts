@@ -114,6 +114,8 @@ export interface Scheduler {
   expects(neighbour: number, object: number, leaf: number): boolean;
   /** Whether neighbours get anything from us: not without consent, nor over an uplink that carries no leaf in time. */
   passesOn(): boolean;
+  /** Whether leaves are sent one by one, to learn whether the uplink carries any in time. */
+  tries(): boolean;
   /** The measured uplink in bytes per second, 0 while it was never saturated. */
   uplinkBytesPerSec(): number;
 }

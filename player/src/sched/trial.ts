@@ -2,10 +2,19 @@
 // time; the twin of trial.go.
 
 import { BUSY, LEAF_SIZE } from "../wire";
-import { MAX_RATE, MIN_RATE, TRIAL_AGAIN_MS, TRIAL_DOUBLINGS, TRIAL_MS, TRIAL_PATIENCE, TRIALS_LOST } from "./config";
+import { announceTo } from "./announce";
+import {
+  MAX_RATE,
+  MIN_RATE,
+  TRIAL_AGAIN_MS,
+  TRIAL_DOUBLINGS,
+  TRIAL_MS,
+  TRIAL_OBJECTS,
+  TRIAL_PATIENCE,
+  TRIALS_LOST,
+  TRIALS_SLOW,
+} from "./config";
 import type { Core } from "./core";
-import { Do } from "./event";
-import { mix32 } from "./mix32";
 import type { Neighbour } from "./neighbour";
 import { NOBODY } from "./object";
 import { hardDeadlineMs, nextUp } from "./rescue";
@@ -14,43 +23,67 @@ import { filterUploads, refuse, uplink } from "./upload";
 /** The leaf that shows it. */
 export interface Trial {
   leafTo: number; // who is sent it; NOBODY: none is on its way
+  last: number; // who was sent it last
   bytes: number;
-  sinceMs: number;
-  lost: number; // times in a row that nothing of it arrived
+  sinceMs: number; // or when the last one was through
+  slow: number; // leaves in a row that took too long
+  lost: number; // leaves in a row of which nothing arrived
   passed: boolean; // the last one was through in time
-  failed: number; // in a row
-  with: number; // who was told of something although we offer nothing, so that it asks
-  withMs: number; // when
+  failed: number; // times in a row
+  with: number; // who hears what we hold although we offer nothing, so that it asks
+  withMs: number; // since when
 }
 
 export function noTrial(): Trial {
-  return { leafTo: NOBODY, bytes: 0, sinceMs: 0, lost: 0, passed: false, failed: 0, with: NOBODY, withMs: 0 };
+  return { leafTo: NOBODY, last: NOBODY, bytes: 0, sinceMs: 0, slow: 0, lost: 0, passed: false, failed: 0, with: NOBODY, withMs: 0 };
 }
 
 /** Whether our uplink is known to carry no leaf in time: we offer nothing. */
 export function silent(c: Core): boolean {
-  return c.uploads.rate > 0 && LEAF_SIZE * 1000 > uplink(c) * 2 * c.cfg.queueMs;
+  return c.uploads.rate > 0 && uplink(c) < least(c);
+}
+
+/** The uplink that just carries a leaf in time. */
+function least(c: Core): number {
+  return Math.trunc((LEAF_SIZE * 1000) / (2 * c.cfg.queueMs)) + 1;
 }
 
 /** Whether the uplink has not shown that it carries a leaf in time, or has shown that it does not. */
 export function careful(c: Core): boolean {
-  return !c.uploads.trial.passed && (c.uploads.rate === 0 || silent(c));
+  return !c.uploads.trial.passed && c.uploads.rate <= least(c);
 }
 
 /**
- * Whether a leaf may be sent while we are careful: one at a time, and as long as we are
- * late ourselves only for who has waited long.
+ * Whether a leaf may be sent while we are careful: one at a time, with a pause after a slow
+ * one, and as long as we are late ourselves only to who has waited long.
  */
 export function mayTry(c: Core): boolean {
   const u = c.uploads;
-  if (u.trial.leafTo !== NOBODY) return false;
+  const t = u.trial;
+  if (t.leafTo !== NOBODY || (t.slow > 0 && c.nowMs - t.sinceMs < c.cfg.progressMs)) return false;
   const next = nextUp(c);
   const late = next !== undefined && c.nowMs >= hardDeadlineMs(c, next);
   return !late || c.nowMs - u.queue[0].queuedMs >= c.cfg.progressMs;
 }
 
+/**
+ * Has leaves go one by one again where a measurement says that the uplink carries none in
+ * time: it may have been the receivers' fault.
+ */
+export function doubt(c: Core): void {
+  const u = c.uploads;
+  if (u.rate >= least(c) || u.trial.failed > 0) return;
+  u.rate = least(c);
+  u.trial.passed = false;
+}
+
+/** Whether a neighbour has shown what it can: it is another's turn. */
+export function seen(t: Trial, n: Neighbour, neighbours: number): boolean {
+  return t.slow + t.lost > 0 && t.last === n.id && neighbours > 1;
+}
+
 export function begin(t: Trial, n: Neighbour, bytes: number, nowMs: number): void {
-  t.leafTo = n.id;
+  t.leafTo = t.last = n.id;
   t.bytes = bytes;
   t.sinceMs = nowMs;
 }
@@ -60,15 +93,16 @@ export function judge(c: Core, n: Neighbour): void {
   const t = c.uploads.trial;
   const took = c.nowMs - t.sinceMs;
   if (n.id !== t.leafTo || (n.buffered > 0 && took < TRIAL_PATIENCE * c.cfg.progressMs)) return;
-  if (n.buffered >= t.bytes) { // nothing of it: the neighbour is dead, unless the next one looks dead too
-    t.leafTo = NOBODY;
+  const arrived = t.bytes - n.buffered;
+  t.leafTo = NOBODY;
+  t.sinceMs = c.nowMs;
+  if (arrived <= 0) { // the neighbour is dead, unless the next ones look dead too
     if (++t.lost >= TRIALS_LOST) fail(c, MIN_RATE);
-  } else if (t.bytes < Math.trunc(LEAF_SIZE / 2)) {
-    t.leafTo = NOBODY; // too little to tell
-  } else if (took > 2 * c.cfg.queueMs) {
-    fail(c, Math.trunc(((t.bytes - n.buffered) * 1000) / took));
-  } else {
-    if (silent(c)) c.uploads.rate = 0;
+  } else if (took > c.cfg.progressMs) { // the neighbour may be slow, unless the next one is, too
+    if (++t.slow >= TRIALS_SLOW || silent(c)) fail(c, Math.trunc((arrived * 1000) / took));
+  } else if (t.bytes >= Math.trunc(LEAF_SIZE / 2)) { // less is too little to tell
+    const { rate } = c.uploads;
+    if (rate > 0) c.uploads.rate = Math.min(Math.max(Math.trunc((arrived * 1000) / Math.max(took, 1)), least(c)), MAX_RATE);
     c.uploads.trial = { ...noTrial(), passed: true };
   }
 }
@@ -86,23 +120,17 @@ export function fail(c: Core, rate: number): void {
 }
 
 /**
- * Tells one neighbour of the newest object that we hold something of, so that it asks for
- * it: lines get better, or were busy with something else.
+ * Lets one neighbour after the other hear what we hold, until one has asked for it: lines
+ * get better, or were busy with something else.
  */
 export function tryAgain(c: Core): void {
   const u = c.uploads;
   const t = u.trial;
-  if (t.leafTo !== NOBODY) return;
-  if (t.with !== NOBODY && c.nowMs - t.withMs >= TRIAL_MS) { // it did not ask
-    t.with = NOBODY;
-    u.sampledMs = c.nowMs;
-  }
-  const waitMs = TRIAL_AGAIN_MS * 2 ** Math.min(t.failed, TRIAL_DOUBLINGS);
-  if (t.with !== NOBODY || c.neighbours.length === 0 || c.nowMs - u.sampledMs < waitMs) return;
-  const o = c.objects.findLast((o) => o.lacking < o.pieces);
-  if (!o) return;
-  const n = c.neighbours[mix32((c.cfg.seed ^ o.sequence) >>> 0) % c.neighbours.length];
+  if (t.leafTo !== NOBODY || c.neighbours.length === 0) return;
+  if (c.nowMs - u.sampledMs < TRIAL_AGAIN_MS * 2 ** Math.min(2 * t.failed, TRIAL_DOUBLINGS)) return;
+  if (t.with !== NOBODY && c.nowMs - t.withMs < TRIAL_MS) return;
+  const n = c.neighbours.find((x) => x.id > t.with) ?? c.neighbours[0];
   t.with = n.id;
   t.withMs = c.nowMs;
-  c.do(Do.SendHave, { neighbour: n.id, object: o.id });
+  for (const o of c.objects.slice(-TRIAL_OBJECTS)) announceTo(c, n, o);
 }

@@ -5,7 +5,7 @@ import { CRAWL_BUSY_BYTES, MAX_RATE, MIN_RATE, UPLINK_BUSY_BYTES, UPLINK_HOPE_MS
 import type { Core } from "./core";
 import { TICK_MS } from "./event";
 import type { Neighbour } from "./neighbour";
-import { fail, judge, silent, tryAgain } from "./trial";
+import { careful, doubt, judge, silent, tryAgain } from "./trial";
 
 /** Books how much the transport still holds for a neighbour. */
 export function buffered(c: Core, n: Neighbour, bytes: number): void {
@@ -49,14 +49,14 @@ export function measureUplink(c: Core): void {
   const tried = c.neighbour(u.trial.leafTo);
   if (tried) judge(c, tried);
   const elapsed = c.nowMs - u.sinceMs;
-  if (waiting(c) < busyBytes(c)) {
+  if (careful(c) || waiting(c) < busyBytes(c)) {
     restartMeasurement(c);
     hope(c);
   } else if (elapsed >= UPLINK_SAMPLE_MS && u.drained > 0) {
     findSlow(c);
     sample(c, elapsed);
     restartMeasurement(c);
-    if (silent(c)) fail(c, u.rate);
+    doubt(c);
   }
 }
 
@@ -80,7 +80,7 @@ function findSlow(c: Core): void {
 function raiseUplink(c: Core): void {
   const u = c.uploads;
   const elapsed = Math.max(c.nowMs - u.sinceMs, TICK_MS); // the transport takes the first leaf in no time
-  if (waiting(c) > 0 || u.rate === 0 || Math.trunc((u.drained * 1000) / elapsed) <= u.rate) return;
+  if (waiting(c) > 0 || u.rate === 0 || careful(c) || Math.trunc((u.drained * 1000) / elapsed) <= u.rate) return;
   sample(c, elapsed);
   restartMeasurement(c);
 }

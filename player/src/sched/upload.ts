@@ -2,7 +2,7 @@
 // in time; the twin of upload.go.
 
 import { BUSY, LEAF_SIZE, NOT_HELD } from "../wire";
-import { offers } from "./announce";
+import { offersTo } from "./announce";
 import {
   ASK_STRIKES,
   ASSUMED_UPLINK,
@@ -19,7 +19,7 @@ import { Do, Reason } from "./event";
 import { drop, type Neighbour } from "./neighbour";
 import { FROM_CDN, type SwarmObject } from "./object";
 import { trailingZeros } from "./piece";
-import { begin, careful, mayTry, noTrial, type Trial } from "./trial";
+import { begin, careful, mayTry, noTrial, seen, type Trial } from "./trial";
 import { buffered, busyBytes, clogged, waiting } from "./uplink";
 
 export interface Upload {
@@ -58,7 +58,7 @@ export function requested(c: Core, o: SwarmObject, n: Neighbour, i: number, want
   } else if (bytesFor(u, n) >= MAX_WINDOW * LEAF_SIZE) {
     if (++n.overAsked >= ASK_STRIKES) drop(c, n, Reason.TooManyAsked);
     else refuse(c, n, o, i, BUSY);
-  } else if ((!offers(c, o) && u.trial.with !== n.id) || u.queue.length >= MAX_QUEUE || u.bytes + waiting(c) > Math.trunc((uplink(c) * c.cfg.queueMs) / 1000)) {
+  } else if (!offersTo(c, n, o) || u.queue.length >= MAX_QUEUE || u.bytes + waiting(c) > Math.trunc((uplink(c) * c.cfg.queueMs) / 1000)) {
     refuse(c, n, o, i, BUSY);
   } else {
     if (++n.queued === 1) n.served = Math.max(n.served, u.served); // no credit for having asked for nothing
@@ -162,6 +162,7 @@ function nextUpload(c: Core, limit: number): number {
  * than one leaf there.
  */
 function heldUp(c: Core, n: Neighbour, limit: number): boolean {
+  if (careful(c) && seen(c.uploads.trial, n, c.neighbours.length)) return true;
   if (n.buffered === 0) return false;
   if (n.slow || clogged(c, n)) return true;
   return n.queued < c.uploads.queue.length && n.buffered >= Math.max(Math.trunc(limit / 2), 2 * LEAF_SIZE);
