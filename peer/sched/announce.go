@@ -8,9 +8,13 @@ func (c *Core) offers(o *object) bool {
 	return !c.cfg.NoUpload && int64(o.each)*leafSize*1000 <= c.uplink()*2*c.cfg.QueueMs
 }
 
-// offersTo tells whether we announce them to a neighbour.
+// offersTo tells whether we announce them to a neighbour: to one only, while it is
+// doubtful whether our uplink is of use, because announcements are uplink, too.
 func (c *Core) offersTo(n *neighbour, o *object) bool {
-	return c.offers(o) || n.id == c.uploads.trial.with && !c.cfg.NoUpload
+	if c.doubtful() {
+		return n.id == c.uploads.trial.with && !c.cfg.NoUpload
+	}
+	return c.offers(o)
 }
 
 // announce tells neighbours what we gained, gathered so that a burst of pieces is
@@ -70,10 +74,10 @@ func (c *Core) announceTo(n *neighbour, o *object) {
 // announceComing tells neighbours that pieces are on their way from the CDN, so that
 // nobody near fetches them too.
 func (c *Core) announceComing(o *object, first, last int32) {
-	if !c.offers(o) {
-		return
-	}
 	for _, n := range c.neighbours {
+		if !c.offersTo(n, o) {
+			continue
+		}
 		held := o.heldBy(n)
 		for i := first; i <= last; i++ {
 			if !held.has(i) {

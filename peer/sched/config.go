@@ -73,8 +73,7 @@ const (
 	trialPatience          = 3         // so often ProgressMs a leaf may take to show a slow uplink
 	trialsSlow             = 2         // so many that took more than once that show one
 	trialsLost             = 3         // so many of which nothing arrived, too
-	trialMs                = 5000      // so long one neighbour hears what we hold, then another
-	trialObjects           = 3         // the newest, of which it hears at once
+	trialObjects           = 3         // the newest, of which who is to ask for a leaf hears at once
 	trialAgainMs           = 4000      // times 4 after a trial that failed, times 16 after two, and so on
 	trialDoublings         = 8         // up to 17 minutes
 	bufferUnknown          = 48 << 10  // bytes in all send buffers while the uplink is not known

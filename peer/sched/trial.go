@@ -15,7 +15,7 @@ type trial struct {
 
 	passed bool  // the last one was through in time
 	failed int32 // times in a row
-	with   int32 // who hears what we hold although we offer nothing, so that it asks
+	with   int32 // the only one who hears what we hold, so that it asks
 	withMs int64 // since when
 }
 
@@ -33,6 +33,12 @@ func (c *Core) PassesOn() bool { return !c.cfg.NoUpload && !c.silent() }
 // shown that it does not.
 func (c *Core) careful() bool {
 	return !c.uploads.trial.passed && c.uploads.rate <= c.least()
+}
+
+// doubtful tells that the uplink has shown that it is slow at least once.
+func (c *Core) doubtful() bool {
+	t := &c.uploads.trial
+	return c.careful() && (c.uploads.rate > 0 || t.slow+t.lost > 0 || t.leafTo != nobody && c.nowMs-t.sinceMs > c.cfg.ProgressMs)
 }
 
 // mayTry tells whether a leaf may be sent while we are careful: one at a time, with a
@@ -87,6 +93,18 @@ func (c *Core) judge(n *neighbour) {
 			c.uploads.rate = min(max(arrived*1000/max(took, 1), c.least()), maxRate)
 		}
 		*t = trial{leafTo: nobody, with: nobody, passed: true}
+		c.announceAll()
+	}
+}
+
+// announceAll has those neighbours hear what we hold who have not.
+func (c *Core) announceAll() {
+	for _, o := range c.objects {
+		for _, n := range c.neighbours {
+			if !o.told[n.seat] {
+				c.announceTo(n, o)
+			}
+		}
 	}
 }
 
@@ -101,13 +119,15 @@ func (c *Core) fail(rate int64) {
 	})
 }
 
-// tryAgain lets one neighbour after the other hear what we hold, until one has asked for
-// it: lines get better, or were busy with something else.
-func (c *Core) tryAgain() {
+// findTaker lets one neighbour after the other hear what we hold, as long as our uplink is
+// doubtful, until one asks for it. After trials that failed it waits: lines get better, or
+// were busy with something else.
+func (c *Core) findTaker() {
 	u := &c.uploads
 	t := &u.trial
-	if t.leafTo != nobody || len(c.neighbours) == 0 || c.nowMs-u.sampledMs < trialAgainMs<<min(2*t.failed, trialDoublings) ||
-		t.with != nobody && c.nowMs-t.withMs < trialMs {
+	if !c.doubtful() || t.leafTo != nobody || len(u.queue) > 0 || len(c.neighbours) == 0 ||
+		t.with != nobody && c.nowMs-t.withMs < c.cfg.ProgressMs ||
+		c.silent() && c.nowMs-u.sampledMs < trialAgainMs<<min(2*t.failed, trialDoublings) {
 		return
 	}
 	at := 0
@@ -117,6 +137,8 @@ func (c *Core) tryAgain() {
 	n := c.neighbours[at%len(c.neighbours)]
 	t.with, t.withMs = n.id, c.nowMs
 	for i := max(len(c.objects)-trialObjects, 0); i < len(c.objects); i++ {
-		c.announceTo(n, c.objects[i])
+		if !c.objects[i].told[n.seat] {
+			c.announceTo(n, c.objects[i])
+		}
 	}
 }

@@ -53,7 +53,10 @@ func (c *Core) measureUplink() {
 	if n := c.neighbour(u.trial.leafTo); n != nil {
 		c.judge(n)
 	}
-	if c.careful() || c.waiting() < c.busyBytes() {
+	if c.careful() {
+		c.restartMeasurement()
+		c.findTaker()
+	} else if c.waiting() < c.busyBytes() {
 		c.restartMeasurement()
 		c.hope()
 	} else if elapsed := c.nowMs - u.sinceMs; elapsed >= uplinkSampleMs && u.drained > 0 {
@@ -116,9 +119,7 @@ func (c *Core) busyBytes() int64 {
 // measure nothing, until it is tried again.
 func (c *Core) hope() {
 	u := &c.uploads
-	if c.silent() {
-		c.tryAgain()
-	} else if c.crawls() && c.nowMs-u.sampledMs >= uplinkHopeMs {
+	if c.crawls() && c.nowMs-u.sampledMs >= uplinkHopeMs {
 		u.rate += u.rate / 8
 		u.sampledMs = c.nowMs
 	}

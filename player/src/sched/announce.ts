@@ -7,6 +7,7 @@ import { Do } from "./event";
 import type { Neighbour } from "./neighbour";
 import type { SwarmObject } from "./object";
 import { inSet, next } from "./piece";
+import { doubtful } from "./trial";
 import { uplink } from "./upload";
 
 /**
@@ -17,9 +18,13 @@ export function offers(c: Core, o: SwarmObject): boolean {
   return !c.cfg.noUpload && o.each * LEAF_SIZE * 1000 <= uplink(c) * 2 * c.cfg.queueMs;
 }
 
-/** Whether we announce them to a neighbour. */
+/**
+ * Whether we announce them to a neighbour: to one only, while it is doubtful whether our
+ * uplink is of use, because announcements are uplink, too.
+ */
 export function offersTo(c: Core, n: Neighbour, o: SwarmObject): boolean {
-  return offers(c, o) || (n.id === c.uploads.trial.with && !c.cfg.noUpload);
+  if (doubtful(c)) return n.id === c.uploads.trial.with && !c.cfg.noUpload;
+  return offers(c, o);
 }
 
 /** Tells neighbours what we gained, gathered so that a burst of pieces is one message. */
@@ -62,8 +67,8 @@ export function announceTo(c: Core, n: Neighbour, o: SwarmObject): void {
 
 /** Tells neighbours that pieces are on their way from the CDN, so that nobody near fetches them too. */
 export function announceComing(c: Core, o: SwarmObject, first: number, last: number): void {
-  if (!offers(c, o)) return;
   for (const n of c.neighbours) {
+    if (!offersTo(c, n, o)) continue;
     const held = o.heldBy(n);
     for (let i = first; i <= last; i++) {
       if (!inSet(held, i)) c.do(Do.SendComing, { neighbour: n.id, object: o.id, piece: i });

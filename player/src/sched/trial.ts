@@ -8,7 +8,6 @@ import {
   MIN_RATE,
   TRIAL_AGAIN_MS,
   TRIAL_DOUBLINGS,
-  TRIAL_MS,
   TRIAL_OBJECTS,
   TRIAL_PATIENCE,
   TRIALS_LOST,
@@ -30,7 +29,7 @@ export interface Trial {
   lost: number; // leaves in a row of which nothing arrived
   passed: boolean; // the last one was through in time
   failed: number; // times in a row
-  with: number; // who hears what we hold although we offer nothing, so that it asks
+  with: number; // the only one who hears what we hold, so that it asks
   withMs: number; // since when
 }
 
@@ -51,6 +50,13 @@ function least(c: Core): number {
 /** Whether the uplink has not shown that it carries a leaf in time, or has shown that it does not. */
 export function careful(c: Core): boolean {
   return !c.uploads.trial.passed && c.uploads.rate <= least(c);
+}
+
+/** Whether the uplink has shown that it is slow at least once. */
+export function doubtful(c: Core): boolean {
+  const t = c.uploads.trial;
+  if (!careful(c)) return false;
+  return c.uploads.rate > 0 || t.slow + t.lost > 0 || (t.leafTo !== NOBODY && c.nowMs - t.sinceMs > c.cfg.progressMs);
 }
 
 /**
@@ -104,6 +110,14 @@ export function judge(c: Core, n: Neighbour): void {
     const { rate } = c.uploads;
     if (rate > 0) c.uploads.rate = Math.min(Math.max(Math.trunc((arrived * 1000) / Math.max(took, 1)), least(c)), MAX_RATE);
     c.uploads.trial = { ...noTrial(), passed: true };
+    announceAll(c);
+  }
+}
+
+/** Has those neighbours hear what we hold who have not. */
+function announceAll(c: Core): void {
+  for (const o of c.objects) {
+    for (const n of c.neighbours) if (!o.told[n.seat]) announceTo(c, n, o);
   }
 }
 
@@ -120,17 +134,18 @@ export function fail(c: Core, rate: number): void {
 }
 
 /**
- * Lets one neighbour after the other hear what we hold, until one has asked for it: lines
- * get better, or were busy with something else.
+ * Lets one neighbour after the other hear what we hold, as long as our uplink is doubtful,
+ * until one asks for it. After trials that failed it waits: lines get better, or were busy
+ * with something else.
  */
-export function tryAgain(c: Core): void {
+export function findTaker(c: Core): void {
   const u = c.uploads;
   const t = u.trial;
-  if (t.leafTo !== NOBODY || c.neighbours.length === 0) return;
-  if (c.nowMs - u.sampledMs < TRIAL_AGAIN_MS * 2 ** Math.min(2 * t.failed, TRIAL_DOUBLINGS)) return;
-  if (t.with !== NOBODY && c.nowMs - t.withMs < TRIAL_MS) return;
+  if (!doubtful(c) || t.leafTo !== NOBODY || u.queue.length > 0 || c.neighbours.length === 0) return;
+  if (t.with !== NOBODY && c.nowMs - t.withMs < c.cfg.progressMs) return;
+  if (silent(c) && c.nowMs - u.sampledMs < TRIAL_AGAIN_MS * 2 ** Math.min(2 * t.failed, TRIAL_DOUBLINGS)) return;
   const n = c.neighbours.find((x) => x.id > t.with) ?? c.neighbours[0];
   t.with = n.id;
   t.withMs = c.nowMs;
-  for (const o of c.objects.slice(-TRIAL_OBJECTS)) announceTo(c, n, o);
+  for (const o of c.objects.slice(-TRIAL_OBJECTS)) if (!o.told[n.seat]) announceTo(c, n, o);
 }

@@ -5,7 +5,7 @@ import { CRAWL_BUSY_BYTES, MAX_RATE, MIN_RATE, UPLINK_BUSY_BYTES, UPLINK_HOPE_MS
 import type { Core } from "./core";
 import { TICK_MS } from "./event";
 import type { Neighbour } from "./neighbour";
-import { careful, doubt, judge, silent, tryAgain } from "./trial";
+import { careful, doubt, findTaker, judge } from "./trial";
 
 /** Books how much the transport still holds for a neighbour. */
 export function buffered(c: Core, n: Neighbour, bytes: number): void {
@@ -49,7 +49,10 @@ export function measureUplink(c: Core): void {
   const tried = c.neighbour(u.trial.leafTo);
   if (tried) judge(c, tried);
   const elapsed = c.nowMs - u.sinceMs;
-  if (careful(c) || waiting(c) < busyBytes(c)) {
+  if (careful(c)) {
+    restartMeasurement(c);
+    findTaker(c);
+  } else if (waiting(c) < busyBytes(c)) {
     restartMeasurement(c);
     hope(c);
   } else if (elapsed >= UPLINK_SAMPLE_MS && u.drained > 0) {
@@ -110,7 +113,6 @@ export function busyBytes(c: Core): number {
  */
 function hope(c: Core): void {
   const u = c.uploads;
-  if (silent(c)) return tryAgain(c);
   if (!crawls(c) || c.nowMs - u.sampledMs < UPLINK_HOPE_MS) return;
   u.rate += Math.trunc(u.rate / 8);
   u.sampledMs = c.nowMs;
