@@ -11,7 +11,10 @@ func (c *Core) offers(o *object) bool {
 // offersTo tells whether we announce them to a neighbour: to one only, while it is
 // doubtful whether our uplink is of use, because announcements are uplink, too.
 func (c *Core) offersTo(n *neighbour, o *object) bool {
-	if c.doubtful() {
+	switch {
+	case c.starting():
+		return false
+	case c.doubtful():
 		return n.id == c.uploads.trial.with && !c.cfg.NoUpload
 	}
 	return c.offers(o)

@@ -29,6 +29,9 @@ func (c *Core) least() int64 { return leafSize*1000/(2*c.cfg.QueueMs) + 1 }
 // passes nothing on.
 func (c *Core) PassesOn() bool { return !c.cfg.NoUpload && !c.silent() }
 
+// Proven tells that our uplink has carried a leaf in time: a duty is of no use before.
+func (c *Core) Proven() bool { return !c.careful() }
+
 // careful tells that the uplink has not shown that it carries a leaf in time, or has
 // shown that it does not.
 func (c *Core) careful() bool {
@@ -41,16 +44,21 @@ func (c *Core) doubtful() bool {
 	return c.careful() && (c.uploads.rate > 0 || t.slow+t.lost > 0 || t.leafTo != nobody && c.nowMs-t.sinceMs > c.cfg.ProgressMs)
 }
 
-// mayTry tells whether a leaf may be sent while we are careful: one at a time, with a
-// pause after a slow one, and as long as we are late ourselves only to who has waited long.
-func (c *Core) mayTry() bool {
-	t := &c.uploads.trial
-	if t.leafTo != nobody || t.slow > 0 && c.nowMs-t.sinceMs < c.cfg.ProgressMs {
+// starting tells that we have only begun, and what we are to play is late: the line is
+// for that alone.
+func (c *Core) starting() bool {
+	if !c.careful() || c.nowMs-c.startMs >= startMs {
 		return false
 	}
 	next := c.nextUp()
-	late := next != nil && c.nowMs >= c.hardDeadlineMs(next)
-	return !late || c.nowMs-c.uploads.queue[0].queuedMs >= c.cfg.ProgressMs
+	return next != nil && c.nowMs >= c.hardDeadlineMs(next)
+}
+
+// mayTry tells whether a leaf may be sent while we are careful: one at a time, with a
+// pause after a slow one.
+func (c *Core) mayTry() bool {
+	t := &c.uploads.trial
+	return t.leafTo == nobody && (t.slow == 0 || c.nowMs-t.sinceMs >= c.cfg.ProgressMs) && !c.starting()
 }
 
 // doubt has leaves go one by one again where a measurement says that the uplink carries

@@ -55,8 +55,8 @@ export interface NeighboursHost {
   expects(neighbour: number, object: number, leaf: number): boolean;
   /** Whether neighbours get anything from us. */
   passesOn(): boolean;
-  /** Whether it must be known when a leaf has arrived, because nothing else is known of our uplink. */
-  tries(): boolean;
+  /** Whether our uplink has carried a leaf in time: before, it must be known when one has arrived. */
+  proven(): boolean;
   event(e: Event): void;
   /** A verified leaf came from a neighbour. */
   stored(o: Carried, leaf: number, neighbour: number, bytes: number): void;
@@ -350,7 +350,7 @@ export class Neighbours {
     }
     if (n.lists.get(o.key) === false) this.sendList(n, o.key);
     if (!send(n, { type: "LEAF", key: o.key, leaf, data })) return;
-    if (this.host.tries()) n.sounding.sent(data.length);
+    if (!this.host.proven()) n.sounding.sent(data.length);
     this.host.uploaded(data.length);
   }
 

@@ -348,7 +348,7 @@ export class Session {
       objectByKey: (key) => this.catalogue.objectByKey(key),
       expects: (...leaf) => scheduler.expects(...leaf),
       passesOn: () => scheduler.passesOn(),
-      tries: () => scheduler.tries(),
+      proven: () => scheduler.proven(),
       event: (e) => this.event(e),
       stored: (o, leaf, neighbour, bytes) => {
         this.counted.p2pBytes += bytes;

@@ -155,7 +155,7 @@ export class Swarm {
   private report(nowMs: number): void {
     if (!this.joined) return;
     const neighbours = this.neighbours.open;
-    const ready = neighbours > 0;
+    const ready = neighbours > 0 && this.host.proven();
     const renditions = this.host.playing();
     const noUpload = !this.host.passesOn();
     const urgent = `${ready} ${noUpload} ${renditions.join()}`;

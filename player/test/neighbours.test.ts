@@ -23,7 +23,7 @@ class World {
   readonly sent: Message[][] = [];
   known: Carried | undefined;
   buffered = 0;
-  trying = false;
+  proven = true;
   silent = false;
   judgement: Judgement = "genuine";
   readonly wires: (Callbacks & { signalled: number; closed_: boolean })[] = [];
@@ -35,7 +35,7 @@ class World {
       objectByKey: (key) => (this.known?.key === key ? this.known : undefined),
       expects: () => false,
       passesOn: () => !this.silent,
-      tries: () => this.trying,
+      proven: () => this.proven,
       event: (e) => this.events.push(e),
       stored: () => undefined,
       rejected: () => undefined,
@@ -210,7 +210,7 @@ test("a leaf that is to show what the uplink carries waits for its receiver's an
   world.neighbours.tick(performance.now());
   expect(told()).toEqual([0]); // the browser has taken it
   expect(world.heard("ASK")).toEqual([]);
-  world.trying = true;
+  world.proven = false;
   send();
   world.neighbours.tick(performance.now());
   world.neighbours.tick(performance.now());

@@ -182,7 +182,7 @@ const none = -1
 func (v *viewer) tick() {
 	v.w.wheel.At(v.w.nowMs+sched.TickMs, event{kind: eventTick, viewer: v.index})
 	v.tellBuffers()
-	if v.core.PassesOn() != v.member.passesOn {
+	if v.core.PassesOn() != v.member.passesOn || v.useful() != v.member.ready {
 		v.report()
 	}
 	v.plan()

@@ -7,7 +7,7 @@ import { Do } from "./event";
 import type { Neighbour } from "./neighbour";
 import type { SwarmObject } from "./object";
 import { inSet, next } from "./piece";
-import { doubtful } from "./trial";
+import { doubtful, starting } from "./trial";
 import { uplink } from "./upload";
 
 /**
@@ -23,6 +23,7 @@ export function offers(c: Core, o: SwarmObject): boolean {
  * uplink is of use, because announcements are uplink, too.
  */
 export function offersTo(c: Core, n: Neighbour, o: SwarmObject): boolean {
+  if (starting(c)) return false;
   if (doubtful(c)) return n.id === c.uploads.trial.with && !c.cfg.noUpload;
   return offers(c, o);
 }

@@ -197,8 +197,8 @@ export class Core implements Scheduler {
     return !this.cfg.noUpload && !silent(this);
   }
 
-  tries(): boolean {
-    return careful(this);
+  proven(): boolean {
+    return !careful(this);
   }
 
   uplinkBytesPerSec(): number {

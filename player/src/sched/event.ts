@@ -114,8 +114,8 @@ export interface Scheduler {
   expects(neighbour: number, object: number, leaf: number): boolean;
   /** Whether neighbours get anything from us: not without consent, nor over an uplink that carries no leaf in time. */
   passesOn(): boolean;
-  /** Whether leaves are sent one by one, to learn whether the uplink carries any in time. */
-  tries(): boolean;
+  /** Whether our uplink has carried a leaf in time; before, leaves are sent one by one and a duty is of no use. */
+  proven(): boolean;
   /** The measured uplink in bytes per second, 0 while it was never saturated. */
   uplinkBytesPerSec(): number;
 }

@@ -6,6 +6,7 @@ import { announceTo } from "./announce";
 import {
   MAX_RATE,
   MIN_RATE,
+  START_MS,
   TRIAL_AGAIN_MS,
   TRIAL_DOUBLINGS,
   TRIAL_OBJECTS,
@@ -59,17 +60,17 @@ export function doubtful(c: Core): boolean {
   return c.uploads.rate > 0 || t.slow + t.lost > 0 || (t.leafTo !== NOBODY && c.nowMs - t.sinceMs > c.cfg.progressMs);
 }
 
-/**
- * Whether a leaf may be sent while we are careful: one at a time, with a pause after a slow
- * one, and as long as we are late ourselves only to who has waited long.
- */
-export function mayTry(c: Core): boolean {
-  const u = c.uploads;
-  const t = u.trial;
-  if (t.leafTo !== NOBODY || (t.slow > 0 && c.nowMs - t.sinceMs < c.cfg.progressMs)) return false;
+/** Whether we have only begun, and what we are to play is late: the line is for that alone. */
+export function starting(c: Core): boolean {
+  if (!careful(c) || c.nowMs - c.startMs >= START_MS) return false;
   const next = nextUp(c);
-  const late = next !== undefined && c.nowMs >= hardDeadlineMs(c, next);
-  return !late || c.nowMs - u.queue[0].queuedMs >= c.cfg.progressMs;
+  return next !== undefined && c.nowMs >= hardDeadlineMs(c, next);
+}
+
+/** Whether a leaf may be sent while we are careful: one at a time, with a pause after a slow one. */
+export function mayTry(c: Core): boolean {
+  const t = c.uploads.trial;
+  return t.leafTo === NOBODY && (t.slow === 0 || c.nowMs - t.sinceMs >= c.cfg.progressMs) && !starting(c);
 }
 
 /**
