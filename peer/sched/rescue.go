@@ -200,6 +200,8 @@ func (c *Core) fetchEnded(e *Event) {
 	}
 	elapsed := max(e.ElapsedMs, 1)
 	if e.Value >= cdnSampleBytes {
+		// A wait is not longer than the whole request; who makes only large ones would not learn it otherwise.
+		c.cdn.waitMs = min(c.cdn.waitMs, (c.cdn.waitMs*3+elapsed)/4)
 		tookUs := (elapsed - min(c.cdn.waitMs, elapsed/2)) * 1000 * leafSize / meanwhile
 		c.cdn.measured = true
 		c.cdn.leafUs = max(min((c.cdn.leafUs*3+tookUs)/4, maxLeafUs), minLeafUs)

@@ -169,6 +169,8 @@ export function fetchEnded(c: Core, e: Event): void {
   if (o) o.fetchFailures = 0;
   const elapsed = Math.max(e.elapsedMs, 1);
   if (e.value >= CDN_SAMPLE_BYTES) {
+    // A wait is not longer than the whole request; who makes only large ones would not learn it otherwise.
+    cdn.waitMs = Math.min(cdn.waitMs, Math.trunc((cdn.waitMs * 3 + elapsed) / 4));
     const transferMs = elapsed - Math.min(cdn.waitMs, Math.trunc(elapsed / 2));
     const tookUs = Math.trunc((transferMs * 1000 * LEAF_SIZE) / meanwhile);
     cdn.measured = true;
