@@ -10,6 +10,18 @@ func (c *Core) offers(o *object) bool {
 	return !c.cfg.NoUpload && int64(o.each)*leafSize*1000 <= c.uplink()*2*c.cfg.QueueMs
 }
 
+// offersTo tells whether we announce them to a neighbour: to one only, while it is
+// doubtful whether our uplink is of use, because announcements are uplink, too.
+func (c *Core) offersTo(n *neighbour, o *object) bool {
+	switch {
+	case c.starting():
+		return false
+	case c.doubtful():
+		return n.id == c.uploads.trial.with && !c.cfg.NoUpload
+	}
+	return c.offers(o)
+}
+
 // announce tells neighbours what we gained, gathered so that a burst of pieces is
 // one message.
 func (c *Core) announce() {
@@ -31,10 +43,9 @@ func (c *Core) announce() {
 			continue
 		}
 		o.lastGainMs = c.nowMs
-		offered := c.offers(o)
 		for _, n := range c.neighbours {
 			switch {
-			case !offered:
+			case !c.offersTo(n, o):
 				o.told[n.seat] = false // a HAVE makes up for it later
 			case !o.told[n.seat]:
 				c.announceTo(n, o)
@@ -71,7 +82,7 @@ func (c *Core) announceGains(n *neighbour, o *object) {
 }
 
 func (c *Core) announceTo(n *neighbour, o *object) {
-	if (o.lacking < o.pieces || o.deadlineMs > 0 && !o.knows[n.seat]) && c.offers(o) {
+	if (o.lacking < o.pieces || o.deadlineMs > 0 && !o.knows[n.seat]) && c.offersTo(n, o) {
 		o.told[n.seat] = true
 		c.do(Action{Kind: SendHave, Neighbour: n.id, Object: o.id})
 	}
@@ -80,10 +91,10 @@ func (c *Core) announceTo(n *neighbour, o *object) {
 // announceComing tells neighbours that pieces are on their way from the CDN, so that
 // nobody near fetches them too.
 func (c *Core) announceComing(o *object, first, last int32) {
-	if !c.offers(o) {
-		return
-	}
 	for _, n := range c.neighbours {
+		if !c.offersTo(n, o) {
+			continue
+		}
 		held := o.heldBy(n)
 		for i := first; i <= last; i++ {
 			if !held.has(i) {

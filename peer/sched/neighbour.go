@@ -110,6 +110,9 @@ func (c *Core) removeNeighbour(n *neighbour) {
 		o.told[n.seat], o.knows[n.seat] = false, false
 	}
 	c.uploads.filter(func(q *upload) bool { return q.n != n })
+	if c.uploads.trial.leafTo == n.id {
+		c.uploads.trial.leafTo = nobody
+	}
 	c.seats[n.seat] = false
 	for i := range c.neighbours {
 		if c.neighbours[i] == n {

@@ -231,6 +231,8 @@ func (c *Core) fetchEnded(e *Event) {
 	}
 	elapsed := max(e.ElapsedMs, 1)
 	if e.Value >= cdnSampleBytes {
+		// A wait is not longer than the whole request; who makes only large ones would not learn it otherwise.
+		c.cdn.waitMs = min(c.cdn.waitMs, (c.cdn.waitMs*3+elapsed)/4)
 		tookUs := (elapsed - min(c.cdn.waitMs, elapsed/2)) * 1000 * leafSize / meanwhile
 		if c.cdn.measured { // before, it was a guess
 			tookUs = (c.cdn.leafUs*3 + tookUs) / 4

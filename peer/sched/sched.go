@@ -44,7 +44,8 @@ type duty struct {
 func New(cfg Config) *Core {
 	return &Core{
 		cfg: cfg, startMs: -1, byID: make(map[int32]*object),
-		cdn: cdn{leafUs: initialCDNLeafUs, waitMs: initialCDNWait},
+		cdn:     cdn{leafUs: initialCDNLeafUs, waitMs: initialCDNWait},
+		uploads: uploads{trial: trial{leafTo: nobody, with: nobody}},
 	}
 }
 

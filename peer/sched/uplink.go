@@ -9,6 +9,7 @@ func (c *Core) buffered(n *neighbour, bytes int64) {
 		c.restartMeasurement()
 	}
 	drained := n.buffered - max(bytes, 0)
+	stood := n.slow || c.clogged(n) // what stood may go all at once, which says nothing
 	if drained > 0 || n.buffered == 0 {
 		n.drainedMs = c.nowMs
 	}
@@ -18,9 +19,12 @@ func (c *Core) buffered(n *neighbour, bytes int64) {
 	n.buffered -= drained
 	n.slow = n.slow && n.buffered > 0
 	if drained > 0 {
-		n.drained += drained
-		u.drained += drained
-		c.raiseUplink()
+		if !stood {
+			n.drained += drained
+			u.drained += drained
+			c.raiseUplink()
+		}
+		c.judge(n)
 	}
 }
 
@@ -46,13 +50,20 @@ func (c *Core) waiting() int64 {
 // for a round trip on any uplink. Where nothing drained there was no uplink.
 func (c *Core) measureUplink() {
 	u := &c.uploads
-	if c.waiting() < c.busyBytes() {
+	if n := c.neighbour(u.trial.leafTo); n != nil {
+		c.judge(n)
+	}
+	if c.careful() {
+		c.restartMeasurement()
+		c.findTaker()
+	} else if c.waiting() < c.busyBytes() {
 		c.restartMeasurement()
 		c.hope()
 	} else if elapsed := c.nowMs - u.sinceMs; elapsed >= uplinkSampleMs && u.drained > 0 {
 		c.findSlow()
 		u.sample(c.nowMs, elapsed)
 		c.restartMeasurement()
+		c.doubt()
 	}
 }
 
@@ -77,7 +88,7 @@ func (c *Core) findSlow() {
 func (c *Core) raiseUplink() {
 	u := &c.uploads
 	elapsed := max(c.nowMs-u.sinceMs, TickMs) // the transport takes the first leaf in no time
-	if c.waiting() == 0 && u.rate > 0 && u.drained*1000/elapsed > u.rate {
+	if c.waiting() == 0 && u.rate > 0 && !c.careful() && u.drained*1000/elapsed > u.rate {
 		u.sample(c.nowMs, elapsed)
 		c.restartMeasurement()
 	}

@@ -25,6 +25,7 @@ type uploads struct {
 	drained   int64 // bytes drained in it
 	sampledMs int64 // when rate was estimated last
 	served    int64 // what the neighbour had that was served last
+	trial     trial
 	allowance int64 // bytes that the configured cap still allows
 	allowedMs int64 // when allowance was last topped up
 }
@@ -48,7 +49,7 @@ func (c *Core) requested(o *object, n *neighbour, i, wanted int32) {
 			return
 		}
 		c.refuse(n, o, i, Busy)
-	case !c.offers(o) || len(u.queue) >= maxQueue || u.bytes+c.waiting() > c.uplink()*c.cfg.QueueMs/1000:
+	case !c.offersTo(n, o) || len(u.queue) >= maxQueue || u.bytes+c.waiting() > c.uplink()*c.cfg.QueueMs/1000:
 		c.refuse(n, o, i, Busy)
 	default:
 		if n.queued++; n.queued == 1 {
@@ -76,9 +77,14 @@ func (c *Core) refuse(n *neighbour, o *object, i int32, reason RefuseReason) {
 // uplink is the estimate used for decisions: measured, else assumed, never
 // above the cap.
 func (c *Core) uplink() int64 {
-	rate := c.uploads.rate
-	if rate == 0 {
+	u := &c.uploads
+	rate := u.rate
+	switch {
+	case rate > 0:
+	case u.trial.passed:
 		rate = assumedUplink
+	default:
+		rate = hopedUplink
 	}
 	if c.cfg.UploadBytesPerSec > 0 {
 		rate = min(rate, c.cfg.UploadBytesPerSec)
@@ -101,6 +107,9 @@ func (c *Core) upload() {
 	c.topUpAllowance()
 	total := c.waiting()
 	for len(u.queue) > 0 {
+		if c.careful() && !c.mayTry() {
+			return
+		}
 		at := c.nextUpload(limit)
 		if at < 0 {
 			return
@@ -121,6 +130,9 @@ func (c *Core) sendLeaf(at int, leaf int32, bytes int64) {
 	q := &u.queue[at]
 	n := q.n
 	c.do(Action{Kind: SendLeaf, Neighbour: n.id, Object: q.o.id, Leaf: leaf})
+	if c.careful() {
+		u.trial.begin(n, bytes, c.nowMs)
+	}
 	c.buffered(n, n.buffered+bytes)
 	n.served += bytes
 	u.served = max(u.served, n.served)
@@ -163,7 +175,10 @@ func (c *Core) nextUpload(limit int64) int {
 // has its share of the send buffers while others wait. Who takes far less than the
 // others has no more than one leaf there.
 func (c *Core) heldUp(n *neighbour, limit int64) bool {
+	t := &c.uploads.trial
 	switch {
+	case c.careful() && t.seen(n, len(c.neighbours)):
+		return true
 	case n.buffered == 0:
 		return false
 	case n.slow || c.clogged(n):

@@ -261,7 +261,7 @@ func (s *Session) passOn() {
 // tell lets neighbours know that we know an object's record. Those who announced it know it, too, and if we hold something of
 // it already the scheduler announces that.
 func (s *Session) tell(o *object) {
-	if s.cfg.NoUpload {
+	if !s.core.PassesOn() {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.neighbours.byID)) {
@@ -296,7 +296,7 @@ func (s *Session) forgetTold(o *object) {
 
 // introduceHeads tells a new neighbour of the newest record of each rendition.
 func (s *Session) introduceHeads(n *neighbour) {
-	if s.cfg.NoUpload {
+	if !s.core.PassesOn() {
 		return
 	}
 	for _, r := range s.renditions {

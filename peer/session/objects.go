@@ -120,6 +120,7 @@ func (s *Session) stored(o *object, leaf int, from int32, bytes int) {
 	if s.store.Complete(o.key) {
 		o.doneMs, o.rendition.changed = s.nowMs(), true
 		s.assemble(o.rendition, o.record.Sequence)
+		s.meetOthers()
 	}
 	if from != sched.CDN {
 		s.stats.P2PBytes += int64(bytes)

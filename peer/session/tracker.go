@@ -28,6 +28,7 @@ const (
 	rejoinMax      = 15 * time.Second
 	trackerTimeout = 10 * time.Second
 	maxTokenReply  = 8 << 10
+	meetAfter      = 2 * time.Second // without a segment
 )
 
 // trackerClient keeps a session joined to its room. When the tracker goes away
@@ -37,13 +38,16 @@ type trackerClient struct {
 	tokenURL string
 	url      string
 	out      chan announce.Message
+	begin    chan struct{} // closed when the session has its first segment
 
 	// Owned by the session's loop:
+	called   bool // begin is closed
 	joined   bool
 	visits   int // times that it was welcomed
 	everyMs  int64
 	reportMs int64    // when the last report went out
 	ready    bool     // as last reported
+	passesOn bool     // likewise
 	played   []string // likewise
 	drops    []announce.Drop
 	rescues  int64 // leaves
@@ -65,13 +69,30 @@ func (s *Session) startTracker(m *manifest.Multivariant) {
 	socket.Scheme = strings.Replace(socket.Scheme, "http", "ws", 1)
 	s.tracker = &trackerClient{
 		s: s, tokenURL: token.String(), url: socket.String(),
-		out: make(chan announce.Message, trackerQueue), everyMs: 5000,
+		out: make(chan announce.Message, trackerQueue), begin: make(chan struct{}), everyMs: 5000,
+	}
+	if s.cfg.Role == announce.Seeder {
+		s.meetOthers()
 	}
 	go s.tracker.run(s.ctx)
 }
 
-// run joins, listens until the socket ends, and joins again.
+// meetOthers lets the tracker client begin, from the first call on.
+func (s *Session) meetOthers() {
+	if s.tracker != nil && !s.tracker.called {
+		s.tracker.called = true
+		close(s.tracker.begin)
+	}
+}
+
+// run joins, listens until the socket ends, and joins again. The first segment comes before that: to connect to many
+// neighbours takes seconds of a line that can hardly upload.
 func (t *trackerClient) run(ctx context.Context) {
+	select {
+	case <-t.begin:
+	case <-ctx.Done():
+	case <-time.After(meetAfter):
+	}
 	wait := rejoinMin
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -304,16 +325,17 @@ func (s *Session) report(nowMs int64) {
 		return
 	}
 	open := s.neighbours.open()
-	ready := open > 0
+	ready := open > 0 && s.core.Proven()
+	passesOn := s.core.PassesOn()
 	played := s.renditionNames()
-	if nowMs-t.reportMs < t.everyMs && ready == t.ready && len(t.drops) == 0 && slices.Equal(played, t.played) {
+	if nowMs-t.reportMs < t.everyMs && ready == t.ready && passesOn == t.passesOn && len(t.drops) == 0 && slices.Equal(played, t.played) {
 		return
 	}
-	t.reportMs, t.ready, t.played = nowMs, ready, played
+	t.reportMs, t.ready, t.passesOn, t.played = nowMs, ready, passesOn, played
 	felt := s.cfg.Audience.Report()
 	t.uplinkBps.Store(s.core.UplinkBytesPerSec() * 8)
 	t.send(announce.Report{
-		Ready: ready, NoUpload: s.cfg.NoUpload, Neighbours: int64(open), Renditions: played,
+		Ready: ready, NoUpload: !passesOn, Neighbours: int64(open), Renditions: played,
 		UplinkBps: t.uplinkBps.Load(),
 		HTTPBytes: s.stats.HTTPBytes, P2PBytes: s.stats.P2PBytes, UploadedBytes: s.stats.UploadedBytes,
 		Stalls: felt.Stalls, StallMs: felt.StallMs, LatencyMs: felt.LatencyMs,

@@ -14,6 +14,7 @@ import type { Carried } from "./objects";
 import type { Connection, Connector } from "./channel";
 import { Outbox } from "./outbox";
 import { Do, event, Kind, Reason, type Action, type Event } from "./sched";
+import { NO_OBJECT, Sounding } from "./sounding";
 import { blames, type Store } from "./store";
 import {
   bitfieldLength,
@@ -53,6 +54,10 @@ export interface NeighboursHost {
   object(id: number): Carried | undefined;
   objectByKey(key: Key): Carried | undefined;
   expects(neighbour: number, object: number, leaf: number): boolean;
+  /** Whether neighbours get anything from us. */
+  passesOn(): boolean;
+  /** Whether our uplink has carried a leaf in time: before, it must be known when one has arrived. */
+  proven(): boolean;
   event(e: Event): void;
   /** A verified leaf came from a neighbour. */
   stored(o: Carried, leaf: number, neighbour: number, bytes: number): void;
@@ -91,6 +96,7 @@ interface Neighbour extends Teller {
   unknown: Announced;
   outbox: Outbox;
   buffered: number;
+  sounding: Sounding;
   /** Something was sent since its buffer was looked at. */
   sent: boolean;
   /** Messages from it that are no leaves. */
@@ -193,6 +199,7 @@ export class Neighbours {
         return connection.send(bundle);
       }),
       buffered: 0,
+      sounding: new Sounding(() => n.outbox.send({ type: "ASK", key: NO_OBJECT })),
       sent: false,
       messages: new Allowance(MESSAGES_PER_SEC, MESSAGES_AT_ONCE),
       mayAsk: (nowMs) => asks.take(nowMs),
@@ -245,7 +252,7 @@ export class Neighbours {
 
   /** Says that we know an object's record. */
   private tellOf(n: Neighbour, o: Carried): void {
-    if (!this.upload || n.told.has(o.id)) return;
+    if (!this.upload || !this.host.passesOn() || n.told.has(o.id)) return;
     n.told.set(o.id, o.key);
     n.outbox.send({ type: "HAVE", key: o.key, leaves: o.leaves, bitfield: this.pieces(o) });
   }
@@ -351,7 +358,9 @@ export class Neighbours {
       return;
     }
     if (n.lists.get(o.key) === false) this.sendList(n, o.key);
-    if (n.outbox.conclude({ type: "LEAF", key: o.key, leaf, data })) this.host.uploaded(data.length);
+    if (!n.outbox.conclude({ type: "LEAF", key: o.key, leaf, data })) return;
+    if (!this.host.proven()) n.sounding.sent(data.length);
+    this.host.uploaded(data.length);
   }
 
   private opened(n: Neighbour): void {
@@ -419,6 +428,7 @@ export class Neighbours {
         if (o) each(Kind.Coming, m.pieces);
         return;
       case "LOST":
+        if (m.key === NO_OBJECT && n.sounding.heard()) return this.observeBuffer(n);
         n.unknown.forget(m.key);
         this.gossip.lost(n, m.key, performance.now());
         if (o) this.host.event(event(Kind.Lost, about));
@@ -543,7 +553,7 @@ export class Neighbours {
   private observeBuffer(n: Neighbour): void {
     if (n.buffered === 0 && !n.sent) return;
     n.sent = false;
-    n.buffered = n.connection.bufferedAmount;
+    n.buffered = Math.max(n.connection.bufferedAmount, n.sounding.underWay);
     if (n.buffered > UNREAD_BYTES) return this.drop(n, "stalled", "does not read what it is sent");
     this.host.event(event(Kind.Buffered, { neighbour: n.id, value: n.buffered }));
   }

@@ -27,9 +27,12 @@ import type { Key } from "./wire";
 /** How often deadlines are asked for again, and how far one must move to be worth telling. */
 const PLAN_EVERY_MS = 250;
 const DEADLINE_SLACK_MS = 100;
+/**
+ * Who has a segment looks for neighbours, or who has none after so long. The first picture needs the line before that: on an
+ * uplink of 100 kb/s, to connect to eight neighbours takes three seconds.
+ */
+const MEET_AFTER_MS = 2000;
 const STORE_BYTES = 64 * 1024 * 1024;
-/** The first picture comes before the swarm, unless it takes longer than this: introductions and connections cost time. */
-const JOIN_WITHIN_MS = 1000;
 /** So many failed requests to the CDN in a row, and the player is told; answers that are missing or wrong count double. */
 const MAX_FAILURES = 4;
 
@@ -250,7 +253,9 @@ export class Session {
     this.counted.verifiedLeaves++;
     const o = this.catalogue.objectByKey(fetched.key) ?? fetched; // evicted meanwhile, it is another one now
     this.event(event(Kind.Verified, { object: o.id, leaf, neighbour: from }));
-    if (this.store.complete(o.key)) this.hand(o);
+    if (!this.store.complete(o.key)) return;
+    this.hand(o);
+    this.swarm?.start();
   }
 
   /** Hands a complete object to those who wait for it. */
@@ -332,7 +337,7 @@ export class Session {
       this.plannedMs = now;
       this.plan();
     }
-    if (now - this.startedMs >= JOIN_WITHIN_MS) this.join();
+    if (now - this.startedMs >= MEET_AFTER_MS) this.join();
     this.swarm?.tick(now);
   }
 
@@ -353,6 +358,8 @@ export class Session {
       object: (id) => this.catalogue.object(id),
       objectByKey: (key) => this.catalogue.objectByKey(key),
       expects: (...leaf) => scheduler.expects(...leaf),
+      passesOn: () => scheduler.passesOn(),
+      proven: () => scheduler.proven(),
       event: (e) => this.event(e),
       stored: (o, leaf, neighbour, bytes) => {
         this.counted.p2pBytes += bytes;

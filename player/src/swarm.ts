@@ -39,6 +39,7 @@ export interface SwarmHost extends Omit<NeighboursHost, "signal"> {
 export class Swarm {
   readonly neighbours: Neighbours;
   private readonly tracker: TrackerClient;
+  private started = false;
   private joined = false;
   /** Counts the visits to the tracker: it introduces viewers anew at each. */
   private visit = 0;
@@ -51,7 +52,7 @@ export class Swarm {
   private uplinkBps = 0;
 
   constructor(
-    private readonly config: SwarmConfig,
+    config: SwarmConfig,
     private readonly host: SwarmHost,
     store: Store,
   ) {
@@ -65,7 +66,7 @@ export class Swarm {
         tokenUrl: config.tokenUrl,
         role: "viewer",
         renditions: () => host.playing(),
-        line: () => ({ noUpload: !config.upload, uplinkBps: this.uplinkBps }),
+        line: () => ({ noUpload: !host.passesOn(), uplinkBps: this.uplinkBps }),
         heard: (message) => this.heard(message),
         away: () => (this.joined = false), // the neighbours stay
       },
@@ -73,7 +74,10 @@ export class Swarm {
     );
   }
 
+  /** Looks for neighbours, from the first call on. */
   start(): void {
+    if (this.started) return;
+    this.started = true;
     this.tracker.start();
   }
 
@@ -151,13 +155,13 @@ export class Swarm {
   private report(nowMs: number): void {
     if (!this.joined) return;
     const neighbours = this.neighbours.open;
-    const ready = neighbours > 0;
+    const ready = neighbours > 0 && this.host.proven();
     const renditions = this.host.playing();
-    const urgent = `${ready} ${renditions.join()}`;
+    const noUpload = !this.host.passesOn();
+    const urgent = `${ready} ${noUpload} ${renditions.join()}`;
     if (nowMs - this.reportedMs < this.everyMs && urgent === this.reported && !this.neighbours.hasDrops) return;
     const dropped = this.neighbours.takeDrops();
     const { rescues } = this;
-    const noUpload = !this.config.upload;
     const account = this.host.account();
     this.uplinkBps = account.uplinkBps;
     if (!this.tracker.send({ type: "report", ready, noUpload, neighbours, renditions, ...account, rescues, dropped })) return;

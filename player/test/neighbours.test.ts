@@ -6,6 +6,7 @@ import type { Carried } from "../src/objects";
 import type { Callbacks, Connection } from "../src/channel";
 import { LEAF_SIZE } from "../src/manifest";
 import { Do, Kind, type Event } from "../src/sched";
+import { NO_OBJECT } from "../src/sounding";
 import { Store } from "../src/store";
 import { encode, unbundle, FLAG_NEED_LIST, keyOf, type Message } from "../src/wire";
 import { TestChannel } from "./fixture";
@@ -25,6 +26,8 @@ class World {
   readonly sent: Message[][] = [];
   known: Carried | undefined;
   buffered = 0;
+  proven = true;
+  silent = false;
   judgement: Judgement = "genuine";
   readonly wires: (Callbacks & { signalled: number; closed_: boolean })[] = [];
   readonly store = new Store(1 << 20);
@@ -34,6 +37,8 @@ class World {
       object: () => this.known,
       objectByKey: (key) => (this.known?.key === key ? this.known : undefined),
       expects: () => false,
+      passesOn: () => !this.silent,
+      proven: () => this.proven,
       event: (e) => this.events.push(e),
       stored: () => undefined,
       rejected: () => undefined,
@@ -192,6 +197,49 @@ test("a leaf list that was asked for in advance comes before the first leaf, onc
   world.say(ask);
   const said = world.sent[0].map((m) => m.type).filter((type) => type.startsWith("LEA"));
   expect(said).toEqual(["LEAVES", "LEAF", "LEAF"]);
+});
+
+test("a leaf that is to show what the uplink carries waits for its receiver's answer, not for the browser's buffer", async () => {
+  const { record, data, leaves } = new TestChannel(1_767_225_600_000).publish(LEAF_SIZE);
+  const key = keyOf(record.root);
+  const world = new World();
+  world.known = { key, id: 0, leaves: 1, record } as Carried;
+  world.meet();
+  world.store.add(record);
+  world.store.putLeaves(key, leaves);
+  await world.store.putObject(key, data);
+  const told = () => world.events.filter((e) => e.kind === Kind.Buffered).map((e) => e.value);
+  const send = () => world.neighbours.run([{ kind: Do.SendLeaf, neighbour: 0, object: 0, piece: 0, mask: 0, leaf: 0, last: 0, reason: 0 }]);
+  const nothing: Message = { type: "LOST", key: NO_OBJECT };
+  send();
+  world.neighbours.tick(performance.now());
+  expect(told()).toEqual([0]); // the browser has taken it
+  expect(world.heard("ASK")).toEqual([]);
+  world.proven = false;
+  send();
+  world.neighbours.tick(performance.now());
+  world.neighbours.tick(performance.now());
+  expect(world.heard("ASK")).toEqual([{ type: "ASK", key: NO_OBJECT }]);
+  expect(told().slice(1)).toEqual([LEAF_SIZE, LEAF_SIZE]);
+  world.say(nothing);
+  expect(told().at(-1)).toBe(0);
+  world.say(nothing); // nobody asked: it is as good as any LOST
+  world.say({ type: "ASK", key: NO_OBJECT });
+  world.say({ type: "ASK", key: NO_OBJECT });
+  expect(world.heard("LOST")).toEqual([nothing, nothing]);
+});
+
+test("who passes nothing on tells of no records", () => {
+  const { record } = new TestChannel(1_767_225_600_000).publish(LEAF_SIZE);
+  const world = new World();
+  world.known = { key: keyOf(record.root), id: 0, leaves: 1, record } as Carried;
+  world.silent = true;
+  world.meet();
+  world.neighbours.introduce(world.known, "polled");
+  expect(world.heard("HAVE")).toEqual([]);
+  world.silent = false;
+  world.neighbours.introduce(world.known, "polled");
+  expect(world.heard("HAVE")).toHaveLength(1);
 });
 
 describe("records", () => {

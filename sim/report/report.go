@@ -74,7 +74,7 @@ type Report struct {
 	ListBytes       int64 `json:"listBytes"`
 	ControlBytes    int64 `json:"controlBytes"` // other messages, with their packets
 	ControlMessages int64 `json:"controlMessages"`
-	UplinkBytes     int64 `json:"uplinkBytes"`  // everything that went through uplinks, with its packets
+	UplinkBytes     int64 `json:"uplinkBytes"` // everything that went through uplinks, with its packets
 	PlaylistBytes   int64 `json:"playlistBytes"`
 	HTTPRequests    int64 `json:"httpRequests"`
 	// Of them; the rest is for tokens.

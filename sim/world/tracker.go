@@ -34,6 +34,7 @@ type member struct {
 	attempts   int64
 	neighbours int
 	ready      bool // as last told
+	passesOn   bool // likewise
 	dropped    []swarm.Drop
 	duties     uint16
 	turn       int
@@ -206,9 +207,9 @@ func (v *viewer) report() {
 			v.report()
 		}
 	})
-	a.ready = v.useful()
+	a.ready, a.passesOn = v.useful(), v.core.PassesOn()
 	r := swarm.Report{
-		Viewer: id, Ready: a.ready, Neighbours: a.neighbours, NoUpload: v.noUpload,
+		Viewer: id, Ready: a.ready, Neighbours: a.neighbours, NoUpload: !a.passesOn,
 		UplinkBps: 8 * v.core.UplinkBytesPerSec(), Dropped: a.dropped,
 		MediaBytes: v.stats.HTTPBytes + v.stats.P2PBytes, Rescues: v.stats.RescueBytes / leafSize,
 	}
@@ -220,7 +221,7 @@ func (v *viewer) report() {
 }
 
 // useful tells whether a duty would be of use to somebody.
-func (v *viewer) useful() bool { return v.member.neighbours > 0 }
+func (v *viewer) useful() bool { return v.member.neighbours > 0 && v.core.Proven() }
 
 // neighboursChanged reports at once if that changes whether the viewer is ready.
 func (v *viewer) neighboursChanged(by int) {

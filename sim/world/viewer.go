@@ -66,7 +66,10 @@ func (w *world) newViewer(number, joinMs int64, seeder bool) *viewer {
 	class := &w.cfg.Classes[v.class]
 	v.uplink = int64(float64(class.UplinkBytesPerSec) * w.draw.LogNormal(class.UplinkSpread, number, drawUplink, 0))
 	v.noUpload = class.NoUpload || w.among(w.cfg.NoUpload, number, drawNoUpload)
-	v.up.BytesPerSec = max(v.uplink, controlBytesPerSec)
+	v.up.BytesPerSec = v.uplink
+	if v.uplink == 0 {
+		v.up.BytesPerSec = controlBytesPerSec
+	}
 	v.down.BytesPerSec = int64(float64(class.DownlinkBytesPerSec) * w.draw.LogNormal(class.DownlinkSpread, number, drawDownlink, 0))
 	if v.noUpload {
 		v.uplink = 0
@@ -77,7 +80,8 @@ func (w *world) newViewer(number, joinMs int64, seeder bool) *viewer {
 	return v
 }
 
-// controlBytesPerSec is what even a line without uplink carries: requests.
+// controlBytesPerSec is what a line carries of which the scenario says that it has no
+// uplink: requests.
 const controlBytesPerSec = 32_000
 
 // pick is the class that a viewer's draw falls into, where share tells each one's
@@ -148,6 +152,9 @@ func (v *viewer) present() bool { return v.here && !v.gone }
 func (v *viewer) tick() {
 	v.w.post(v.w.nowMs+sched.TickMs, event{kind: eventTick, viewer: v.index})
 	v.tellBuffers()
+	if v.core.PassesOn() != v.member.passesOn || v.useful() != v.member.ready {
+		v.report()
+	}
 	v.plan()
 	v.flood()
 	v.tell(sched.Event{Kind: sched.Tick})

@@ -7,6 +7,7 @@ import { Do } from "./event";
 import type { Neighbour } from "./neighbour";
 import type { SwarmObject } from "./object";
 import { inSet, next } from "./piece";
+import { doubtful, starting } from "./trial";
 import { uplink } from "./upload";
 
 /**
@@ -15,6 +16,16 @@ import { uplink } from "./upload";
  */
 export function offers(c: Core, o: SwarmObject): boolean {
   return !c.cfg.noUpload && o.each * LEAF_SIZE * 1000 <= uplink(c) * 2 * c.cfg.queueMs;
+}
+
+/**
+ * Whether we announce them to a neighbour: to one only, while it is doubtful whether our
+ * uplink is of use, because announcements are uplink, too.
+ */
+export function offersTo(c: Core, n: Neighbour, o: SwarmObject): boolean {
+  if (starting(c)) return false;
+  if (doubtful(c)) return n.id === c.uploads.trial.with && !c.cfg.noUpload;
+  return offers(c, o);
 }
 
 /** Tells neighbours what we gained, gathered so that a burst of pieces is one message. */
@@ -30,9 +41,8 @@ export function announce(c: Core): void {
   for (const o of c.objects) {
     if (!o.news || c.nowMs - o.lastGainMs < gatherMs(c, o) || c.nowMs - o.newsMs < easeMs(c)) continue;
     o.lastGainMs = c.nowMs;
-    const offered = offers(c, o);
     for (const n of c.neighbours) {
-      if (!offered) o.told[n.seat] = false; // a HAVE makes up for it later
+      if (!offersTo(c, n, o)) o.told[n.seat] = false; // a HAVE makes up for it later
       else if (!o.told[n.seat]) announceTo(c, n, o);
       else announceGains(c, n, o);
     }
@@ -51,15 +61,15 @@ function announceGains(c: Core, n: Neighbour, o: SwarmObject): void {
 
 export function announceTo(c: Core, n: Neighbour, o: SwarmObject): void {
   const worth = o.lacking < o.pieces || (o.deadlineMs > 0 && !o.knows[n.seat]);
-  if (!worth || !offers(c, o)) return;
+  if (!worth || !offersTo(c, n, o)) return;
   o.told[n.seat] = true;
   c.do(Do.SendHave, { neighbour: n.id, object: o.id });
 }
 
 /** Tells neighbours that pieces are on their way from the CDN, so that nobody near fetches them too. */
 export function announceComing(c: Core, o: SwarmObject, first: number, last: number): void {
-  if (!offers(c, o)) return;
   for (const n of c.neighbours) {
+    if (!offersTo(c, n, o)) continue;
     const held = o.heldBy(n);
     for (let i = first; i <= last; i++) {
       if (!inSet(held, i)) c.do(Do.SendComing, { neighbour: n.id, object: o.id, piece: i });

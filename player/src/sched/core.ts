@@ -25,6 +25,7 @@ import { cameTooLate, expirePulls, pull, refused, verified } from "./pull";
 import { fetch, fetchEnded, type Start } from "./rescue";
 import { addObject, removeObject, setDuty, want } from "./room";
 import { filterUploads, requested, upload, Uploads } from "./upload";
+import { careful, silent } from "./trial";
 import { buffered, measureUplink } from "./uplink";
 
 export class Core implements Scheduler {
@@ -193,6 +194,14 @@ export class Core implements Scheduler {
     const p = o.piece[o.pieceOf(leaf)];
     const bit = o.bitOf(leaf);
     return (p.from === neighbour && (p.owed & bit) !== 0) || (p.late === neighbour && (p.lateOwed & bit) !== 0);
+  }
+
+  passesOn(): boolean {
+    return !this.cfg.noUpload && !silent(this);
+  }
+
+  proven(): boolean {
+    return !careful(this);
   }
 
   uplinkBytesPerSec(): number {

@@ -112,6 +112,10 @@ export interface Scheduler {
   handle(nowMs: number, events: readonly Event[]): readonly Action[];
   /** Whether a leaf from a neighbour was asked for and would still be of use. */
   expects(neighbour: number, object: number, leaf: number): boolean;
+  /** Whether neighbours get anything from us: not without consent, nor over an uplink that carries no leaf in time. */
+  passesOn(): boolean;
+  /** Whether our uplink has carried a leaf in time; before, leaves are sent one by one and a duty is of no use. */
+  proven(): boolean;
   /** The measured uplink in bytes per second, 0 while it was never saturated. */
   uplinkBytesPerSec(): number;
 }

@@ -83,6 +83,7 @@ export function removeNeighbour(c: Core, n: Neighbour): void {
     o.told[n.seat] = o.knows[n.seat] = false;
   }
   filterUploads(c, (q) => q.n !== n);
+  if (c.uploads.trial.leafTo === n.id) c.uploads.trial.leafTo = NOBODY;
   c.seats[n.seat] = false;
   c.neighbours.splice(c.neighbours.indexOf(n), 1);
 }

@@ -131,7 +131,7 @@ function dueAtCDN(c: Core, o: SwarmObject, i: number, hardMs: number): boolean {
 }
 
 /** The object that is due first of those that the CDN is not known to lack. */
-function nextUp(c: Core): SwarmObject | undefined {
+export function nextUp(c: Core): SwarmObject | undefined {
   return c.wanted.find((o) => o.fetchBlockedMs <= c.nowMs);
 }
 
@@ -182,6 +182,8 @@ export function fetchEnded(c: Core, e: Event): void {
   if (o) o.fetchFailures = 0;
   const elapsed = Math.max(e.elapsedMs, 1);
   if (e.value >= CDN_SAMPLE_BYTES) {
+    // A wait is not longer than the whole request; who makes only large ones would not learn it otherwise.
+    cdn.waitMs = Math.min(cdn.waitMs, Math.trunc((cdn.waitMs * 3 + elapsed) / 4));
     const transferMs = elapsed - Math.min(cdn.waitMs, Math.trunc(elapsed / 2));
     let tookUs = Math.trunc((transferMs * 1000 * LEAF_SIZE) / meanwhile);
     if (cdn.measured) tookUs = Math.trunc((cdn.leafUs * 3 + tookUs) / 4); // before, it was a guess

@@ -5,19 +5,24 @@ import { CRAWL_BUSY_BYTES, MAX_RATE, MIN_RATE, UPLINK_BUSY_BYTES, UPLINK_HOPE_MS
 import type { Core } from "./core";
 import { TICK_MS } from "./event";
 import type { Neighbour } from "./neighbour";
+import { careful, doubt, findTaker, judge } from "./trial";
 
 /** Books how much the transport still holds for a neighbour. */
 export function buffered(c: Core, n: Neighbour, bytes: number): void {
   if (waiting(c) === 0) restartMeasurement(c);
   const drained = n.buffered - Math.max(bytes, 0);
+  const stood = n.slow || clogged(c, n); // what stood may go all at once, which says nothing
   if (drained > 0 || n.buffered === 0) n.drainedMs = c.nowMs;
   if (n.buffered === 0) n.filledMs = c.nowMs;
   n.buffered -= drained;
   n.slow &&= n.buffered > 0;
   if (drained <= 0) return;
-  n.drained += drained;
-  c.uploads.drained += drained;
-  raiseUplink(c);
+  if (!stood) {
+    n.drained += drained;
+    c.uploads.drained += drained;
+    raiseUplink(c);
+  }
+  judge(c, n);
 }
 
 /**
@@ -41,14 +46,20 @@ export function waiting(c: Core): number {
  */
 export function measureUplink(c: Core): void {
   const u = c.uploads;
+  const tried = c.neighbour(u.trial.leafTo);
+  if (tried) judge(c, tried);
   const elapsed = c.nowMs - u.sinceMs;
-  if (waiting(c) < busyBytes(c)) {
+  if (careful(c)) {
+    restartMeasurement(c);
+    findTaker(c);
+  } else if (waiting(c) < busyBytes(c)) {
     restartMeasurement(c);
     hope(c);
   } else if (elapsed >= UPLINK_SAMPLE_MS && u.drained > 0) {
     findSlow(c);
     sample(c, elapsed);
     restartMeasurement(c);
+    doubt(c);
   }
 }
 
@@ -72,7 +83,7 @@ function findSlow(c: Core): void {
 function raiseUplink(c: Core): void {
   const u = c.uploads;
   const elapsed = Math.max(c.nowMs - u.sinceMs, TICK_MS); // the transport takes the first leaf in no time
-  if (waiting(c) > 0 || u.rate === 0 || Math.trunc((u.drained * 1000) / elapsed) <= u.rate) return;
+  if (waiting(c) > 0 || u.rate === 0 || careful(c) || Math.trunc((u.drained * 1000) / elapsed) <= u.rate) return;
   sample(c, elapsed);
   restartMeasurement(c);
 }

@@ -2,12 +2,13 @@
 // in time; the twin of upload.go.
 
 import { BUSY, LEAF_SIZE, NOT_HELD } from "../wire";
-import { offers } from "./announce";
+import { offersTo } from "./announce";
 import {
   ASK_STRIKES,
   ASSUMED_UPLINK,
   BUFFER_MS,
   BUFFER_UNKNOWN,
+  HOPED_UPLINK,
   MAX_PARKED,
   MAX_QUEUE,
   MAX_WINDOW,
@@ -18,6 +19,7 @@ import { Do, Reason } from "./event";
 import { drop, type Neighbour } from "./neighbour";
 import { FROM_CDN, type SwarmObject } from "./object";
 import { trailingZeros } from "./piece";
+import { begin, careful, mayTry, noTrial, seen, type Trial } from "./trial";
 import { buffered, busyBytes, clogged, waiting } from "./uplink";
 
 export interface Upload {
@@ -41,6 +43,7 @@ export class Uploads {
   served = 0; // what the neighbour had that was served last
   allowance = 0; // bytes that the configured cap still allows
   allowedMs = 0; // when allowance was last topped up
+  trial: Trial = noTrial();
 }
 
 export function requested(c: Core, o: SwarmObject, n: Neighbour, i: number, wanted: number): void {
@@ -55,7 +58,7 @@ export function requested(c: Core, o: SwarmObject, n: Neighbour, i: number, want
   } else if (bytesFor(u, n) >= MAX_WINDOW * LEAF_SIZE) {
     if (++n.overAsked >= ASK_STRIKES) drop(c, n, Reason.TooManyAsked);
     else refuse(c, n, o, i, BUSY);
-  } else if (!offers(c, o) || u.queue.length >= MAX_QUEUE || u.bytes + waiting(c) > Math.trunc((uplink(c) * c.cfg.queueMs) / 1000)) {
+  } else if (!offersTo(c, n, o) || u.queue.length >= MAX_QUEUE || u.bytes + waiting(c) > Math.trunc((uplink(c) * c.cfg.queueMs) / 1000)) {
     refuse(c, n, o, i, BUSY);
   } else {
     if (++n.queued === 1) n.served = Math.max(n.served, u.served); // no credit for having asked for nothing
@@ -74,13 +77,14 @@ function awaits(o: SwarmObject, i: number): boolean {
   return p.from === FROM_CDN && p.parked < MAX_PARKED;
 }
 
-function refuse(c: Core, n: Neighbour, o: SwarmObject, i: number, reason: number): void {
+export function refuse(c: Core, n: Neighbour, o: SwarmObject, i: number, reason: number): void {
   c.do(Do.SendRefuse, { neighbour: n.id, object: o.id, piece: i, reason });
 }
 
 /** The estimate used for decisions: measured, else assumed, never above the cap. */
 export function uplink(c: Core): number {
-  const rate = c.uploads.rate || ASSUMED_UPLINK;
+  const u = c.uploads;
+  const rate = u.rate || (u.trial.passed ? ASSUMED_UPLINK : HOPED_UPLINK);
   return c.cfg.uploadBytesPerSec > 0 ? Math.min(rate, c.cfg.uploadBytesPerSec) : rate;
 }
 
@@ -96,6 +100,7 @@ export function upload(c: Core): void {
   topUpAllowance(c);
   let total = waiting(c);
   while (u.queue.length > 0) {
+    if (careful(c) && !mayTry(c)) return;
     const at = nextUpload(c, limit);
     if (at < 0) return;
     const { o, piece, mask } = u.queue[at];
@@ -112,6 +117,7 @@ function sendLeaf(c: Core, at: number, leaf: number, bytes: number): void {
   const q = u.queue[at];
   const { n } = q;
   c.do(Do.SendLeaf, { neighbour: n.id, object: q.o.id, leaf });
+  if (careful(c)) begin(u.trial, n, bytes, c.nowMs);
   buffered(c, n, n.buffered + bytes);
   n.served += bytes;
   u.served = Math.max(u.served, n.served);
@@ -156,6 +162,7 @@ function nextUpload(c: Core, limit: number): number {
  * than one leaf there.
  */
 function heldUp(c: Core, n: Neighbour, limit: number): boolean {
+  if (careful(c) && seen(c.uploads.trial, n, c.neighbours.length)) return true;
   if (n.buffered === 0) return false;
   if (n.slow || clogged(c, n)) return true;
   return n.queued < c.uploads.queue.length && n.buffered >= Math.max(Math.trunc(limit / 2), 2 * LEAF_SIZE);
