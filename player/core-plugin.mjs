@@ -1,6 +1,7 @@
 // Makes the module "slipstream:core": all of src/core.ts as one function that needs nothing around it. The page starts a
 // worker with the function's source text, or calls it where there can be no worker, so the code is there once.
 import * as esbuild from "esbuild";
+import { shortNames } from "./short-names.mjs";
 
 const entry = new URL("src/core.ts", import.meta.url).pathname;
 
@@ -17,6 +18,7 @@ export const corePlugin = {
         globalName: "core",
         target: "es2022",
         minify: build.initialOptions.minify,
+        mangleProps: build.initialOptions.minify ? shortNames(new URL("src", import.meta.url).pathname) : undefined,
         write: false,
         metafile: true,
         legalComments: "none",

@@ -8,13 +8,10 @@ import { exceedsBytes } from "./bytes";
 export const ANNOUNCE_VERSION = 1;
 /** The largest message in bytes. */
 export const MAX_MESSAGE = 16384;
-export const MAX_RENDITIONS = 8;
-export const MAX_NEIGHBOURS = 1024;
 export const MAX_DROPPED = 16;
 export const MAX_DUTIES = 16;
 export const MAX_CANDIDATES = 16;
 export const MAX_CANDIDATE = 256;
-export const MAX_TOKEN = 2048;
 export const MAX_TEXT = 500;
 
 /** A viewer's name in its room: 16 lower-case hexadecimal digits, not all zero. */
@@ -108,7 +105,7 @@ export class AnnounceError extends Error {
   override name = "AnnounceError";
 }
 
-/** Reads one message. Throws an AnnounceError. */
+/** Reads one message of the tracker's. Throws an AnnounceError. */
 export function decode(text: string): Message {
   if (exceedsBytes(text, MAX_MESSAGE)) throw new AnnounceError(`the message is longer than ${MAX_MESSAGE} bytes`);
   let raw: unknown;
@@ -148,7 +145,6 @@ function isObject(v: unknown): v is Json {
 const INTEGER = "an integer from 0 to 2^53 − 1";
 const RENDITION = /^[a-z0-9_-]{1,32}$/;
 const CODE = /^[a-z][a-z0-9-]{0,31}$/;
-const TOKEN = /^[A-Za-z0-9._-]{1,2048}$/;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 
 function demand(condition: boolean, otherwise: string): void {
@@ -190,10 +186,6 @@ class Fields {
     return (v as number) + 0; // -0 becomes 0
   }
 
-  optionalInteger(name: string): number {
-    return this.has(name) ? this.integer(name) : 0;
-  }
-
   optionalFlag(name: string): boolean {
     return this.has(name) && this.flag(name);
   }
@@ -229,13 +221,6 @@ class Fields {
     demand(v.every(isObject), `${name} holds something that is not an object`);
     return v.map((o) => new Fields(o as Json));
   }
-
-  renditions(): string[] {
-    const list = this.texts("renditions", MAX_RENDITIONS);
-    list.forEach(checkRendition);
-    demand(new Set(list).size === list.length, "renditions names one twice");
-    return list;
-  }
 }
 
 function checkRendition(name: string): void {
@@ -249,44 +234,10 @@ function checkCode(name: string, code: string): string {
 
 const readers: { [type: string]: ((f: Fields) => Message) | undefined } = {
   __proto__: null as never,
-  join(f) {
-    const m = { version: f.integer("version"), token: f.text("token"), role: f.text("role") as Role };
-    const renditions = f.renditions();
-    demand(TOKEN.test(m.token), `token is not 1–${MAX_TOKEN} characters of A–Z a–z 0–9 . _ -`);
-    demand(m.role === "viewer" || m.role === "seeder", `role is not "viewer" or "seeder"`);
-    const line = { noUpload: f.optionalFlag("noUpload"), uplinkBps: f.optionalInteger("uplinkBps") };
-    const nat = f.has("nat") ? { nat: checkCode("nat", f.text("nat")) } : {};
-    return { type: "join", ...m, renditions, ...line, ...nat };
-  },
   signal(f) {
-    demand(f.has("to") !== f.has("from"), `it needs exactly one of "to" and "from"`);
-    const signal = readSignal(f.object("signal"));
-    return f.has("to") ? { type: "signal", to: f.id("to"), signal } : { type: "signal", from: f.id("from"), signal };
+    demand(!f.has("to"), "it is for somebody else");
+    return { type: "signal", from: f.id("from"), signal: readSignal(f.object("signal")) };
   },
-  report(f) {
-    const neighbours = f.optionalInteger("neighbours");
-    demand(neighbours <= MAX_NEIGHBOURS, `neighbours is not an integer from 0 to ${MAX_NEIGHBOURS}`);
-    return {
-      type: "report",
-      ready: f.flag("ready"),
-      noUpload: f.optionalFlag("noUpload"),
-      neighbours,
-      renditions: f.renditions(),
-      uplinkBps: f.optionalInteger("uplinkBps"),
-      httpBytes: f.optionalInteger("httpBytes"),
-      p2pBytes: f.optionalInteger("p2pBytes"),
-      uploadedBytes: f.optionalInteger("uploadedBytes"),
-      stalls: f.optionalInteger("stalls"),
-      stallMs: f.optionalInteger("stallMs"),
-      latencyMs: f.optionalInteger("latencyMs"),
-      rescues: f.optionalInteger("rescues"),
-      dropped: (f.has("dropped") ? f.objects("dropped", MAX_DROPPED) : []).map((d) => ({
-        id: d.id("id"),
-        reason: checkCode("a dropped reason", d.text("reason")),
-      })),
-    };
-  },
-  leave: () => ({ type: "leave" }),
   welcome(f) {
     const m = { id: f.id("id"), reportMs: f.integer("reportMs"), viewers: f.integer("viewers") };
     demand(m.reportMs >= 500 && m.reportMs <= 600_000, "reportMs is not from 500 to 600000");

@@ -4,7 +4,8 @@
 
 import { equalBytes, type Bytes } from "./bytes";
 import { Feed, type Edge, type Turn } from "./feed";
-import type { Http, Text } from "./fetch";
+import type { Text } from "./fetch";
+import type { MediaHttp } from "./media-http";
 import type { Judgement } from "./gossip";
 import type { Inits } from "./inits";
 import {
@@ -74,7 +75,7 @@ export class Catalogue {
   constructor(
     channel: Bytes,
     renditions: { name: string; url: string }[],
-    http: Http,
+    http: MediaHttp,
     private readonly store: Store,
     private readonly inits: Inits,
     private readonly meter: NetworkMeter,

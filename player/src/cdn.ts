@@ -4,7 +4,8 @@
 // it arrives, for which the leaf list is fetched at the same time.
 
 import type { Bytes } from "./bytes";
-import { HttpError, type Http } from "./fetch";
+import { HttpError } from "./fetch";
+import type { MediaHttp } from "./media-http";
 import { HASH_SIZE, LEAF_SIZE, leafLength, parseLeaves } from "./manifest";
 import { DeliveryError, UNSIGNED, type Carried } from "./objects";
 import { blames, type Outcome, type Store } from "./store";
@@ -22,7 +23,7 @@ export class Cdn {
   private readonly abort = new AbortController();
 
   constructor(
-    private readonly http: Http,
+    private readonly http: MediaHttp,
     private readonly store: Store,
     private readonly clock: Clock,
     private readonly host: CdnHost,

@@ -3,7 +3,7 @@
 
 import { ChannelConnection, type Connector } from "./channel";
 import { ed25519Provider, javascriptFrom } from "./crypto";
-import { Http } from "./fetch";
+import { MediaHttp } from "./media-http";
 import { DeliveryError, type Entry } from "./objects";
 import { letter, opened, type Account, type CoreConfig, type CoreScope, type Failure, type FromCore, type Letter, type ToCore } from "./port";
 import { newScheduler } from "./sched";
@@ -68,7 +68,7 @@ class Core implements Audience {
   private open(config: CoreConfig): void {
     const { channel, renditions, swarm, ed25519Url } = config;
     javascriptFrom(() => import(ed25519Url) as Promise<typeof import("./ed25519")>);
-    const http = new Http();
+    const http = new MediaHttp();
     const scheduler = newScheduler({ swarm: swarm !== undefined, upload: swarm?.upload ?? false });
     this.session = new Session({
       channel,

@@ -2,7 +2,8 @@
 // verified against its record, and kept.
 
 import type { Bytes } from "./bytes";
-import { HttpError, type Http } from "./fetch";
+import { HttpError } from "./fetch";
+import type { MediaHttp } from "./media-http";
 import { checkObject, ManifestError, type SignedRecord } from "./manifest";
 import { DeliveryError, type Delivery } from "./objects";
 import type { Progress, Ticket } from "./session";
@@ -21,7 +22,7 @@ export class Inits {
   private readonly byUrl = new Map<string, Init>();
 
   constructor(
-    private readonly http: Http,
+    private readonly http: MediaHttp,
     private readonly clock: Clock,
     private readonly meter: NetworkMeter,
   ) {}

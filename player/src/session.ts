@@ -15,7 +15,8 @@
 import type { Bytes } from "./bytes";
 import { Catalogue } from "./catalogue";
 import { Cdn } from "./cdn";
-import type { Http, Requests, Text } from "./fetch";
+import type { Requests, Text } from "./fetch";
+import type { MediaHttp } from "./media-http";
 import { Inits } from "./inits";
 import { DeliveryError, type Carried, type Delivery, type Entry, type Listing } from "./objects";
 import { CDN, Do, event, Kind, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
@@ -49,7 +50,7 @@ export interface Audience {
 export interface SessionConfig {
   channel: Bytes;
   renditions: { name: string; url: string }[];
-  http: Http;
+  http: MediaHttp;
   scheduler: Scheduler;
   audience: Audience;
   /** Undefined: no peer-to-peer; then nothing is fetched before the player asks. */

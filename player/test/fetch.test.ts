@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { concat, type Bytes } from "../src/bytes";
-import { Http, HttpError, type FetchFunction } from "../src/fetch";
+import { HttpError, type FetchFunction } from "../src/fetch";
+import { MediaHttp } from "../src/media-http";
 import { pattern, respond } from "./fixture";
 
 const DATA = pattern(50_000);
@@ -12,7 +13,7 @@ function serve(status = 206, body: Bytes = DATA): FetchFunction {
   };
 }
 
-async function range(http: Http, first: number, end: number): Promise<Bytes> {
+async function range(http: MediaHttp, first: number, end: number): Promise<Bytes> {
   const chunks: Bytes[] = [];
   await http.range({ url: "u", first, end, size: DATA.length, onBytes: (c) => void chunks.push(c.slice()) });
   return concat(...chunks);
@@ -22,14 +23,14 @@ afterEach(() => void vi.useRealTimers());
 
 describe("byte ranges", () => {
   test("bring exactly what was asked for, in chunks, and are counted", async () => {
-    const http = new Http(serve());
+    const http = new MediaHttp(serve());
     expect(await range(http, 16_384, 40_000)).toEqual(DATA.slice(16_384, 40_000));
     expect(http.counters).toEqual({ requests: { playlist: 0, list: 0, media: 1, other: 0 }, mediaBytes: 40_000 - 16_384, playlistBytes: 0 });
   });
 
   test("of a whole object need no range", async () => {
     let asked = "none";
-    const http = new Http(async (url, init) => {
+    const http = new MediaHttp(async (url, init) => {
       asked = new Headers(init.headers).get("range") ?? "";
       return serve()(url, init);
     });
@@ -38,18 +39,18 @@ describe("byte ranges", () => {
   });
 
   test("from a server that knows no ranges are cut out of everything, no more than needed", async () => {
-    const http = new Http(serve(200));
+    const http = new MediaHttp(serve(200));
     expect(await range(http, 5_000, 9_000)).toEqual(DATA.slice(5_000, 9_000));
     expect(http.counters.mediaBytes).toBeLessThan(DATA.length);
   });
 
   test("that end early are an error that says by how much", async () => {
-    const http = new Http(async () => respond(DATA.slice(0, 100), 206));
+    const http = new MediaHttp(async () => respond(DATA.slice(0, 100), 206));
     await expect(range(http, 0, 40_000)).rejects.toThrow("u ended 39900 bytes early.");
   });
 
   test("more than was asked for is ignored", async () => {
-    const http = new Http(async () => respond(DATA, 206));
+    const http = new MediaHttp(async () => respond(DATA, 206));
     expect(await range(http, 0, 100)).toEqual(DATA.slice(0, 100));
   });
 
@@ -59,7 +60,7 @@ describe("byte ranges", () => {
       pull: (c) => c.enqueue(new Uint8Array(10)),
       cancel: () => void (cancelled = true),
     });
-    const http = new Http(async (_, init) => {
+    const http = new MediaHttp(async (_, init) => {
       init.signal!.addEventListener("abort", () => void body.cancel().catch(() => (cancelled = true)));
       return new Response(body, { status: 206 });
     });
@@ -79,12 +80,12 @@ describe("byte ranges", () => {
 
 describe("trouble", () => {
   test("a status that is none of ours is an error with the status", async () => {
-    const error = (await range(new Http(serve(503)), 0, 10).catch((e: unknown) => e)) as HttpError;
+    const error = (await range(new MediaHttp(serve(503)), 0, 10).catch((e: unknown) => e)) as HttpError;
     expect([error.status, error.message]).toEqual([503, "u answered 503."]);
   });
 
   test("a server that cannot be reached is an error without one", async () => {
-    const http = new Http(async () => {
+    const http = new MediaHttp(async () => {
       throw new TypeError("Failed to fetch");
     });
     const error = (await range(http, 0, 10).catch((e: unknown) => e)) as HttpError;
@@ -95,7 +96,7 @@ describe("trouble", () => {
     vi.useFakeTimers();
     const hang: FetchFunction = (_, init) =>
       new Promise((_resolve, reject) => init.signal!.addEventListener("abort", () => reject(init.signal!.reason)));
-    const hanging = range(new Http(hang), 0, 10).catch((e: Error) => e.message);
+    const hanging = range(new MediaHttp(hang), 0, 10).catch((e: Error) => e.message);
     await vi.advanceTimersByTimeAsync(4100);
     expect(await hanging).toBe("u brought nothing for 4 s.");
   });
@@ -109,7 +110,7 @@ describe("trouble", () => {
         c.enqueue(new Uint8Array(bytes));
       },
     });
-    const http = new Http(async (_, init) => {
+    const http = new MediaHttp(async (_, init) => {
       const pipe = new TransformStream<Uint8Array, Uint8Array>();
       body.pipeTo(pipe.writable, { signal: init.signal! }).catch(() => undefined); // as an aborted fetch ends its body
       return new Response(pipe.readable, { status: 200 });
@@ -134,7 +135,7 @@ describe("trouble", () => {
   });
 
   test("an object longer than allowed is not read to its end", async () => {
-    const http = new Http(serve(200));
+    const http = new MediaHttp(serve(200));
     await expect(http.whole("u", 10_000, "other")).rejects.toThrow("u is longer than 10000 bytes.");
     await expect(http.text("u", 10_000)).rejects.toThrow("u is longer than 10000 bytes.");
   });
@@ -143,7 +144,7 @@ describe("trouble", () => {
 describe("playlists", () => {
   test("are text, wherever the chunks were cut, and counted apart", async () => {
     const text = "#EXTM3U\n# ✓ é 👋 ".repeat(500);
-    const http = new Http(async () => respond(new TextEncoder().encode(text) as Bytes, 200, 7));
+    const http = new MediaHttp(async () => respond(new TextEncoder().encode(text) as Bytes, 200, 7));
     expect((await http.text("u", 1 << 20)).text).toBe(text);
     expect(http.counters.mediaBytes).toBe(0);
     expect(http.counters.playlistBytes).toBe(new TextEncoder().encode(text).length);

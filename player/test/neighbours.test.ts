@@ -219,6 +219,7 @@ test("a leaf that is to show what the uplink carries waits for its receiver's an
   send();
   world.neighbours.tick(performance.now());
   world.neighbours.tick(performance.now());
+  await spoken();
   expect(world.heard("ASK")).toEqual([{ type: "ASK", key: NO_OBJECT }]);
   expect(told().slice(1)).toEqual([LEAF_SIZE, LEAF_SIZE]);
   world.say(nothing);
@@ -226,19 +227,22 @@ test("a leaf that is to show what the uplink carries waits for its receiver's an
   world.say(nothing); // nobody asked: it is as good as any LOST
   world.say({ type: "ASK", key: NO_OBJECT });
   world.say({ type: "ASK", key: NO_OBJECT });
+  await spoken();
   expect(world.heard("LOST")).toEqual([nothing, nothing]);
 });
 
-test("who passes nothing on tells of no records", () => {
+test("who passes nothing on tells of no records", async () => {
   const { record } = new TestChannel(1_767_225_600_000).publish(LEAF_SIZE);
   const world = new World();
   world.known = { key: keyOf(record.root), id: 0, leaves: 1, record } as Carried;
   world.silent = true;
   world.meet();
   world.neighbours.introduce(world.known, "polled");
+  await spoken();
   expect(world.heard("HAVE")).toEqual([]);
   world.silent = false;
   world.neighbours.introduce(world.known, "polled");
+  await spoken();
   expect(world.heard("HAVE")).toHaveLength(1);
 });
 

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { decode as decodeAnnounce, type Message } from "../src/announce";
+import {  type Message } from "../src/announce";
 import type { Bytes } from "../src/bytes";
 import { leafListUrl } from "../src/cdn";
-import { Http } from "../src/fetch";
+import { MediaHttp } from "../src/media-http";
 import { LEAF_SIZE } from "../src/manifest";
 import type { Callbacks, Connection, Connector } from "../src/channel";
 import { Kind, newScheduler, type Event as Heard } from "../src/sched";
@@ -59,7 +59,7 @@ function viewer(
 ): Viewer {
   const cdn = new TestCdn(channel);
   const deadlineMs = needInMs ? Date.now() + needInMs : 0;
-  const http = new Http(cdn.fetch);
+  const http = new MediaHttp(cdn.fetch);
   const scheduler = newScheduler({ swarm: swarm !== undefined, upload: true });
   const handle = scheduler.handle.bind(scheduler);
   const events: Heard[] = [];
@@ -105,7 +105,7 @@ class Room {
     this.members.push(member);
     const socket = {
       readyState: 1,
-      send: (text: string) => this.heard(member, decodeAnnounce(text)),
+      send: (text: string) => this.heard(member, JSON.parse(text) as Message),
       close: () => undefined,
     } as unknown as WebSocket;
     member.say = (m) => void socket.onmessage?.({ data: JSON.stringify(m) } as MessageEvent);
@@ -337,7 +337,7 @@ describe("a session in a swarm", () => {
     await deliver(first.session, channel.segments[3].uri);
     expect(room.tokens).toBe(1);
     viewer(channel, room, 0, undefined, undefined, clock()); // its player asks for nothing
-    nowMs += 1000;
+    nowMs += 2000;
     await until("the second joins", () => room.tokens === 2);
   });
 
@@ -536,7 +536,7 @@ test("who switched to another rendition keeps its neighbours, and serves what it
     const session = new Session({
       channel: channel.channel,
       renditions: ["360p", "180p"].map((name) => ({ name, url: `${BASE}${name}/index.m3u8` })),
-      http: new Http((url, init) => cdns[url.includes("/180p/") ? 1 : 0].fetch(url, init)),
+      http: new MediaHttp((url, init) => cdns[url.includes("/180p/") ? 1 : 0].fetch(url, init)),
       scheduler: newScheduler({ swarm: true, upload: true }),
       audience: {
         deadlineMs: (now, _, rendition) => (rendition === plays.rendition ? now + 4000 : 0),

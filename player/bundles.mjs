@@ -1,0 +1,28 @@
+// How sources become what browsers load.
+import { corePlugin } from "./core-plugin.mjs";
+import { shortNames } from "./short-names.mjs";
+
+const here = new URL(".", import.meta.url).pathname;
+
+/** @type {import("esbuild").BuildOptions} */
+export const common = {
+  absWorkingDir: here,
+  outdir: "dist",
+  plugins: [corePlugin],
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  legalComments: "eof",
+  logLevel: "warning",
+};
+
+/**
+ * What a page that has hls.js already has to load. (What brings hls.js keeps its names: it might mean something else by them.)
+ * @type {import("esbuild").BuildOptions}
+ */
+export const library = {
+  ...common,
+  entryPoints: { slipstream: "src/slipstream.ts" },
+  mangleProps: shortNames(`${here}src`),
+};
