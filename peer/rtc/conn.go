@@ -154,7 +154,8 @@ func (c *Conn) Send(b []byte) error {
 	return nil
 }
 
-// BufferedAmount is the number of bytes that were sent and are not yet known to be received.
+// BufferedAmount is the number of bytes that were sent and are not yet known to be received. A message that is just being
+// handed to pion may count twice: too much for a moment misleads nobody, too little would pass for a fast uplink.
 func (c *Conn) BufferedAmount() int { return c.outgoing.size() + int(c.channel.BufferedAmount()) }
 
 // write gives pion what Send queued, to the last message.

@@ -158,7 +158,8 @@ func TestViewersOfARecordingHelpThoseBehindThem(t *testing.T) {
 		if o := second.observe(); o.P2PBytes < 2*o.HTTPBytes {
 			t.Errorf("twenty seconds behind another it got %d bytes from it and %d from the CDN", o.P2PBytes, o.HTTPBytes)
 		}
-		if o := third.observe(); o.HTTPBytes > 60*segmentBytes/2 {
+		// Nobody has the first minute; what follows it, others have. Leaf lists are another 0.2 %.
+		if o := third.observe(); o.HTTPBytes > 60*segmentBytes/2*101/100 {
 			t.Errorf("a viewer at another place got %d bytes from the CDN for 40 s and 30 s in hand", o.HTTPBytes)
 		}
 	})
