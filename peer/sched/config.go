@@ -74,6 +74,7 @@ const (
 	staleUploadMs          = 1500     // a request that waited this long was asked elsewhere
 	assumedUplink          = 1280 << 10
 	hopedUplink            = 256 << 10 // before it has carried a leaf in time
+	untriedMs              = 10000     // after so long an uplink that nobody asked is taken for a good one
 	startMs                = 4000      // so long we may be occupied with ourselves
 	trialPatience          = 3         // so often ProgressMs a leaf may take to show a slow uplink
 	trialsSlow             = 2         // so many that took more than once that show one

@@ -29,8 +29,12 @@ func (c *Core) least() int64 { return leafSize*1000/(2*c.cfg.QueueMs) + 1 }
 // passes nothing on.
 func (c *Core) PassesOn() bool { return !c.cfg.NoUpload && !c.silent() }
 
-// Proven tells that our uplink has carried a leaf in time: a duty is of no use before.
-func (c *Core) Proven() bool { return !c.careful() }
+// Useful tells that a duty would be of use: our uplink has carried a leaf in time. Who was
+// asked for nothing for a while has the benefit of the doubt, because without a duty there
+// may never be anything to ask for: of two viewers one would fetch all.
+func (c *Core) Useful() bool {
+	return !c.careful() || !c.doubtful() && c.nowMs-c.startMs >= untriedMs
+}
 
 // careful tells that the uplink has not shown that it carries a leaf in time, or has
 // shown that it does not.

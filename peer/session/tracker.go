@@ -325,7 +325,7 @@ func (s *Session) report(nowMs int64) {
 		return
 	}
 	open := s.neighbours.open()
-	ready := open > 0 && s.core.Proven()
+	ready := open > 0 && s.core.Useful()
 	passesOn := s.core.PassesOn()
 	played := s.renditionNames()
 	if nowMs-t.reportMs < t.everyMs && ready == t.ready && passesOn == t.passesOn && len(t.drops) == 0 && slices.Equal(played, t.played) {

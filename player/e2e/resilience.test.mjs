@@ -52,7 +52,7 @@ test("when the tracker dies those who play go on, and a new viewer plays from th
 	const browser = await launch(t);
 	const pages = [await open(browser, place.watch), await open(browser, place.watch)];
 	for (const page of pages) await playing(page);
-	for (const page of pages) await until(async () => (await stats(page)).p2pBytes > 0, 15_000, async () => `the pages do not share: ${JSON.stringify(await Promise.all(pages.map(stats)))} ${pages.map((p) => p.complaints)}\n${tracker.output}\n${place.program.output}`);
+	for (const page of pages) await until(async () => (await stats(page)).p2pBytes > 0, 25_000, async () => `the pages do not share: ${JSON.stringify(await Promise.all(pages.map(stats)))} ${pages.map((p) => p.complaints)}\n${tracker.output}\n${place.program.output}`);
 	await tracker.stop("SIGKILL");
 	const before = await Promise.all(pages.map(stats));
 	const newcomer = await open(browser, place.watch);

@@ -361,6 +361,7 @@ export class Session {
       expects: (...leaf) => scheduler.expects(...leaf),
       passesOn: () => scheduler.passesOn(),
       proven: () => scheduler.proven(),
+      useful: () => scheduler.useful(),
       event: (e) => this.event(e),
       stored: (o, leaf, neighbour, bytes) => {
         this.counted.p2pBytes += bytes;

@@ -30,6 +30,8 @@ export type Account = Omit<
 >;
 
 export interface SwarmHost extends Omit<NeighboursHost, "signal"> {
+  /** Whether a duty would be of use. */
+  useful(): boolean;
   renditions(): readonly Rendition[];
   /** Names of the renditions that are played now. */
   playing(): string[];
@@ -155,7 +157,7 @@ export class Swarm {
   private report(nowMs: number): void {
     if (!this.joined) return;
     const neighbours = this.neighbours.open;
-    const ready = neighbours > 0 && this.host.proven();
+    const ready = neighbours > 0 && this.host.useful();
     const renditions = this.host.playing();
     const noUpload = !this.host.passesOn();
     const urgent = `${ready} ${noUpload} ${renditions.join()}`;

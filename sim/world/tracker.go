@@ -221,7 +221,7 @@ func (v *viewer) report() {
 }
 
 // useful tells whether a duty would be of use to somebody.
-func (v *viewer) useful() bool { return v.member.neighbours > 0 && v.core.Proven() }
+func (v *viewer) useful() bool { return v.member.neighbours > 0 && v.core.Useful() }
 
 // neighboursChanged reports at once if that changes whether the viewer is ready.
 func (v *viewer) neighboursChanged(by int) {

@@ -65,8 +65,8 @@
 // report, every reportMs, and at once when ready or renditions change or a neighbour was dropped. Only ready is
 // required; an absent number is 0, an absent list empty. Totals count since playback began, not since the last report:
 //
-//	ready          boolean: at least one neighbour is connected and the uplink has carried something in time, so a duty
-//	               would be of use to somebody
+//	ready          boolean: at least one neighbour is connected and the uplink has carried something in time, or
+//	               nobody has asked it to, so a duty would be of use to somebody
 //	noUpload       as in join; it may change at any time
 //	neighbours     integer ≤ 1024: connected neighbours
 //	renditions     as in join

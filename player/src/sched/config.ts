@@ -68,6 +68,7 @@ export const UPLINK_HOPE_MS = 10_000; // an estimate that lets us offer nothing 
 export const STALE_UPLOAD_MS = 1500; // a request that waited this long was asked elsewhere
 export const ASSUMED_UPLINK = 1280 * 1024;
 export const HOPED_UPLINK = 256 * 1024; // before it has carried a leaf in time
+export const UNTRIED_MS = 10000; // after so long an uplink that nobody asked is taken for a good one
 export const START_MS = 4000; // so long we may be occupied with ourselves
 export const TRIAL_PATIENCE = 3; // so often progressMs a leaf may take to show a slow uplink
 export const TRIALS_SLOW = 2; // so many that took more than once that show one

@@ -7,7 +7,7 @@
 import type { Acting } from "./acting";
 import { announce } from "./announce";
 import { newBudget } from "./budget";
-import { INITIAL_CDN_LEAF_US, INITIAL_CDN_WAIT, INTRUDER_STRIKES, type Config } from "./config";
+import { INITIAL_CDN_LEAF_US, INITIAL_CDN_WAIT, INTRUDER_STRIKES, UNTRIED_MS, type Config } from "./config";
 import { Kind, Reason, type Action, type Event, type Scheduler } from "./event";
 import {
   addNeighbour,
@@ -25,7 +25,7 @@ import { cameTooLate, expirePulls, pull, refused, verified } from "./pull";
 import { fetch, fetchEnded, type Start } from "./rescue";
 import { addObject, removeObject, setDuty, want } from "./room";
 import { filterUploads, requested, upload, Uploads } from "./upload";
-import { careful, silent } from "./trial";
+import { careful, doubtful, silent } from "./trial";
 import { buffered, measureUplink } from "./uplink";
 
 export class Core implements Scheduler {
@@ -202,6 +202,10 @@ export class Core implements Scheduler {
 
   proven(): boolean {
     return !careful(this);
+  }
+
+  useful(): boolean {
+    return this.proven() || (!doubtful(this) && this.nowMs - this.startMs >= UNTRIED_MS);
   }
 
   uplinkBytesPerSec(): number {

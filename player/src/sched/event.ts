@@ -114,8 +114,10 @@ export interface Scheduler {
   expects(neighbour: number, object: number, leaf: number): boolean;
   /** Whether neighbours get anything from us: not without consent, nor over an uplink that carries no leaf in time. */
   passesOn(): boolean;
-  /** Whether our uplink has carried a leaf in time; before, leaves are sent one by one and a duty is of no use. */
+  /** Whether our uplink has carried a leaf in time; before, leaves are sent one by one. */
   proven(): boolean;
+  /** Whether a duty would be of use: the uplink is proven, or was asked for nothing for a while. */
+  useful(): boolean;
   /** The measured uplink in bytes per second, 0 while it was never saturated. */
   uplinkBytesPerSec(): number;
 }
