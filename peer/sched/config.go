@@ -73,7 +73,7 @@ const (
 	uplinkHopeMs           = 10000    // an estimate that lets us offer nothing rises an eighth in this time
 	staleUploadMs          = 1500     // a request that waited this long was asked elsewhere
 	assumedUplink          = 1280 << 10
-	hopedUplink            = 256 << 10 // before it has carried a leaf in time
+	hopedUplink            = 512 << 10 // before it has carried a leaf in time
 	untriedMs              = 10000     // after so long an uplink that nobody asked is taken for a good one
 	startMs                = 4000      // so long we may be occupied with ourselves
 	trialPatience          = 3         // so often ProgressMs a leaf may take to show a slow uplink
