@@ -102,7 +102,7 @@ describe("trouble", () => {
   });
 
   /** A server that sends so much every three seconds, and what comes of a request to it. */
-  const drip = async (bytes: number, request: (http: Http) => Promise<unknown>) => {
+  const drip = async (bytes: number, request: (http: MediaHttp) => Promise<unknown>) => {
     vi.useFakeTimers();
     const body = new ReadableStream<Uint8Array>({
       async pull(c) {
@@ -122,12 +122,12 @@ describe("trouble", () => {
     await vi.advanceTimersByTimeAsync(60_000);
     return outcome;
   };
-  const large = (http: Http) => http.range({ url: "u", first: 0, end: 1 << 20, size: 1 << 20, onBytes: () => undefined });
+  const large = (http: MediaHttp) => http.range({ url: "u", first: 0, end: 1 << 20, size: 1 << 20, onBytes: () => undefined });
 
   test.each([
-    ["a playlist that drips", 20, (http: Http) => http.text("u", 1 << 20), "u took longer than 8 s."],
-    ["a leaf list that drips", 20, (http: Http) => http.whole("u", 1 << 20, "list"), "u took longer than 8 s."],
-    ["a small range that drips", 20, (http: Http) => range(http, 0, 1000), "u took longer than 8 s."],
+    ["a playlist that drips", 20, (http: MediaHttp) => http.text("u", 1 << 20), "u took longer than 8 s."],
+    ["a leaf list that drips", 20, (http: MediaHttp) => http.whole("u", 1 << 20, "list"), "u took longer than 8 s."],
+    ["a small range that drips", 20, (http: MediaHttp) => range(http, 0, 1000), "u took longer than 8 s."],
     ["a large range that drips", 1 << 16, large, "u took longer than 16 s."],
     ["a large range that is slow", 1 << 18, large, "done"],
   ])("%s", async (_, bytes, request, outcome) => {

@@ -43,7 +43,7 @@ function bytes(answer: ArrayBuffer | string): Bytes {
 interface Viewer {
   session: Session;
   cdn: TestCdn;
-  http: Http;
+  http: MediaHttp;
   /** What the scheduler was told. */
   events: Heard[];
 }
