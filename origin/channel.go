@@ -55,7 +55,7 @@ func (ch *channel) publish(_ string, segment cmaf.Segment) {
 	}
 }
 
-// publication is a transcoding session that marks its channel as free when it ends.
+// publishPart is called for each part, ahead of its segment.
 func (ch *channel) publishPart(_ string, part cmaf.Part) {
 	err := ch.store.PublishPart(part, nowMs())
 	var old *store.NotNewerError
@@ -64,6 +64,7 @@ func (ch *channel) publishPart(_ string, part cmaf.Part) {
 	}
 }
 
+// publication is a transcoding session that marks its channel as free when it ends.
 type publication struct {
 	ingest.Session
 	ch *channel

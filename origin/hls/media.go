@@ -52,10 +52,10 @@ func SegmentURI(number int64) string { return strconv.FormatInt(number, 10) + ".
 func InitURI(root manifest.Hash) string { return "init-" + hex.EncodeToString(root[:8]) + ".mp4" }
 
 // Media renders a media playlist. It fails with ErrOffAir if there is nothing, or nothing recent, to list.
-func Media(v View, nowMs int64) (string, error) { return render(v, nowMs, 0) }
+func Media(v View, nowMs int64) (string, error) { return render(v, nowMs, false) }
 
-// render leaves the first entries out.
-func render(v View, nowMs int64, skipped int) (string, error) {
+// render leaves out what a delta update may.
+func render(v View, nowMs int64, delta bool) (string, error) {
 	if len(v.Entries) == 0 || nowMs-v.Entries[len(v.Entries)-1].Record.CreatedMs > OffAirMs {
 		return "", ErrOffAir
 	}
@@ -66,6 +66,11 @@ func render(v View, nowMs int64, skipped int) (string, error) {
 	list.SetVersion(6) // EXT-X-MAP in a playlist that is not I-frame-only (RFC 8216bis section 8)
 	list.SeqNo = uint64(v.Entries[0].Number)
 	list.DiscontinuitySeq = uint64(v.DiscontinuitySequence)
+	spans := spansOf(v.Entries)
+	skipped := 0
+	if delta {
+		skipped = skippable(spans)
+	}
 	head := append(header(v.Delegations), control(v)...)
 	if skipped > 0 {
 		list.SetVersion(9)
@@ -74,7 +79,6 @@ func render(v View, nowMs int64, skipped int) (string, error) {
 	list.SetCustomTag(head)
 	var init manifest.Hash
 	longestMs := int64(0)
-	spans := spansOf(v.Entries)
 	for i, entry := range v.Entries {
 		longestMs = max(longestMs, entry.Record.DurationMs)
 		if i < skipped {

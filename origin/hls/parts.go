@@ -35,14 +35,16 @@ func PartURI(number int64, index int) string {
 
 // MediaDelta renders a delta update, which leaves out what the player knows if its last playlist is not older than
 // SkipUntilMs (RFC 8216bis, section 6.2.5.1). Where nothing can be left out it is the whole playlist.
-func MediaDelta(v View, nowMs int64) (string, error) {
-	spans := spansOf(v.Entries)
+func MediaDelta(v View, nowMs int64) (string, error) { return render(v, nowMs, true) }
+
+// skippable is how many entries lie farther from the end than SkipUntilMs.
+func skippable(spans []span) int {
 	keptMs, skipped := int64(0), len(spans)
 	for skipped > 0 && keptMs < SkipUntilMs {
 		skipped--
 		keptMs += spans[skipped].durationMs
 	}
-	return render(v, nowMs, skipped)
+	return skipped
 }
 
 // control tells players what they may ask for (RFC 8216bis, sections 4.4.3.7 and 4.4.3.8).

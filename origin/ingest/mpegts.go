@@ -87,7 +87,7 @@ func (t *transport) takePicture(pts, dts int64, unit [][]byte) error {
 		return err
 	}
 	decoded := t.time(dts)
-	holdBack, err := t.picture(units, keyframe, decoded, decoded+t.time(pts)-t.time(dts), time.Now())
+	holdBack, err := t.picture(units, keyframe, decoded, t.time(pts), time.Now())
 	if err != nil {
 		return err
 	}
@@ -115,10 +115,8 @@ func (t *transport) sort(unit [][]byte) (units [][]byte, keyframe bool, err erro
 		units = append(units, u)
 	}
 	if raw := bytes.Join(parameters, nil); len(parameters) > 1 && !bytes.Equal(raw, t.rawVideo) {
-		if t.rawVideo != nil {
-			if err := t.end("the publisher's picture has changed"); err != nil {
-				return nil, false, err
-			}
+		if err := t.end("the publisher's picture has changed"); err != nil {
+			return nil, false, err
 		}
 		t.rawVideo, t.parameters = raw, nil
 		for _, p := range parameters {

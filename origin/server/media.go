@@ -50,7 +50,7 @@ func (s *Server) multivariant(c echo.Context, ch *channel) error {
 	if err != nil {
 		return offAir(ch, err)
 	}
-	return s.playlist(c, newRendered(text), cacheMultivariant)
+	return s.playlist(c, ch.front(text), cacheMultivariant)
 }
 
 func (s *Server) media(c echo.Context, ch *channel) error {
@@ -102,6 +102,18 @@ func (ch *channel) list(edge store.Edge, rendition string, delta bool, nowMs int
 	list.edge = edge.Changed
 	ch.lists[key] = list
 	return list, nil
+}
+
+// front returns the multivariant playlist, ready to be sent. It is compressed anew only when it has changed.
+func (ch *channel) front(text string) *rendered {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	key := listed{} // no rendition has an empty name
+	if list := ch.lists[key]; list != nil && string(list.text) == text {
+		return list
+	}
+	ch.lists[key] = newRendered(text)
+	return ch.lists[key]
 }
 
 func (s *Server) playlist(c echo.Context, list *rendered, cache string) error {

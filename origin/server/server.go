@@ -69,7 +69,7 @@ type channel struct {
 	lists map[listed]*rendered
 }
 
-// listed names a media playlist, whole or a delta update.
+// listed names a media playlist, whole or a delta update; without a rendition it is the multivariant playlist.
 type listed struct {
 	rendition string
 	delta     bool

@@ -169,7 +169,7 @@ func (s *Session) receivedRequest(n *neighbour, m wire.Request) {
 // sendList gives a neighbour a leaf list, once. If we have none yet, because what it asks for is on its way to us, it gets it
 // before the first leaf.
 func (s *Session) sendList(n *neighbour, key wire.Key) {
-	if sent, asked := n.lists[key]; asked && sent {
+	if n.lists[key] {
 		return
 	}
 	hashes, err := s.store.Leaves(key)

@@ -1,7 +1,7 @@
 // Media over HTTP: byte ranges that stream, so that leaves are verified as they arrive, and
 // small objects whole.
 
-import type { Bytes } from "./bytes";
+import { concat, type Bytes } from "./bytes";
 import { Http, HttpError, LIMIT_MS } from "./fetch";
 
 /** How fast a large request must be. */
@@ -39,13 +39,7 @@ export class MediaHttp extends Http {
       if (length > limit) throw new HttpError(0, `${url} is longer than ${limit} bytes.`);
       parts.push(chunk);
     });
-    const all = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      all.set(part, at);
-      at += part.length;
-    }
-    return all;
+    return concat(...parts);
   }
 
   /** Gets a byte range and hands over the bytes as they arrive; all of them, or it throws. */
