@@ -111,8 +111,11 @@ func (c *Core) gatherMs(o *object) int64 {
 }
 
 // easeMs is how long the first gain waits for others: not at all where objects come late,
-// some while where they have lately been complete long before they were needed.
-func (c *Core) easeMs() int64 { return min(max(c.slackMs-easyMs, 0)/easeShare, easeMaxMs) }
+// some while where they have lately been complete long before they were needed, or where
+// the machine is too busy for many messages.
+func (c *Core) easeMs() int64 {
+	return max(min(max(c.slackMs-easyMs, 0)/easeShare, easeMaxMs), c.busyMs())
+}
 
 // completed notes how much time an object leaves.
 func (c *Core) completed(o *object) {

@@ -17,11 +17,12 @@ var cast = []struct {
 	uplink         int64
 	capBytesPerSec int64
 	noUpload       bool
+	busyMs         int64
 	behaviour      behaviour
 }{
 	{name: "first", uplink: 1 << 20},
 	{name: "no-upload", joinMs: 3_000, uplink: 1 << 20, noUpload: true},
-	{name: "capped", joinMs: 4_000, uplink: 1 << 20, capBytesPerSec: 60_000},
+	{name: "capped", joinMs: 4_000, uplink: 1 << 20, capBytesPerSec: 60_000, busyMs: 80},
 	{name: "slow", joinMs: 6_000, uplink: 16_000},
 	{name: "late", joinMs: 41_500, uplink: 400_000},
 	{joinMs: 1_000, uplink: 250_000},
@@ -57,7 +58,7 @@ func newChurn(seed uint32, record func(v *viewer)) *churn {
 				cfg := DefaultConfig(mix32(uint32(len(w.viewers)) + 77 + seed))
 				cfg.UploadBytesPerSec, cfg.NoUpload = who.capBytesPerSec, who.noUpload
 				v = w.add(cfg, who.uplink)
-				v.name = who.name
+				v.name, v.busyMs = who.name, who.busyMs
 				v.level = int32(v.draw(3))
 				if who.name != "" {
 					record(v)

@@ -90,10 +90,15 @@ const (
 	easyMs                 = 2500 // with more slack than this the first gain waits, too,
 	easeShare, easeMaxMs   = 4, 400
 	slackMaxMs             = 8000
-	busyStrikes            = 3   // refusals as busy in a row, after which the wait doubles each time
-	busyDoublings          = 4   // up to 16 times
-	stallStrikes           = 5   // time-outs in a row
-	lieStrikes             = 8   // leaves announced, then not held
-	intruderStrikes        = 64  // leaves that nobody asked for
-	askStrikes             = 512 // requests beyond what anybody may be owed
+	calmUs                 = 1500 // ticks of an idle machine are later than this at times, but not on average
+	busyFactor             = 200  // ms that the first gain waits for each ms beyond,
+	busyMaxMs              = 1000 // at most
+	lateTicks              = 128  // the average is of about so many ticks
+	asleepMs               = 1000 // later than this is not the processor's doing
+	busyStrikes            = 3    // refusals as busy in a row, after which the wait doubles each time
+	busyDoublings          = 4    // up to 16 times
+	stallStrikes           = 5    // time-outs in a row
+	lieStrikes             = 8    // leaves announced, then not held
+	intruderStrikes        = 64   // leaves that nobody asked for
+	askStrikes             = 512  // requests beyond what anybody may be owed
 )

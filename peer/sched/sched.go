@@ -16,6 +16,8 @@ type Core struct {
 	news    []*object // with something to announce, in the order of objects
 	born    int64     // objects so far
 	slackMs int64     // how long before they were needed objects were complete lately
+	tickMs  int64     // when the last tick was
+	lateUs  int64     // how late ticks are on average
 
 	neighbours []*neighbour // by id
 	slab       []neighbour  // where the next ones are to lie: side by side
@@ -63,6 +65,7 @@ func (c *Core) Handle(nowMs int64, events []Event) []Action {
 		c.apply(&events[i])
 	}
 	if tick {
+		c.ticked()
 		c.expirePulls()
 		c.measureUplink()
 	}

@@ -44,7 +44,7 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files in testdata an
 //	buffered 2 BYTES | drains 2 BYTES     what the send buffer holds; gave out
 //	duty rendition=N stripes=A-B|none
 //	tick
-//	run MS                                ticks up to that time
+//	run MS [late=MS]                      ticks up to that time, each so much too late
 //	show                                  the books
 //
 // A story about many begins with "swarm"; see swarm_test.go.
@@ -145,8 +145,12 @@ func (s *story) tell(block string) {
 			s.nowMs = s.number(words[1])
 		case "run":
 			flush()
-			for until := s.number(words[1]); s.nowMs+TickMs <= until; {
-				s.nowMs += TickMs
+			until, step := s.number(words[1]), int64(TickMs)
+			if len(words) > 2 {
+				step += s.number(strings.TrimPrefix(words[2], "late="))
+			}
+			for s.nowMs+step <= until {
+				s.nowMs += step
 				s.handle([]Event{{Kind: Tick}})
 			}
 		case "show":

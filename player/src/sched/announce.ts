@@ -4,6 +4,7 @@ import { LEAF_SIZE } from "../wire";
 import { EASE_MAX_MS, EASE_SHARE, EASY_MS, GATHER_MAX_MS, GATHER_SHARE, SLACK_MAX_MS } from "./config";
 import type { Core } from "./core";
 import { Do } from "./event";
+import { busyMs } from "./load";
 import type { Neighbour } from "./neighbour";
 import type { SwarmObject } from "./object";
 import { inSet, next } from "./piece";
@@ -87,10 +88,11 @@ function gatherMs(c: Core, o: SwarmObject): number {
 
 /**
  * How long the first gain waits for others: not at all where objects come late, some while
- * where they have lately been complete long before they were needed.
+ * where they have lately been complete long before they were needed, or where the machine is
+ * too busy for many messages.
  */
 function easeMs(c: Core): number {
-  return Math.min(Math.trunc(Math.max(c.slackMs - EASY_MS, 0) / EASE_SHARE), EASE_MAX_MS);
+  return Math.max(Math.min(Math.trunc(Math.max(c.slackMs - EASY_MS, 0) / EASE_SHARE), EASE_MAX_MS), busyMs(c));
 }
 
 /** Notes how much time an object leaves. */

@@ -9,6 +9,7 @@ import { announce } from "./announce";
 import { newBudget } from "./budget";
 import { INITIAL_CDN_LEAF_US, INITIAL_CDN_WAIT, INTRUDER_STRIKES, UNTRIED_MS, type Config } from "./config";
 import { Kind, Reason, type Action, type Event, type Scheduler } from "./event";
+import { ticked } from "./load";
 import {
   addNeighbour,
   coming,
@@ -38,6 +39,8 @@ export class Core implements Scheduler {
   readonly added: SwarmObject[] = []; // in this call
   news = 0; // objects with something to announce
   slackMs = 0; // how long before they were needed objects were complete lately
+  tickMs = 0; // when the last tick was
+  lateUs = 0; // how late ticks are on average
 
   readonly neighbours: Neighbour[] = []; // by id
   readonly seats: boolean[] = []; // taken
@@ -74,6 +77,7 @@ export class Core implements Scheduler {
       this.apply(e);
     }
     if (tick) {
+      ticked(this);
       expirePulls(this);
       measureUplink(this);
     }
