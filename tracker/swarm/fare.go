@@ -132,7 +132,7 @@ func (c *copies) adapt(rescuePerMille, players int64) {
 		}
 	case 4*best <= 3*c.now:
 		if c.calm++; c.calm >= calmRounds {
-			c.boost -= max(1, (c.now-best)/2)
+			c.boost -= (c.now - best + 1) / 2
 			c.calm = 0
 		}
 	default:
