@@ -167,15 +167,21 @@ func TestViewersCarryTheChannelForEachOther(t *testing.T) {
 	served := c.served.Load()
 	time.Sleep(10 * time.Second) // five segments of real time
 	copies := float64(c.served.Load()-served) / (5 * segmentBytes)
+	var http, p2p int64 // of all: one whose uplink was seen to be fast may have most of the duties
 	for i, v := range viewers {
 		o := v.observe()
-		http, p2p := o.HTTPBytes-before[i].HTTPBytes, o.P2PBytes-before[i].P2PBytes
-		if p2p < http {
-			t.Errorf("viewer %d got %d bytes from the CDN and %d from neighbours", i, http, p2p)
+		fromNeighbours := o.P2PBytes - before[i].P2PBytes
+		http += o.HTTPBytes - before[i].HTTPBytes
+		p2p += fromNeighbours
+		if fromNeighbours == 0 {
+			t.Errorf("viewer %d got nothing from neighbours", i)
 		}
 		if o.RejectedLeaves != 0 || o.VerifiedLeaves == before[i].VerifiedLeaves {
 			t.Errorf("viewer %d verified %d leaves and rejected %d", i, o.VerifiedLeaves, o.RejectedLeaves)
 		}
+	}
+	if p2p < http {
+		t.Errorf("%d bytes came from the CDN and %d from neighbours", http, p2p)
 	}
 	if copies > 2.5 {
 		t.Errorf("the CDN sent %.2f copies of each segment", copies)

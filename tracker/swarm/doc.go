@@ -26,13 +26,13 @@
 // # Neighbours (match.go, weave.go, past.go)
 //
 // A room is a graph: an edge is a pair that was introduced and that nobody has reported as broken. Up to Degree+1
-// everybody knows everybody. In a larger room half of the edges a viewer asks for go to anybody who uploads, then the
+// everybody knows everybody. In a larger room every other edge a viewer asks for goes to anybody who uploads, the
 // rest to near ones that play the same (same subnet, then ISP, then region, then anybody who does): near edges are
 // cheap, random ones keep the graph's diameter logarithmic and leave nobody at the mercy of his surroundings. For the
 // same reason a viewer has at most two neighbours of one subnet, unless most of the room is in it. Two that pass nothing
 // on, and two whose address translators allow no connection, are not introduced. Who passes nothing on has half as many
 // neighbours, and of those who do, at most a third (or the idle's share of the room) are such. Who gives neighbours up
-// to get others gets them slowly (mayAsk).
+// to get others gets them slowly (mayAsk). A newcomer gets half at once and the others one by one.
 //
 // Who uploads must be one mesh, however the room came about: the first dozen would fill their slots among themselves, and
 // newcomers could only meet the newest. So the random half is drawn from all who upload, and one who is full lets an edge

@@ -10,6 +10,10 @@ import (
 // looks like many there may be one.
 const subnetShare = 2
 
+// acquaintMs is how long a newcomer takes to get to know another one beyond half of those whom it shall know. In a rush
+// the connections of newcomers are what viewers spend their time on, and half are enough to begin with.
+const acquaintMs = 1500
+
 // perRoom is how many viewers of each room a seeder accepts, even if it is full of others.
 const perRoom = 4
 
@@ -101,10 +105,19 @@ func (s *Swarm) wanted(v *viewer) int {
 	return s.cfg.Degree
 }
 
+// wantedNow is how many it is filled up to by now.
+func (s *Swarm) wantedNow(v *viewer) int {
+	want := s.wanted(v)
+	if v.seeder || s.small(v) {
+		return want
+	}
+	return min(s.cfg.Degree/2+int((s.nowMs-v.joinedMs)/acquaintMs), want)
+}
+
 // topUp introduces v to others until it has as many neighbours as wanted. If nobody is to be had, it is not tried
 // again for a while that doubles.
 func (s *Swarm) topUp(v *viewer) {
-	if v.gone || v.suspended || s.nowMs < v.searchAtMs || len(v.edges) >= s.wanted(v) {
+	if v.gone || v.suspended || s.nowMs < v.searchAtMs || len(v.edges) >= s.wantedNow(v) {
 		return
 	}
 	before := len(v.edges)
@@ -162,18 +175,17 @@ func (s *Swarm) meetViewers(v *viewer) {
 	}
 }
 
-// meetSome asks for one seeder, for anybody who uploads until they are half of what v wants, and then for near ones.
+// meetSome asks for one seeder, and then by turns for anybody who uploads and for near ones.
 func (s *Swarm) meetSome(v *viewer) {
-	want := s.wanted(v)
+	want := s.wantedNow(v)
 	if s.mayAsk(v) && !slices.ContainsFunc(v.edges, func(e edge) bool { return e.to.seeder }) {
 		if w := s.draw(v, v.channel.seeders.items, 4, false); w != nil {
 			s.introduce(v, w)
 		}
 	}
-	for v.givers() < want/2 && s.mayAsk(v) && s.weave(v) {
-	}
 	for len(v.edges) < want && s.mayAsk(v) {
-		if s.meetNear(v) {
+		far := len(v.edges)%2 == 0 || v.givers() < len(v.edges)/2
+		if far && s.weave(v) || s.meetNear(v) {
 			continue
 		}
 		w := s.anybody(v, v.room)

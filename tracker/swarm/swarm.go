@@ -141,7 +141,7 @@ func (s *Swarm) join(ev Join) {
 	}
 	v := &viewer{
 		id: ev.Viewer, channel: c, seeder: ev.Role == announce.Seeder, noUpload: ev.NoUpload, nat: ev.NAT,
-		subnet: ev.SubnetKey, isp: ev.ISPKey, region: ev.RegionKey, class: uplinkClass(0, ev.UplinkBps),
+		subnet: ev.SubnetKey, isp: ev.ISPKey, region: ev.RegionKey, class: uplinkClass(0, ev.UplinkBps), joinedMs: s.nowMs,
 	}
 	s.viewers[v.id] = v
 	if v.seeder {

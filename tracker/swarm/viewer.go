@@ -14,6 +14,7 @@ type viewer struct {
 	seeder   bool
 	gone     bool
 	noUpload bool
+	joinedMs int64
 	nat      announce.NAT
 	subnet   uint64
 	isp      uint64
