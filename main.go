@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"slipstream/origin"
+	"slipstream/origin/health"
 	"slipstream/origin/keys"
 	"slipstream/origin/publish"
 	"slipstream/origin/transcode"
@@ -117,6 +119,8 @@ type serving struct {
 
 	FrameRate  int  `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
 	LowLatency bool `help:"Publish half-second parts of segments ahead of them (LL-HLS)."`
+
+	FailOver []string `help:"When playlists answer 404, so that a CDN asks another region: stale (no new segment in time), incomplete (one is missing)." enum:"stale,incomplete" placeholder:"WHEN"`
 }
 
 // config describes the origin; ready is told when it listens.
@@ -125,7 +129,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	ladder, err := s.ladder()
 	return origin.Config{
 		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
-		LowLatency: s.LowLatency, Logger: log, Mounts: pages(ids),
+		LowLatency: s.LowLatency, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
 				ids[channel.Name] = channel.ID.String()
@@ -133,6 +137,14 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 			ready(at)
 		},
 	}, err
+}
+
+func (s serving) failOver() (p health.Policy) {
+	if slices.Contains(s.FailOver, "stale") {
+		p.StaleMs = health.StaleMs
+	}
+	p.Incomplete = slices.Contains(s.FailOver, "incomplete")
+	return p
 }
 
 // ladder reads the rungs; none stands for the origin's own.

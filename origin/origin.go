@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"slipstream/origin/durable"
+	"slipstream/origin/health"
 	"slipstream/origin/ingest"
 	"slipstream/origin/keys"
 	"slipstream/origin/manifest"
@@ -39,6 +40,8 @@ type Config struct {
 	FrameRate int
 	// LowLatency publishes half-second parts of segments ahead of them (LL-HLS).
 	LowLatency bool
+	// FailOver says when a channel's playlists answer 404, so that a CDN asks another region.
+	FailOver health.Policy
 	// Tracker is the URL or absolute path of the tracker's WebSocket, as viewers are told; "" for no peer-to-peer.
 	Tracker string
 	// Mounts are further handlers on the HTTP address, by http.ServeMux pattern. See server.Config.
@@ -196,7 +199,7 @@ func newServer(cfg Config, channels map[string]*channel, secret []byte) (http.Ha
 	for _, rung := range cfg.Ladder {
 		floors[rung.Name] = int64(rung.VideoKbps+rung.AudioKbps) * 1100 // bits/s, a tenth for fMP4 and peaks within the second
 	}
-	config := server.Config{TokenSecret: secret, Mounts: cfg.Mounts, Register: cfg.Register, Logger: cfg.Logger, Now: nowMs}
+	config := server.Config{TokenSecret: secret, Mounts: cfg.Mounts, Register: cfg.Register, FailOver: cfg.FailOver, Logger: cfg.Logger, Now: nowMs}
 	for _, name := range cfg.Channels {
 		ch := channels[name]
 		config.Channels = append(config.Channels, server.Channel{

@@ -36,6 +36,9 @@ func (s *Server) multivariant(c echo.Context, ch *channel) error {
 	if ch.Tracker != "" {
 		list.Token = "/live/" + ch.Name + "/token"
 	}
+	if err := s.fit(ch); err != nil {
+		return err
+	}
 	nowMs := s.cfg.Now()
 	for _, st := range ch.Store.Status() {
 		if st.Head < 0 || nowMs-st.CreatedMs > hls.OffAirMs {
@@ -58,6 +61,9 @@ func (s *Server) media(c echo.Context, ch *channel) error {
 	edge, ok := ch.Store.Edge(rendition)
 	if !ok {
 		return unknown("the channel %q has no rendition %.64q", ch.Name, rendition)
+	}
+	if err := s.fit(ch); err != nil {
+		return err
 	}
 	var ask directives
 	cache := cachePlaylist

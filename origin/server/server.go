@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"slipstream/origin/health"
 	"slipstream/origin/manifest"
 	"slipstream/origin/store"
 )
@@ -28,6 +29,8 @@ type Config struct {
 	Mounts map[string]http.Handler
 	// Register adds the metrics of what is mounted to those of the server; nil: there are none.
 	Register func(prometheus.Registerer) error
+	// FailOver says when a channel's playlists answer 404, so that another region's are asked for; zero: never for its sake.
+	FailOver health.Policy
 	Logger   *slog.Logger
 	Now      func() int64 // ms since the Unix epoch
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"slipstream/origin/cmaf"
+	"slipstream/origin/health"
 	"slipstream/origin/keys"
 	"slipstream/origin/manifest"
 	"slipstream/origin/store"
@@ -269,6 +270,44 @@ func TestWhatIsNotThere(t *testing.T) {
 	}
 	s.ask("POST", "/live/demo/index.m3u8").want(t, "POST to a playlist", 405)
 	s.ask("GET", "/live/demo/token").want(t, "GET a token", 405)
+}
+
+// Behind a CDN with two regions a playlist is "not found" from the moment on that a player would notice, and until it
+// is whole again; what was published stays.
+func TestFailOver(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.FailOver = health.Policy{StaleMs: health.StaleMs, Incomplete: true} })
+	is := func(when string, status int, says string) {
+		t.Helper()
+		for _, path := range []string{"/live/demo/index.m3u8", "/live/demo/360p/index.m3u8"} {
+			a := s.ask("GET", path)
+			a.want(t, when, status)
+			if !strings.Contains(a.body, says) {
+				t.Errorf("%s: %s does not say %q: %s", when, path, says, a.body)
+			}
+		}
+	}
+	next := func(numbers ...int64) {
+		for _, n := range numbers {
+			s.nowMs.Store(n*2000 + 2000)
+			s.publish(n)
+		}
+	}
+	is("before the first segment", 404, "has no segment yet")
+	next(first, first+1, first+2)
+	is("while there are few", 404, "5 of the newest 8 segments")
+	next(first+3, first+4, first+5, first+6, first+7)
+	is("when a player's window is there", 200, "#EXTM3U")
+	s.nowMs.Add(3001)
+	is("when the next segment is late", 404, `the newest segment of "360p" is 3 s old`)
+	s.ask("GET", fmt.Sprintf("/live/demo/360p/%d.m4s", first+7)).want(t, "a segment that was published", 200)
+	next(first + 9)
+	is("when one is missing", 404, "1 of the newest 8 segments")
+	for n := first + 10; n < first+16; n++ {
+		next(n)
+		is("while it is missed", 404, "1 of the newest 8 segments")
+	}
+	next(first + 16)
+	is("when all is whole again", 200, "#EXTM3U")
 }
 
 func TestOffAir(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"slipstream/origin/health"
 	"slipstream/origin/store"
 )
 
@@ -55,15 +56,29 @@ func (ch *channel) reasons(nowMs int64) []string {
 	if !ch.Publisher().Connected {
 		out = append(out, fmt.Sprintf("channel %q: no publisher is connected", ch.Name))
 	}
-	for _, st := range ch.Store.Status() {
-		switch ageMs := nowMs - st.CreatedMs; {
-		case st.Head < 0:
-			out = append(out, fmt.Sprintf("channel %q: rendition %q has no segment yet", ch.Name, st.Rendition))
-		case ageMs > staleMs:
-			out = append(out, fmt.Sprintf("channel %q: the newest segment of %q is %d s old", ch.Name, st.Rendition, ageMs/1000))
-		}
+	for _, reason := range (health.Policy{StaleMs: staleMs}).Reasons(ch.health(), nowMs) {
+		out = append(out, fmt.Sprintf("channel %q: %s", ch.Name, reason))
 	}
 	return out
+}
+
+func (ch *channel) health() []health.Rendition {
+	var out []health.Rendition
+	for _, st := range ch.Store.Status() {
+		out = append(out, health.Rendition{Name: st.Rendition, Head: st.Head, CreatedMs: st.CreatedMs, Missing: st.Missing})
+	}
+	return out
+}
+
+// fit is the answer instead of a playlist while the channel is not fit to be played from here.
+func (s *Server) fit(ch *channel) error {
+	if s.cfg.FailOver == (health.Policy{}) {
+		return nil
+	}
+	if reasons := s.cfg.FailOver.Reasons(ch.health(), s.cfg.Now()); len(reasons) > 0 {
+		return unknown("channel %q is not fit to be played from here: %s", ch.Name, reasons[0])
+	}
+	return nil
 }
 
 func (s *Server) ready(c echo.Context) error {

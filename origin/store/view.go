@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sort"
 
+	"slipstream/origin/health"
 	"slipstream/origin/hls"
 	"slipstream/origin/manifest"
 )
@@ -183,6 +184,7 @@ type Status struct {
 	StartMs   int64 // start of its media
 	CreatedMs int64 // when it was published
 	Listed    int   // segments in memory
+	Missing   int   // of the health.Recent newest numbers, those without a segment
 	HeldBytes int64 // bytes in memory
 	Published Totals
 	Media     Media
@@ -198,8 +200,18 @@ func (s *Store) Status() []Status {
 		st := Status{Rendition: name, Head: -1, Listed: len(r.segments), HeldBytes: r.bytes, Published: r.published, Media: r.media}
 		if last := r.last(); last != nil {
 			st.Head, st.StartMs, st.CreatedMs = last.record.Sequence, last.record.StartMs, last.record.CreatedMs
+			st.Missing = r.missing()
 		}
 		out = append(out, st)
 	}
 	return out
+}
+
+// missing counts the newest numbers without a segment, before the first one of this run too.
+func (r *ring) missing() int {
+	missing, newest := health.Recent, r.last().record.Sequence
+	for i := len(r.segments) - 1; i >= 0 && r.segments[i].record.Sequence > newest-health.Recent; i-- {
+		missing--
+	}
+	return missing
 }
