@@ -24,6 +24,7 @@ require (
 	github.com/pion/transport/v4 v4.1.0
 	github.com/pion/webrtc/v4 v4.2.20
 	github.com/prometheus/client_golang v1.25.0
+	github.com/quic-go/quic-go v0.64.1
 	go.uber.org/goleak v1.3.0
 	golang.org/x/net v0.59.0
 	golang.org/x/sync v0.24.0
@@ -32,7 +33,10 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/benburkert/openpgp v0.0.0-20160410205803-c2471f86866c // indirect
+require (
+	github.com/benburkert/openpgp v0.0.0-20160410205803-c2471f86866c // indirect
+	github.com/quic-go/qpack v0.6.0 // indirect
+)
 
 require (
 	github.com/abema/go-mp4 v1.7.1 // indirect

@@ -112,10 +112,17 @@ type serving struct {
 	HTTP    string        `help:"Address for HTTP." default:":8080" placeholder:"ADDR"`
 	RTMP    string        `help:"Address for RTMP." default:":1935" placeholder:"ADDR"`
 	SRT     string        `help:"Address for SRT, such as :8890; default: none." placeholder:"ADDR"`
+	HTTPS   string        `help:"Address for HTTPS (HTTP/1.1 and HTTP/2), such as :8443; default: none." placeholder:"ADDR"`
+	HTTP3   bool          `help:"HTTP/3 too, over UDP at the port of HTTPS." name:"http3"`
+	RTMPS   string        `help:"Address for RTMPS, such as :1936; default: none." placeholder:"ADDR"`
 	Data    string        `help:"Directory for keys and signed heads." default:"data" placeholder:"DIR"`
 	Channel []string      `help:"Channel name." default:"demo" placeholder:"NAME"`
 	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
 	Rung    []string      `help:"Rendition of the ladder; default: 360p and 180p." placeholder:"NAME:WxH:VIDEOKBPS:AUDIOKBPS"`
+
+	TLSCert       string `help:"Certificate for HTTPS and RTMPS (PEM, with its chain); read again when it changes." placeholder:"FILE"`
+	TLSKey        string `help:"Its private key (PEM)." placeholder:"FILE"`
+	TLSSelfSigned bool   `help:"For trials: a certificate of this origin's own, kept in the data directory."`
 
 	FrameRate  int  `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
 	LowLatency bool `help:"Publish half-second parts of segments ahead of them (LL-HLS)."`
@@ -128,6 +135,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	ids := make(map[string]string) // filled before anything is served
 	ladder, err := s.ladder()
 	return origin.Config{
+		HTTPS: s.HTTPS, HTTP3: s.HTTP3, RTMPS: s.RTMPS, TLSCert: s.TLSCert, TLSKey: s.TLSKey, TLSSelfSigned: s.TLSSelfSigned,
 		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
 		LowLatency: s.LowLatency, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
 		Ready: func(at origin.Ready) {
@@ -213,7 +221,13 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 		channel := at.Channels[0]
 		web, rtmp := "http://"+reachable(at.HTTP), "rtmp://"+reachable(at.RTMP)+"/live"
 		fmt.Fprintf(io.out, "Watch       %s/watch/%s\n", web, channel.Name)
+		if at.HTTPS != "" {
+			fmt.Fprintf(io.out, "            https://%s/watch/%s\n", reachable(at.HTTPS), channel.Name)
+		}
 		fmt.Fprintf(io.out, "Publish     %s  stream key %s\n", rtmp, channel.StreamKey)
+		if at.RTMPS != "" {
+			fmt.Fprintf(io.out, "            rtmps://%s/live\n", reachable(at.RTMPS))
+		}
 		if at.SRT != "" {
 			fmt.Fprintf(io.out, "            srt://%s?streamid=live/%s\n", reachable(at.SRT), channel.StreamKey)
 		}
@@ -270,7 +284,13 @@ func (c originCommand) Run(ctx context.Context, io streams) error {
 		for _, channel := range at.Channels {
 			fmt.Fprintf(io.out, "channel %s (%s)\n", channel.Name, channel.ID)
 			fmt.Fprintf(io.out, "  watch    http://%s/watch/%s\n", reachable(at.HTTP), channel.Name)
+			if at.HTTPS != "" {
+				fmt.Fprintf(io.out, "  or       https://%s/watch/%s\n", reachable(at.HTTPS), channel.Name)
+			}
 			fmt.Fprintf(io.out, "  publish  rtmp://%s/live  stream key %s\n", reachable(at.RTMP), channel.StreamKey)
+			if at.RTMPS != "" {
+				fmt.Fprintf(io.out, "  or       rtmps://%s/live\n", reachable(at.RTMPS))
+			}
 			if at.SRT != "" {
 				fmt.Fprintf(io.out, "  or       srt://%s?streamid=live/%s\n", reachable(at.SRT), channel.StreamKey)
 			}

@@ -239,6 +239,7 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"no token secret", []string{"tracker", "--token-key=/nowhere.key"}, exitFailed, "/nowhere.key"},
 		{"no such setting", []string{"up", "--config", file(t, "colour: red")}, exitUsage, `"colour"`},
 		{"no YAML", []string{"up", "--config", file(t, "{")}, exitUsage, "configuration file"},
+		{"no key", []string{"up", "--https=127.0.0.1:0", "--tls-cert=cert.pem", "--data", t.TempDir()}, exitFailed, "give both --tls-cert and --tls-key"},
 		{"no source", []string{"up", "--http=127.0.0.1:0", "--rtmp=127.0.0.1:0", "--source=/nowhere.mp4", "--data", t.TempDir()}, exitFailed, "/nowhere.mp4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,7 +2,8 @@
 // serves them over HTTP.
 //
 //	RTMP ──ingest──▶ transcode (ffmpeg) ──cmaf──▶ store (sign, head on disk, window) ──hls──▶ server
-//	                                                     ▲
+//	                                                     ▲                                                  │
+//	                                                     │                    viewers ◀──HTTP/1.1, 2, 3── web
 //	                                       keys (root, signing, stream, token)
 //
 // Run wires these packages together and is the only place that knows them all. Verify looks at a channel from the

@@ -2,10 +2,10 @@ package origin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"slices"
 	"time"
@@ -22,16 +22,17 @@ import (
 	"slipstream/origin/store"
 	"slipstream/origin/timeline"
 	"slipstream/origin/transcode"
+	"slipstream/origin/web"
 )
-
-// shutdownTime is how long answers under way may take when the origin stops.
-const shutdownTime = 3 * time.Second
 
 // Config describes an origin. Zero values stand for the defaults named.
 type Config struct {
 	HTTP     string           // address to listen on; ":8080"
 	RTMP     string           // likewise; ":1935"
 	SRT      string           // likewise; "" for no SRT
+	HTTPS    string           // likewise, for HTTP/1.1 and HTTP/2 over TLS; "" for no HTTPS
+	HTTP3    bool             // HTTP/3 over the UDP port of HTTPS's number
+	RTMPS    string           // likewise; "" for no RTMPS
 	DataDir  string           // keys and signed heads; "data"
 	Channels []string         // names; "demo"
 	Window   time.Duration    // time-shift window; 60 s
@@ -42,6 +43,9 @@ type Config struct {
 	LowLatency bool
 	// FailOver says when a channel's playlists answer 404, so that a CDN asks another region.
 	FailOver health.Policy
+	// TLSCert and TLSKey are PEM files, read again when they change; TLSSelfSigned makes a certificate instead.
+	TLSCert, TLSKey string
+	TLSSelfSigned   bool
 	// Tracker is the URL or absolute path of the tracker's WebSocket, as viewers are told; "" for no peer-to-peer.
 	Tracker string
 	// Mounts are further handlers on the HTTP address, by http.ServeMux pattern. See server.Config.
@@ -56,6 +60,7 @@ type Config struct {
 // Ready says where a started origin can be reached.
 type Ready struct {
 	HTTP, RTMP, SRT string // bound addresses, host:port; SRT may be empty
+	HTTPS, RTMPS    string // likewise; may be empty
 	Channels        []Channel
 }
 
@@ -105,6 +110,9 @@ func (cfg Config) withDefaults() (Config, error) {
 			return cfg, setup(ErrConfig, fmt.Errorf("the channel %q is named twice", name))
 		}
 	}
+	if err := cfg.checkTLS(); err != nil {
+		return cfg, setup(ErrConfig, err)
+	}
 	if cfg.Window != 0 && (cfg.Window.Milliseconds() < store.MinWindowMs || cfg.Window.Milliseconds() > store.MaxWindowMs) {
 		return cfg, setup(ErrConfig, fmt.Errorf("a time-shift window of %v is not possible: choose %d s to %d s",
 			cfg.Window, store.MinWindowMs/1000, store.MaxWindowMs/1000))
@@ -131,16 +139,24 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return setup(ErrDataDir, err)
 	}
-	web, err := newServer(cfg, channels, secret)
+	handler, err := newServer(cfg, channels, secret)
 	if err != nil {
 		return setup(ErrConfig, err)
 	}
-	listener, err := net.Listen("tcp", cfg.HTTP)
+	secure, err := openTLS(cfg)
 	if err != nil {
-		return listenError("HTTP", cfg.HTTP, err)
+		return err
 	}
-	defer listener.Close()
-	publishers, err := ingest.Listen(newIngest(cfg, channels))
+	site, err := web.Listen(web.Config{HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, HTTP3: cfg.HTTP3, TLS: secure, Handler: handler, Logger: cfg.Logger})
+	if err != nil {
+		var failed *web.ListenError
+		if errors.As(err, &failed) {
+			return listenError(failed.Protocol, failed.Address, failed.Err)
+		}
+		return err
+	}
+	defer site.Close()
+	publishers, err := ingest.Listen(newIngest(cfg, channels, secure))
 	if err != nil {
 		var failed *ingest.ListenError
 		if errors.As(err, &failed) {
@@ -149,9 +165,15 @@ func Run(ctx context.Context, cfg Config) error {
 		return setup(ErrConfig, err)
 	}
 	defer publishers.Close()
-	ready := Ready{HTTP: listener.Addr().String(), RTMP: publishers.Addr().String()}
+	ready := Ready{HTTP: site.Addr().String(), RTMP: publishers.Addr().String()}
 	if publishers.SRTAddr() != nil {
 		ready.SRT = publishers.SRTAddr().String()
+	}
+	if site.SecureAddr() != nil {
+		ready.HTTPS = site.SecureAddr().String()
+	}
+	if publishers.SecureAddr() != nil {
+		ready.RTMPS = publishers.SecureAddr().String()
 	}
 	for _, name := range cfg.Channels {
 		ch := channels[name]
@@ -160,7 +182,7 @@ func Run(ctx context.Context, cfg Config) error {
 	cfg.Ready(ready)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return publishers.Serve(ctx) })
-	group.Go(func() error { return serveHTTP(ctx, listener, web, cfg.Logger) })
+	group.Go(func() error { return site.Serve(ctx) })
 	return group.Wait()
 }
 
@@ -210,49 +232,17 @@ func newServer(cfg Config, channels map[string]*channel, secret []byte) (http.Ha
 	return server.New(config)
 }
 
-func newIngest(cfg Config, channels map[string]*channel) ingest.Config {
+func newIngest(cfg Config, channels map[string]*channel, secure *tls.Config) ingest.Config {
 	streamKeys := make(map[string]string)
 	for name, ch := range channels {
 		streamKeys[name] = ch.keys.StreamKey()
 	}
 	return ingest.Config{
-		Address: cfg.RTMP, SRT: cfg.SRT, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
+		Address: cfg.RTMP, SRT: cfg.SRT, RTMPS: cfg.RTMPS, TLS: secure, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
 		Start: func(ctx context.Context, p ingest.Publication) (ingest.Session, error) {
 			return channels[p.Channel].start(ctx, p, cfg)
 		},
 	}
-}
-
-// serveHTTP serves until ctx ends; then answers under way may finish, and what still holds on is cut off.
-func serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler, logger *slog.Logger) error {
-	srv := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-		// Handlers that hold a connection (the tracker's WebSockets) learn of the end from their request's context.
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
-		defer cancel()
-		if srv.Shutdown(grace) != nil {
-			srv.Close()
-		}
-	})
-	err := srv.Serve(listener)
-	if stop() { // nobody asked it to end
-		srv.Close()
-		return fmt.Errorf("HTTP stopped: %w", err)
-	}
-	<-stopped
-	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 func nowMs() int64 { return time.Now().UnixMilli() }

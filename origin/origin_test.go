@@ -2,6 +2,8 @@ package origin
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,8 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go/http3"
 	"go.uber.org/goleak"
 
+	"slipstream/origin/certificate"
 	"slipstream/origin/manifest"
 	"slipstream/origin/transcode"
 )
@@ -128,6 +132,52 @@ func TestRunStartsAndStops(t *testing.T) {
 	}
 }
 
+// One certificate, of the origin's own making, serves HTTPS, HTTP/3 and RTMPS, and stays the same after a restart.
+func TestAnOriginWithTLS(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	pretendFFmpeg(t)
+	cfg := local(t)
+	cfg.HTTPS, cfg.HTTP3, cfg.RTMPS, cfg.TLSSelfSigned = "127.0.0.1:0", true, "127.0.0.1:0", true
+	var certificates []*x509.Certificate
+	for range 2 {
+		at, stop := running(t, cfg)
+		pem, err := os.ReadFile(certificate.SelfSignedPath(cfg.DataDir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		trust := &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}
+		trust.RootCAs.AppendCertsFromPEM(pem)
+		overTCP, overUDP := &http.Transport{TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: true}, &http3.Transport{TLSClientConfig: trust.Clone()}
+		for _, transport := range []http.RoundTripper{overTCP, overUDP} {
+			resp, err := (&http.Client{Transport: transport}).Get("https://" + at.HTTPS + "/livez")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.Body.Close(); resp.StatusCode != 200 || resp.ProtoMajor < 2 {
+				t.Errorf("%d over %s", resp.StatusCode, resp.Proto)
+			}
+		}
+		overTCP.CloseIdleConnections()
+		overUDP.Close()
+		conn, err := tls.Dial("tcp", at.RTMPS, trust)
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificates = append(certificates, conn.ConnectionState().PeerCertificates[0])
+		conn.Close()
+		if status, body := get(t, "http://"+at.HTTP+"/livez"); status != 200 {
+			t.Errorf("without TLS: %d %s", status, body)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	if !certificates[0].Equal(certificates[1]) {
+		t.Error("a restart makes another certificate")
+	}
+}
+
 // The channel is the same after a restart: its id and stream key live in the data directory.
 func TestRestartKeepsTheChannel(t *testing.T) {
 	pretendFFmpeg(t)
@@ -186,6 +236,18 @@ func TestWhatKeepsAnOriginFromStarting(t *testing.T) {
 		{"HTTP port taken", func(c *Config) { c.HTTP = port }, ErrPortInUse, "HTTP cannot listen on " + port + ": another program uses the port"},
 		{"RTMP port taken", func(c *Config) { c.RTMP = port }, ErrPortInUse, "RTMP cannot listen on " + port + ": another program uses the port"},
 		{"SRT port taken", func(c *Config) { c.SRT = datagrams }, ErrPortInUse, "SRT cannot listen on " + datagrams + ": another program uses the port"},
+		{"HTTPS port taken", func(c *Config) { c.HTTPS, c.TLSSelfSigned = port, true }, ErrPortInUse, "HTTPS cannot listen on " + port + ": another program uses the port"},
+		{"HTTP/3 port taken", func(c *Config) { c.HTTPS, c.HTTP3, c.TLSSelfSigned = datagrams, true, true }, ErrPortInUse, "HTTP/3 cannot listen on " + datagrams + ": another program uses the port"},
+		{"RTMPS port taken", func(c *Config) { c.RTMPS, c.TLSSelfSigned = port, true }, ErrPortInUse, "RTMPS cannot listen on " + port + ": another program uses the port"},
+		{"HTTPS without a certificate", func(c *Config) { c.HTTPS = "127.0.0.1:0" }, ErrConfig, "need a certificate: give --tls-cert and --tls-key"},
+		{"RTMPS without a certificate", func(c *Config) { c.RTMPS = "127.0.0.1:0" }, ErrConfig, "need a certificate: give --tls-cert and --tls-key"},
+		{"certificate without key", func(c *Config) { c.HTTPS, c.TLSCert = "127.0.0.1:0", file }, ErrConfig, "give both --tls-cert and --tls-key"},
+		{"key without certificate", func(c *Config) { c.HTTPS, c.TLSKey = "127.0.0.1:0", file }, ErrConfig, "give both --tls-cert and --tls-key"},
+		{"two certificates", func(c *Config) { c.HTTPS, c.TLSCert, c.TLSKey, c.TLSSelfSigned = "127.0.0.1:0", file, file, true }, ErrConfig, "there can be one certificate"},
+		{"HTTP/3 without HTTPS", func(c *Config) { c.HTTP3, c.RTMPS, c.TLSSelfSigned = true, "127.0.0.1:0", true }, ErrConfig, "HTTP/3 needs HTTPS"},
+		{"certificate for nothing", func(c *Config) { c.TLSSelfSigned = true }, ErrConfig, "nothing uses the certificate"},
+		{"no certificate file", func(c *Config) { c.HTTPS, c.TLSCert, c.TLSKey = "127.0.0.1:0", "/nowhere.pem", file }, ErrConfig, "the certificate /nowhere.pem cannot be read: no such file"},
+		{"no certificate in the file", func(c *Config) { c.HTTPS, c.TLSCert, c.TLSKey = "127.0.0.1:0", file, file }, ErrConfig, "holds no certificate in PEM form"},
 		{"no port", func(c *Config) { c.HTTP = "localhost" }, ErrConfig, `HTTP cannot listen on "localhost": `},
 		{"port beyond 65535", func(c *Config) { c.RTMP = "127.0.0.1:99999" }, ErrConfig, `RTMP cannot listen on "127.0.0.1:99999": `},
 		{"data directory is a file", func(c *Config) { c.DataDir = file }, ErrDataDir, file},

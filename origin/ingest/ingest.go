@@ -1,10 +1,12 @@
-// Package ingest receives publishers over RTMP and SRT and hands their H.264 and AAC to sessions.
+// Package ingest receives publishers over RTMP, RTMPS and SRT and hands their H.264 and AAC to sessions.
 //
 // A publisher connects to rtmp://host:1935/live with a stream key: OBS has a field for
 // each, ffmpeg takes rtmp://host:1935/live/<stream key>. The key is the last element of
 // the path. Config.Authorize turns it into a channel or refuses it; a channel has one
 // publisher at a time. What a publisher did wrong is told to it as an RTMP status, which
 // OBS and ffmpeg show, and logged, in one sentence.
+//
+// RTMPS is the same behind TLS, with the same limits: the handshake counts to the time up to the publish command.
 //
 // Over SRT it is the stream id that names the application and the key, as "live/<stream key>" or
 // "#!::r=live/<stream key>,m=publish" (SRT Access Control), and MPEG-TS that carries picture and sound.
@@ -31,6 +33,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"time"
@@ -53,7 +56,7 @@ type Session interface {
 // A Publication is what is known when a session begins.
 type Publication struct {
 	Channel   string
-	Protocol  string                          // "RTMP" or "SRT", for people
+	Protocol  string                          // "RTMP", "RTMPS" or "SRT", for people
 	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no sound
 	FirstPTS  time.Duration                   // the publisher's timestamp of the first picture …
 	ArrivedMs int64                           // … and when it arrived, in epoch milliseconds
@@ -61,8 +64,10 @@ type Publication struct {
 
 // Config describes a server. Authorize and Start are called from several goroutines.
 type Config struct {
-	Address string // to listen on for RTMP, such as ":1935"; port 0 takes any free one
-	SRT     string // likewise for SRT, such as ":8890"; "" for no SRT
+	Address string      // to listen on for RTMP, such as ":1935"; port 0 takes any free one
+	SRT     string      // likewise for SRT, such as ":8890"; "" for no SRT
+	RTMPS   string      // likewise for RTMPS, such as ":1936"; "" for no RTMPS
+	TLS     *tls.Config // with the certificate for RTMPS
 	// Authorize says which channel a publisher may publish, from the application ("live")
 	// and the stream key. Its error is told to the publisher. It must not reveal by its
 	// timing how much of a key is right: StreamKeys does not.

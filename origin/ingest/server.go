@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ const (
 type Server struct {
 	cfg      Config
 	listener net.Listener
+	secure   net.Listener  // nil without Config.RTMPS
 	srt      srt.Listener  // nil without Config.SRT
 	slots    chan struct{} // one for each connection
 	claims   claims
@@ -68,9 +70,15 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, &ListenError{"RTMP", cfg.Address, err}
 	}
 	s := &Server{cfg: cfg, listener: listener, slots: make(chan struct{}, cfg.MaxConnections), claims: newClaims()}
+	if cfg.RTMPS != "" {
+		if s.secure, err = tls.Listen("tcp", cfg.RTMPS, cfg.TLS); err != nil {
+			s.Close()
+			return nil, &ListenError{"RTMPS", cfg.RTMPS, err}
+		}
+	}
 	if cfg.SRT != "" {
 		if s.srt, err = listenSRT(cfg); err != nil {
-			listener.Close()
+			s.Close()
 			return nil, err
 		}
 	}
@@ -89,6 +97,14 @@ func Run(ctx context.Context, cfg Config) error {
 // Addr is the bound address for RTMP.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
+// SecureAddr is the bound address for RTMPS, nil if there is none.
+func (s *Server) SecureAddr() net.Addr {
+	if s.secure == nil {
+		return nil
+	}
+	return s.secure.Addr()
+}
+
 // SRTAddr is the bound address for SRT, nil if there is none.
 func (s *Server) SRTAddr() net.Addr {
 	if s.srt == nil {
@@ -102,6 +118,9 @@ func (s *Server) Close() error {
 	if s.srt != nil {
 		s.srt.Close()
 	}
+	if s.secure != nil {
+		s.secure.Close()
+	}
 	return s.listener.Close()
 }
 
@@ -111,20 +130,23 @@ func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
-	group.Go(func() error { return s.serveRTMP(ctx) })
+	group.Go(func() error { return s.serveRTMP(ctx, "RTMP", s.listener) })
+	if s.secure != nil {
+		group.Go(func() error { return s.serveRTMP(ctx, "RTMPS", s.secure) })
+	}
 	if s.srt != nil {
 		group.Go(func() error { return s.serveSRT(ctx) })
 	}
 	return group.Wait()
 }
 
-func (s *Server) serveRTMP(ctx context.Context) error {
+func (s *Server) serveRTMP(ctx context.Context, protocol string, listener net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var connections sync.WaitGroup
 	defer connections.Wait()
 	defer cancel()
 	for {
-		conn, err := s.listener.Accept()
+		conn, err := listener.Accept()
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
@@ -132,7 +154,7 @@ func (s *Server) serveRTMP(ctx context.Context) error {
 			}
 			return nil
 		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("RTMP stopped listening: %w", err)
+			return fmt.Errorf("%s stopped listening: %w", protocol, err)
 		case err != nil: // such as too many open files: it passes
 			s.cfg.Logger.Warn("a publisher could not be accepted", "error", err)
 			child.Sleep(ctx, 100*time.Millisecond)
@@ -144,7 +166,7 @@ func (s *Server) serveRTMP(ctx context.Context) error {
 		}
 		connections.Go(func() {
 			defer func() { <-s.slots }()
-			s.serve(ctx, conn)
+			s.serve(ctx, protocol, conn)
 		})
 	}
 }
@@ -161,12 +183,12 @@ func (s *Server) seat(remote net.Addr) bool {
 }
 
 // serve runs one connection to its end, and keeps what goes wrong in it to itself.
-func (s *Server) serve(ctx context.Context, conn net.Conn) {
+func (s *Server) serve(ctx context.Context, protocol string, conn net.Conn) {
 	logger := s.cfg.Logger.With("remote", conn.RemoteAddr().String())
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	s.conclude(ctx, logger, func() error { return s.converse(ctx, conn, logger) })
+	s.conclude(ctx, logger, func() error { return s.converse(ctx, protocol, conn, logger) })
 }
 
 // conclude runs a connection and logs how it came to its end.
@@ -192,15 +214,20 @@ func (s *Server) conclude(ctx context.Context, logger *slog.Logger, connection f
 
 // converse is the whole of a connection. It always returns an error, which says how the
 // connection came to its end.
-func (s *Server) converse(ctx context.Context, conn net.Conn, logger *slog.Logger) error {
+func (s *Server) converse(ctx context.Context, protocol string, conn net.Conn, logger *slog.Logger) error {
 	if err := conn.SetDeadline(time.Now().Add(greetingTimeout)); err != nil {
 		return err
+	}
+	if secure, ok := conn.(*tls.Conn); ok {
+		if err := secure.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("the TLS handshake failed: %w", err)
+		}
 	}
 	c, err := greet(conn)
 	if err != nil {
 		return err
 	}
-	err = s.publish(ctx, c, conn, logger)
+	err = s.publish(ctx, protocol, c, conn, logger)
 	if refused := (*refusal)(nil); errors.As(err, &refused) {
 		sendAway(c, conn, refused.sentence)
 	}
@@ -213,12 +240,12 @@ func sendAway(c *rtmp, conn net.Conn, sentence string) {
 	if c.status("error", "NetStream.Publish.BadName", sentence) != nil {
 		return
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil { // TCP and TLS
 		_, _ = io.Copy(io.Discard, io.LimitReader(conn, 16<<20))
 	}
 }
 
-func (s *Server) publish(ctx context.Context, c *rtmp, conn net.Conn, logger *slog.Logger) error {
+func (s *Server) publish(ctx context.Context, protocol string, c *rtmp, conn net.Conn, logger *slog.Logger) error {
 	wish, err := c.negotiate()
 	if err != nil {
 		return err
@@ -236,7 +263,7 @@ func (s *Server) publish(ctx context.Context, c *rtmp, conn net.Conn, logger *sl
 	if err := c.admit(); err != nil {
 		return err
 	}
-	f := s.feed(ctx, "RTMP", channel, logger)
+	f := s.feed(ctx, protocol, channel, logger)
 	defer f.hangUp(claim) // also if the RTMP reader panics
 	return s.pump(ctx, c, conn, f)
 }

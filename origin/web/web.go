@@ -1,0 +1,175 @@
+package web
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/net/netutil"
+	"golang.org/x/sync/errgroup"
+)
+
+// Config describes what is served, and where.
+type Config struct {
+	HTTP    string      // address to listen on, such as ":8080"
+	HTTPS   string      // likewise; "" for no HTTPS
+	HTTP3   bool        // HTTP/3 over the UDP port of HTTPS's number
+	TLS     *tls.Config // with the certificate, for HTTPS
+	Handler http.Handler
+	Logger  *slog.Logger // nil: nothing is logged
+}
+
+// ListenError says which address could not be bound.
+type ListenError struct {
+	Protocol, Address string
+	Err               error
+}
+
+// Error returns the sentence.
+func (e *ListenError) Error() string {
+	return fmt.Sprintf("%s cannot listen on %s: %v", e.Protocol, e.Address, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// A Server has its addresses bound.
+type Server struct {
+	cfg    Config
+	limits limits
+	plain  net.Listener
+	secure net.Listener // nil without HTTPS
+	udp    *net.UDPConn // nil without HTTP/3
+	guests atomic.Int64 // connections over QUIC, with those that are still being made
+}
+
+// Listen binds the addresses, so that a port in use is noticed before anything else starts.
+func Listen(cfg Config) (_ *Server, err error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{cfg: cfg, limits: usual}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.plain, err = net.Listen("tcp", cfg.HTTP); err != nil {
+		return nil, &ListenError{"HTTP", cfg.HTTP, err}
+	}
+	if cfg.HTTPS == "" {
+		return s, nil
+	}
+	if s.secure, err = net.Listen("tcp", cfg.HTTPS); err != nil {
+		return nil, &ListenError{"HTTPS", cfg.HTTPS, err}
+	}
+	if cfg.HTTP3 {
+		tcp := s.secure.Addr().(*net.TCPAddr)
+		address := &net.UDPAddr{IP: tcp.IP, Port: tcp.Port, Zone: tcp.Zone}
+		if s.udp, err = net.ListenUDP("udp", address); err != nil {
+			return nil, &ListenError{"HTTP/3", address.String(), err}
+		}
+	}
+	return s, nil
+}
+
+// Addr is the bound address of HTTP.
+func (s *Server) Addr() net.Addr { return s.plain.Addr() }
+
+// SecureAddr is the bound address of HTTPS, and of HTTP/3 over UDP; nil if there is none.
+func (s *Server) SecureAddr() net.Addr {
+	if s.secure == nil {
+		return nil
+	}
+	return s.secure.Addr()
+}
+
+// Close frees the addresses of a server that is not to be served after all.
+func (s *Server) Close() {
+	if s.plain != nil {
+		s.plain.Close()
+	}
+	if s.secure != nil {
+		s.secure.Close()
+	}
+	if s.udp != nil {
+		s.udp.Close()
+	}
+}
+
+// Serve serves until ctx ends; then answers under way may finish, and what still holds on is cut off. The error is nil if ctx has ended.
+func (s *Server) Serve(ctx context.Context) error {
+	defer s.Close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.serveTCP(ctx, "HTTP", s.plain, s.cfg.Handler) })
+	if s.secure != nil {
+		group.Go(func() error { return s.serveTCP(ctx, "HTTPS", s.secure, s.advertised()) })
+	}
+	if s.udp != nil {
+		group.Go(func() error { return s.serveQUIC(ctx) })
+	}
+	return group.Wait()
+}
+
+// advertised is the handler for HTTPS: it tells those who come over TCP that HTTP/3 is there (RFC 7838).
+func (s *Server) advertised() http.Handler {
+	handler := bounded(s.cfg.Handler, s.limits.answer)
+	if s.udp == nil {
+		return handler
+	}
+	service := fmt.Sprintf(`h3=":%d"; ma=86400`, s.udp.LocalAddr().(*net.UDPAddr).Port)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Alt-Svc", service)
+		handler.ServeHTTP(w, r)
+	})
+}
+
+// serveTCP serves HTTP/1.1, and over TLS HTTP/2 as well.
+func (s *Server) serveTCP(ctx context.Context, protocol string, listener net.Listener, handler http.Handler) error {
+	srv := &http.Server{
+		Handler:           handler,
+		TLSConfig:         s.cfg.TLS,
+		ReadHeaderTimeout: s.limits.header, // and for a TLS handshake
+		IdleTimeout:       s.limits.idle,
+		MaxHeaderBytes:    s.limits.headerBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams:          s.limits.streams,
+			WriteByteTimeout:              s.limits.stalled,
+			MaxReceiveBufferPerConnection: 256 << 10,
+			MaxReceiveBufferPerStream:     256 << 10,
+		},
+		ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
+		// Handlers that hold a connection (the tracker's WebSockets) learn of the end from their request's context.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.shutdown)
+		defer cancel()
+		if srv.Shutdown(grace) != nil {
+			srv.Close()
+		}
+	})
+	listener = netutil.LimitListener(listener, s.limits.connections)
+	var err error
+	if protocol == "HTTPS" {
+		err = srv.ServeTLS(listener, "", "")
+	} else {
+		err = srv.Serve(listener)
+	}
+	if stop() { // nobody asked it to end
+		srv.Close()
+		return fmt.Errorf("%s stopped: %w", protocol, err)
+	}
+	<-stopped
+	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
