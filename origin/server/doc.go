@@ -11,5 +11,7 @@
 // lasts; what is missing for a second, because a segment may be about to appear. Everything but tokens can be had
 // from any web page (CORS), and by byte range, which is how viewers fetch just the leaves that no neighbour has.
 //
+// Media and playlists describe themselves by CMSD (cmsd.go), for players and caches that look at it.
+//
 // Everything else that a site consists of (pages, the player, the tracker) is mounted by the caller.
 package server

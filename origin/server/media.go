@@ -123,6 +123,7 @@ func (ch *channel) front(text string) *rendered {
 }
 
 func (s *Server) playlist(c echo.Context, list *rendered, cache string) error {
+	c.Response().Header().Set(headerCMSD, cmsdPlaylist)
 	c.Response().Header().Set("Vary", "Accept-Encoding")
 	if acceptsGzip(c.Request().Header.Get("Accept-Encoding")) {
 		c.Response().Header().Set("Content-Encoding", "gzip")
@@ -151,6 +152,7 @@ func (s *Server) init(c echo.Context, ch *channel) error {
 	if !ok {
 		return unknown("there is no init section %.64q in this channel any more", c.Param("object"))
 	}
+	c.Response().Header().Set(headerCMSD, cmsdInit)
 	return s.send(c, object.Data, typeMedia, cacheForEver, object.Root.String())
 }
 
@@ -174,7 +176,15 @@ func (s *Server) segment(c echo.Context, ch *channel) error {
 	case leaves:
 		return s.send(c, object.Data, typeLeaves, cacheForEver, object.Root.String()+".leaves")
 	default:
+		sayWhat(c, ch, number, -1)
 		return s.send(c, object.Data, typeMedia, cacheForEver, object.Root.String())
+	}
+}
+
+// sayWhat says what an answer with media holds.
+func sayWhat(c echo.Context, ch *channel, number int64, part int) {
+	if of, ok := ch.Store.Describe(c.Param("rendition"), number, part); ok {
+		c.Response().Header().Set(headerCMSD, cmsdMedia(of))
 	}
 }
 
@@ -200,6 +210,9 @@ func (s *Server) part(c echo.Context, ch *channel) error {
 	object, ok := get(rendition, want.number, want.part)
 	if !ok {
 		return unknown("part %d of segment %d of %.64q is not here", want.part, want.number, rendition)
+	}
+	if !leaves {
+		sayWhat(c, ch, want.number, want.part)
 	}
 	return s.send(c, object.Data, mediaType, cacheForEver, object.Root.String()+tag)
 }

@@ -138,7 +138,7 @@ func crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Access-Control-Expose-Headers", "Content-Range, Content-Length, Date, ETag")
+		h.Set("Access-Control-Expose-Headers", "Content-Range, Content-Length, Date, ETag, CMSD-Static")
 		h.Set("Timing-Allow-Origin", "*")
 		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
 		if c.Request().Method != http.MethodOptions {

@@ -167,7 +167,7 @@ func TestFromMultivariantToVerifiedBytes(t *testing.T) {
 			a := s.ask("GET", base+entry.Segment.URI)
 			a.want(t, "segment", 200, "Content-Type", "video/mp4", "Cache-Control", "public, max-age=31536000, immutable", "Content-Length", "40000",
 				"ETag", `"`+entry.Record.Root.String()+`"`, "Accept-Ranges", "bytes", "Access-Control-Allow-Origin", "*",
-				"Access-Control-Expose-Headers", "Content-Range, Content-Length, Date, ETag")
+				"Access-Control-Expose-Headers", "Content-Range, Content-Length, Date, ETag, CMSD-Static")
 			if err := manifest.Object(entry.Record, []byte(a.body)); err != nil {
 				t.Error(err)
 			}

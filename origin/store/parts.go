@@ -114,12 +114,7 @@ func (s *Store) part(rendition string, number int64, index int, data func(part) 
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var parts []part
-	if r.open != nil && r.open.number == number {
-		parts = r.open.parts
-	} else if item := r.segment(number); item != nil {
-		parts = item.parts
-	}
+	parts := r.partsIn(number)
 	if index < 0 || index >= len(parts) {
 		return Object{}, false
 	}
