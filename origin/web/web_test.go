@@ -11,8 +11,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,6 +248,36 @@ func TestHalfAHeaderIsGivenUp(t *testing.T) {
 	})
 }
 
+// The time limit is for headers: what is published by HTTP takes hours.
+func TestABodyMayTakeItsTime(t *testing.T) {
+	const limit = 300 * time.Millisecond
+	l := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(w, r.Body); err != nil {
+			t.Error(err)
+		}
+	}, func(l *limits) { l.header = limit })
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			client, base := l.client(protocol)
+			body, sender := io.Pipe()
+			go func() {
+				io.WriteString(sender, "at first, ")
+				<-time.After(limit + limit/3)
+				io.WriteString(sender, "and later")
+				sender.Close()
+			}()
+			resp, err := client.Post(base, "text/plain", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if got, err := io.ReadAll(resp.Body); err != nil || string(got) != "at first, and later" {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
 // framer begins a conversation over HTTP/2.
 func (l *lab) framer(settings ...http2.Setting) (*tls.Conn, *http2.Framer) {
 	l.t.Helper()
@@ -305,14 +337,40 @@ func TestConnectionsOverQUICAreLimited(t *testing.T) {
 	}
 }
 
-func TestAnAddressMustBeProvenWhenManyCome(t *testing.T) {
-	l := serve(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }, func(l *limits) { l.unverified = 0 })
-	client, base := l.client("HTTP/3.0")
-	resp, err := client.Get(base)
-	if err != nil {
-		t.Fatal(err)
+// seen is a socket that notices whether the server asked for a proof of its address (RFC 9000, section 17.2.5).
+type seen struct {
+	net.PacketConn
+	retry atomic.Bool
+}
+
+func (s *seen) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, err := s.PacketConn.ReadFrom(p)
+	if n > 0 && p[0]&0xf0 == 0xf0 {
+		s.retry.Store(true)
 	}
-	resp.Body.Close()
+	return n, from, err
+}
+
+func TestAnAddressMustBeProvenWhenManyCome(t *testing.T) {
+	for _, allowed := range []int{usual.unverified, 0} {
+		l := serve(t, func(w http.ResponseWriter, _ *http.Request) {}, func(l *limits) { l.unverified = allowed })
+		socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { socket.Close() })
+		s := &seen{PacketConn: socket}
+		trust := l.trust.Clone()
+		trust.NextProtos = []string{"h3"}
+		conn, err := quic.Dial(t.Context(), s, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(l.secure())), trust, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.CloseWithError(0, "")
+		if s.retry.Load() != (allowed == 0) {
+			t.Errorf("with %d a second: asked for a proof: %t", allowed, s.retry.Load())
+		}
+	}
 }
 
 // A client of HTTP/2 or HTTP/3 can forbid the server to send it anything, even the shortest answer.
@@ -335,16 +393,7 @@ func TestAnAnswerThatNobodySpeaksOfIsBoundedToo(t *testing.T) {
 	}
 	t.Run("HTTP/2", func(t *testing.T) {
 		_, framer := l.framer(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-		var header bytes.Buffer
-		encoder := hpack.NewEncoder(&header)
-		for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", "/"}} {
-			if err := encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: header.Bytes(), EndStream: true, EndHeaders: true}); err != nil {
-			t.Fatal(err)
-		}
+		ask(t, framer)
 		isGivenUp()
 	})
 	t.Run("HTTP/3", func(t *testing.T) {
@@ -356,6 +405,44 @@ func TestAnAnswerThatNobodySpeaksOfIsBoundedToo(t *testing.T) {
 		}
 		isGivenUp()
 	})
+}
+
+// A stalled connection of HTTP/2 cannot even be told that a stream has ended.
+func TestAConnectionThatTakesNothingIsClosed(t *testing.T) {
+	over := make(chan struct{})
+	l := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		defer close(over)
+		for chunk := make([]byte, 1<<20); ; {
+			if _, err := w.Write(chunk); err != nil {
+				return
+			}
+		}
+	}, func(l *limits) { l.stalled = 300 * time.Millisecond })
+	_, framer := l.framer(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+	if err := framer.WriteWindowUpdate(0, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, framer)
+	select {
+	case <-over:
+	case <-time.After(patience):
+		t.Error("the connection stays")
+	}
+}
+
+// ask sends a request over HTTP/2.
+func ask(t *testing.T, framer *http2.Framer) {
+	t.Helper()
+	var header bytes.Buffer
+	encoder := hpack.NewEncoder(&header)
+	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "localhost"}, {":path", "/"}} {
+		if err := encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: header.Bytes(), EndStream: true, EndHeaders: true}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestAReaderThatStopsEndsItsAnswer(t *testing.T) {
@@ -427,7 +514,9 @@ func TestAnswersUnderWayFinishWhenTheServerEnds(t *testing.T) {
 func TestWhoHoldsOnIsCutOff(t *testing.T) {
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
+			over := make(chan struct{})
 			l := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				defer close(over)
 				chunk := make([]byte, 1<<20)
 				for {
 					if _, err := w.Write(chunk); err != nil {
@@ -442,6 +531,11 @@ func TestWhoHoldsOnIsCutOff(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			l.stop()
+			select {
+			case <-over:
+			case <-time.After(patience):
+				t.Error("the answer goes on without its server")
+			}
 		})
 	}
 }
