@@ -113,7 +113,7 @@ type serving struct {
 	RTMP    string        `help:"Address for RTMP." default:":1935" placeholder:"ADDR"`
 	SRT     string        `help:"Address for SRT, such as :8890; default: none." placeholder:"ADDR"`
 	HTTPS   string        `help:"Address for HTTPS (HTTP/1.1 and HTTP/2), such as :8443; default: none." placeholder:"ADDR"`
-	HTTP3   bool          `help:"HTTP/3 too, over UDP at the port of HTTPS." name:"http3"`
+	HTTP3   bool          `help:"HTTP/3 too, over UDP at the port of HTTPS." name:"http3" env:"SLIPSTREAM_HTTP3"`
 	RTMPS   string        `help:"Address for RTMPS, such as :1936; default: none." placeholder:"ADDR"`
 	Data    string        `help:"Directory for keys and signed heads." default:"data" placeholder:"DIR"`
 	Channel []string      `help:"Channel name." default:"demo" placeholder:"NAME"`

@@ -141,7 +141,7 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func (s *Server) serveRTMP(ctx context.Context, protocol string, listener net.Listener) error {
-	ctx, cancel := context.WithCancel(ctx)
+	connected, cancel := context.WithCancel(ctx)
 	var connections sync.WaitGroup
 	defer connections.Wait()
 	defer cancel()
@@ -166,7 +166,7 @@ func (s *Server) serveRTMP(ctx context.Context, protocol string, listener net.Li
 		}
 		connections.Go(func() {
 			defer func() { <-s.slots }()
-			s.serve(ctx, protocol, conn)
+			s.serve(connected, protocol, conn)
 		})
 	}
 }

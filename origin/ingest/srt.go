@@ -26,7 +26,7 @@ func listenSRT(cfg Config) (srt.Listener, error) {
 }
 
 func (s *Server) serveSRT(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
+	connected, cancel := context.WithCancel(ctx)
 	var connections sync.WaitGroup
 	defer connections.Wait()
 	defer cancel()
@@ -44,7 +44,7 @@ func (s *Server) serveSRT(ctx context.Context) error {
 		connections.Go(func() {
 			defer func() { <-s.slots }()
 			logger := s.cfg.Logger.With("remote", request.RemoteAddr().String())
-			s.conclude(ctx, logger, func() error { return s.receive(ctx, request, logger) })
+			s.conclude(connected, logger, func() error { return s.receive(connected, request, logger) })
 		})
 	}
 }

@@ -133,7 +133,6 @@ func (s *Server) advertised() http.Handler {
 func (s *Server) serveTCP(ctx context.Context, protocol string, listener net.Listener, handler http.Handler) error {
 	srv := &http.Server{
 		Handler:           handler,
-		TLSConfig:         s.cfg.TLS,
 		ReadHeaderTimeout: s.limits.header, // and for a TLS handshake
 		IdleTimeout:       s.limits.idle,
 		MaxHeaderBytes:    s.limits.headerBytes,
@@ -159,6 +158,7 @@ func (s *Server) serveTCP(ctx context.Context, protocol string, listener net.Lis
 	listener = netutil.LimitListener(listener, s.limits.connections)
 	var err error
 	if protocol == "HTTPS" {
+		srv.TLSConfig = s.cfg.TLS.Clone() // which it completes
 		err = srv.ServeTLS(listener, "", "")
 	} else {
 		err = srv.Serve(listener)
