@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,14 +32,14 @@ func (s *site) publishParts(n int64, from, to int) {
 // request asks without a network, so that the clock of synctest counts.
 type request struct {
 	answer *httptest.ResponseRecorder
-	done   bool
+	done   atomic.Bool
 }
 
 func (s *site) request(path string) *request {
 	r := &request{answer: httptest.NewRecorder()}
 	go func() {
 		s.server.ServeHTTP(r.answer, httptest.NewRequest("GET", path, nil))
-		r.done = true
+		r.done.Store(true)
 	}()
 	synctest.Wait()
 	return r
@@ -62,14 +63,14 @@ func TestAPlaylistIsHeldBackUntilItHasThePart(t *testing.T) {
 		}
 		there := ask(first+1, 0)
 		second, third, whole, beyond := ask(first+1, 1), ask(first+1, 2), ask(first+1, -1), ask(first+1, 7)
-		if !there.done || there.answer.Code != 200 || there.answer.Header().Get("Cache-Control") != "public, max-age=12" {
-			t.Errorf("what is there already: %t, %d, %s", there.done, there.answer.Code, there.answer.Header().Get("Cache-Control"))
+		if !there.done.Load() || there.answer.Code != 200 || there.answer.Header().Get("Cache-Control") != "public, max-age=12" {
+			t.Errorf("what is there already: %t, %d, %s", there.done.Load(), there.answer.Code, there.answer.Header().Get("Cache-Control"))
 		}
 		expect := func(when string, r *request, done bool, contains string) {
 			t.Helper()
 			synctest.Wait()
-			if r.done != done {
-				t.Fatalf("%s: answered %t", when, r.done)
+			if r.done.Load() != done {
+				t.Fatalf("%s: answered %t", when, r.done.Load())
 			}
 			if done && (r.answer.Code != 200 || !strings.Contains(r.answer.Body.String(), contains)) {
 				t.Errorf("%s: %d without %s", when, r.answer.Code, contains)
@@ -97,20 +98,20 @@ func TestThePartThatComesNextCanBeAskedFor(t *testing.T) {
 		s.publishParts(first+1, 0, 2)
 		hinted := s.request(fmt.Sprintf("/live/demo/360p/%d.2.m4s", first+1))
 		never := s.request(fmt.Sprintf("/live/demo/360p/%d.3.m4s.leaves", first+1))
-		if hinted.done || !never.done || never.answer.Code != 404 {
-			t.Fatalf("the next one answered %t, the one after %t with %d", hinted.done, never.done, never.answer.Code)
+		if hinted.done.Load() || !never.done.Load() || never.answer.Code != 404 {
+			t.Fatalf("the next one answered %t, the one after %t with %d", hinted.done.Load(), never.done.Load(), never.answer.Code)
 		}
 		s.publishParts(first+1, 2, 3)
 		synctest.Wait()
-		if !hinted.done || hinted.answer.Body.String() != string(data("360p", first+1)[20_000:30_000]) || hinted.answer.Header().Get("Cache-Control") != cacheForEver {
-			t.Errorf("the part came: answered %t, %d bytes", hinted.done, hinted.answer.Body.Len())
+		if !hinted.done.Load() || hinted.answer.Body.String() != string(data("360p", first+1)[20_000:30_000]) || hinted.answer.Header().Get("Cache-Control") != cacheForEver {
+			t.Errorf("the part came: answered %t, %d bytes", hinted.done.Load(), hinted.answer.Body.Len())
 		}
 		// The segment ends early: the part that was hinted at never comes.
 		hinted = s.request(fmt.Sprintf("/live/demo/360p/%d.3.m4s", first+1))
 		s.publish(first + 1)
 		synctest.Wait()
-		if !hinted.done || hinted.answer.Code != 404 {
-			t.Errorf("a part that will never come: answered %t, %d", hinted.done, hinted.answer.Code)
+		if !hinted.done.Load() || hinted.answer.Code != 404 {
+			t.Errorf("a part that will never come: answered %t, %d", hinted.done.Load(), hinted.answer.Code)
 		}
 		if leaves := s.request(fmt.Sprintf("/live/demo/360p/%d.2.m4s.leaves", first+1)); leaves.answer.Code != 200 || leaves.answer.Body.Len() != 32 {
 			t.Errorf("its leaf list: %d, %d bytes", leaves.answer.Code, leaves.answer.Body.Len())
@@ -126,12 +127,12 @@ func TestNobodyWaitsForEver(t *testing.T) {
 		s.publish(first)
 		r := s.request(fmt.Sprintf("%s?_HLS_msn=%d&_HLS_part=0", media360p, first+1))
 		time.Sleep(blockTimeout - time.Millisecond)
-		if synctest.Wait(); r.done {
+		if synctest.Wait(); r.done.Load() {
 			t.Error("given up too early")
 		}
 		time.Sleep(time.Millisecond)
-		if synctest.Wait(); !r.done || r.answer.Code != 503 || r.answer.Header().Get("Cache-Control") != "no-store" {
-			t.Errorf("after three target durations: answered %t, %d", r.done, r.answer.Code)
+		if synctest.Wait(); !r.done.Load() || r.answer.Code != 503 || r.answer.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("after three target durations: answered %t, %d", r.done.Load(), r.answer.Code)
 		}
 	})
 }
