@@ -127,6 +127,9 @@ type serving struct {
 	FrameRate  int  `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
 	LowLatency bool `help:"Publish half-second parts of segments ahead of them (LL-HLS)."`
 
+	WHIP     string   `help:"UDP address for the media of WHIP, such as :8189; offers go to /whip/<channel> on the HTTP address; default: none." placeholder:"ADDR"`
+	WHIPHost []string `name:"whip-host" help:"IP address that WHIP publishers reach this machine at, behind address translation; default: its own." placeholder:"IP"`
+
 	FailOver []string `help:"When playlists answer 404, so that a CDN asks another region: stale (no new segment in time), incomplete (one is missing)." enum:"stale,incomplete" placeholder:"WHEN"`
 }
 
@@ -138,6 +141,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 		HTTPS: s.HTTPS, HTTP3: s.HTTP3, RTMPS: s.RTMPS, TLSCert: s.TLSCert, TLSKey: s.TLSKey, TLSSelfSigned: s.TLSSelfSigned,
 		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
 		LowLatency: s.LowLatency, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
+		WHIP: s.WHIP, WHIPHost: s.WHIPHost,
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
 				ids[channel.Name] = channel.ID.String()
@@ -231,6 +235,9 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 		if at.SRT != "" {
 			fmt.Fprintf(io.out, "            srt://%s?streamid=live/%s\n", reachable(at.SRT), channel.StreamKey)
 		}
+		if at.WHIP != "" {
+			fmt.Fprintf(io.out, "            %s/whip/%s  bearer token %s\n", web, channel.Name, channel.StreamKey)
+		}
 		fmt.Fprintf(io.out, "Statistics  %s/stats\n", web)
 		for _, channel := range at.Channels {
 			group.Go(func() error {
@@ -293,6 +300,9 @@ func (c originCommand) Run(ctx context.Context, io streams) error {
 			}
 			if at.SRT != "" {
 				fmt.Fprintf(io.out, "  or       srt://%s?streamid=live/%s\n", reachable(at.SRT), channel.StreamKey)
+			}
+			if at.WHIP != "" {
+				fmt.Fprintf(io.out, "  or       http://%s/whip/%s  bearer token %s\n", reachable(at.HTTP), channel.Name, channel.StreamKey)
 			}
 		}
 	})

@@ -26,7 +26,7 @@ type channel struct {
 // start begins to transcode a publication. The encoder's first number lies above all that were ever signed.
 func (ch *channel) start(ctx context.Context, p ingest.Publication, cfg Config) (ingest.Session, error) {
 	encoding := transcode.Config{
-		Channel: ch.name, Ladder: cfg.Ladder, FrameRate: cfg.FrameRate, Audio: p.Audio, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
+		Channel: ch.name, Ladder: cfg.Ladder, FrameRate: cfg.FrameRate, Audio: p.Audio, Opus: p.Opus, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
 		After: max(0, ch.store.Signed()), OnSegment: ch.publish, Logger: ch.logger,
 	}
 	if cfg.LowLatency {

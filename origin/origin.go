@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -33,6 +34,8 @@ type Config struct {
 	HTTPS    string           // likewise, for HTTP/1.1 and HTTP/2 over TLS; "" for no HTTPS
 	HTTP3    bool             // HTTP/3 over the UDP port of HTTPS's number
 	RTMPS    string           // likewise; "" for no RTMPS
+	WHIP     string           // address for the media of WHIP (UDP); "" for no WHIP
+	WHIPHost []string         // IP addresses that publishers reach it at, if they are not the machine's own
 	DataDir  string           // keys and signed heads; "data"
 	Channels []string         // names; "demo"
 	Window   time.Duration    // time-shift window; 60 s
@@ -61,6 +64,7 @@ type Config struct {
 type Ready struct {
 	HTTP, RTMP, SRT string // bound addresses, host:port; SRT may be empty
 	HTTPS, RTMPS    string // likewise; may be empty
+	WHIP            string // likewise: UDP
 	Channels        []Channel
 }
 
@@ -139,13 +143,29 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return setup(ErrDataDir, err)
 	}
-	handler, err := newServer(cfg, channels, secret)
-	if err != nil {
-		return setup(ErrConfig, err)
-	}
 	secure, err := openTLS(cfg)
 	if err != nil {
 		return err
+	}
+	publishers, err := ingest.Listen(newIngest(cfg, channels, secure))
+	if err != nil {
+		var failed *ingest.ListenError
+		if errors.As(err, &failed) {
+			return listenError(failed.Protocol, failed.Address, failed.Err)
+		}
+		return setup(ErrConfig, err)
+	}
+	defer publishers.Close()
+	if whip := publishers.WHIP(); whip != nil {
+		cfg.Mounts = maps.Clone(cfg.Mounts)
+		if cfg.Mounts == nil {
+			cfg.Mounts = make(map[string]http.Handler)
+		}
+		cfg.Mounts["/whip/"] = whip
+	}
+	handler, err := newServer(cfg, channels, secret)
+	if err != nil {
+		return setup(ErrConfig, err)
 	}
 	site, err := web.Listen(web.Config{HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, HTTP3: cfg.HTTP3, TLS: secure, Handler: handler, Logger: cfg.Logger})
 	if err != nil {
@@ -156,15 +176,6 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer site.Close()
-	publishers, err := ingest.Listen(newIngest(cfg, channels, secure))
-	if err != nil {
-		var failed *ingest.ListenError
-		if errors.As(err, &failed) {
-			return listenError(failed.Protocol, failed.Address, failed.Err)
-		}
-		return setup(ErrConfig, err)
-	}
-	defer publishers.Close()
 	ready := Ready{HTTP: site.Addr().String(), RTMP: publishers.Addr().String()}
 	if publishers.SRTAddr() != nil {
 		ready.SRT = publishers.SRTAddr().String()
@@ -174,6 +185,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	if publishers.SecureAddr() != nil {
 		ready.RTMPS = publishers.SecureAddr().String()
+	}
+	if publishers.WHIPAddr() != nil {
+		ready.WHIP = publishers.WHIPAddr().String()
 	}
 	for _, name := range cfg.Channels {
 		ch := channels[name]
@@ -238,7 +252,7 @@ func newIngest(cfg Config, channels map[string]*channel, secure *tls.Config) ing
 		streamKeys[name] = ch.keys.StreamKey()
 	}
 	return ingest.Config{
-		Address: cfg.RTMP, SRT: cfg.SRT, RTMPS: cfg.RTMPS, TLS: secure, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
+		Address: cfg.RTMP, SRT: cfg.SRT, RTMPS: cfg.RTMPS, WHIP: cfg.WHIP, WHIPHost: cfg.WHIPHost, TLS: secure, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
 		Start: func(ctx context.Context, p ingest.Publication) (ingest.Session, error) {
 			return channels[p.Channel].start(ctx, p, cfg)
 		},

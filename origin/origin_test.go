@@ -255,6 +255,8 @@ func TestWhatKeepsAnOriginFromStarting(t *testing.T) {
 		{"certificate for nothing", func(c *Config) { c.TLSSelfSigned = true }, ErrConfig, "nothing uses the certificate"},
 		{"no certificate file", func(c *Config) { c.HTTPS, c.TLSCert, c.TLSKey = "127.0.0.1:0", "/nowhere.pem", file }, ErrConfig, "the certificate /nowhere.pem cannot be read: no such file"},
 		{"no certificate in the file", func(c *Config) { c.HTTPS, c.TLSCert, c.TLSKey = "127.0.0.1:0", file, file }, ErrConfig, "holds no certificate in PEM form"},
+		{"WHIP port taken", func(c *Config) { c.WHIP = datagrams }, ErrPortInUse, "WHIP cannot listen on " + datagrams + ": another program uses the port"},
+		{"WHIP host is a name", func(c *Config) { c.WHIP, c.WHIPHost = "127.0.0.1:0", []string{"example.org"} }, ErrConfig, `"example.org" is no IP address`},
 		{"no port", func(c *Config) { c.HTTP = "localhost" }, ErrConfig, `HTTP cannot listen on "localhost": `},
 		{"port beyond 65535", func(c *Config) { c.RTMP = "127.0.0.1:99999" }, ErrConfig, `RTMP cannot listen on "127.0.0.1:99999": `},
 		{"data directory is a file", func(c *Config) { c.DataDir = file }, ErrDataDir, file},

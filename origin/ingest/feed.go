@@ -41,6 +41,7 @@ type feed struct {
 	rawVideo   []byte   // as they were announced, to notice a change
 	rawSound   []byte
 	sound      *mpeg4audio.AudioSpecificConfig
+	opus       bool // sound is Opus, which needs no parameters
 	announced  bool // the metadata promises sound
 	firstDTS   time.Duration
 	seen       bool // firstDTS is valid
@@ -188,7 +189,7 @@ func (f *feed) judge(dts time.Duration, now time.Time) (holdBack time.Duration, 
 }
 
 func (f *feed) begin(dts, pts time.Duration, now time.Time) error {
-	p := Publication{Channel: f.channel, Protocol: f.protocol, Audio: f.sound, FirstPTS: pts, ArrivedMs: now.UnixMilli()}
+	p := Publication{Channel: f.channel, Protocol: f.protocol, Audio: f.sound, Opus: f.opus, FirstPTS: pts, ArrivedMs: now.UnixMilli()}
 	const anyRate = 30 // only distances matter here
 	anchor, err := timeline.NewAnchor(dts, p.ArrivedMs, anyRate)
 	if err != nil {
@@ -199,7 +200,7 @@ func (f *feed) begin(dts, pts time.Duration, now time.Time) error {
 		return refuse("the channel cannot be published at the moment: %v", err)
 	}
 	f.session, f.anchor, f.origin, f.epochMs, f.drift = session, anchor, now, p.ArrivedMs, timeline.Drift{}
-	f.logger.Info("a publication begins", "sound", f.sound != nil, "arrivedMs", p.ArrivedMs)
+	f.logger.Info("a publication begins", "sound", f.sound != nil || f.opus, "arrivedMs", p.ArrivedMs)
 	return nil
 }
 

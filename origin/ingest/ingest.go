@@ -1,4 +1,4 @@
-// Package ingest receives publishers over RTMP, RTMPS and SRT and hands their H.264 and AAC to sessions.
+// Package ingest receives publishers over RTMP, RTMPS, SRT and WHIP and hands their H.264 and AAC or Opus to sessions.
 //
 // A publisher connects to rtmp://host:1935/live with a stream key: OBS has a field for
 // each, ffmpeg takes rtmp://host:1935/live/<stream key>. The key is the last element of
@@ -11,11 +11,15 @@
 // Over SRT it is the stream id that names the application and the key, as "live/<stream key>" or
 // "#!::r=live/<stream key>,m=publish" (SRT Access Control), and MPEG-TS that carries picture and sound.
 //
+// Over WHIP (RFC 9725) a publisher posts an offer to http://host:8080/whip/<channel> with the stream key as its bearer token: OBS has a
+// field for each. WHIP returns the handler for that; media come over WebRTC, to one UDP port for all, with H.264 and Opus.
+//
 // Of a connection's life, each part has its file: protocol.go speaks RTMP with the chunk,
 // handshake and AMF layers of gortmplib; commands.go answers up to the publish command;
 // flv.go reads the bodies of audio and video messages; feed.go decides when a session
 // begins, ends, and begins anew; claims.go lets one publisher in for each channel;
-// server.go listens and keeps the connections apart; srt.go and mpegts.go do for SRT what the first three do for RTMP.
+// server.go listens and keeps the connections apart; srt.go and mpegts.go do for SRT what the first three do for RTMP,
+// whip.go and rtp.go for WHIP, with package rtc below them.
 // gortmplib's own ServerConn and Reader are not used because they accept before a key can
 // be refused, read two seconds ahead, and decode nested values without bound.
 //
@@ -47,7 +51,7 @@ type Session interface {
 	// Video takes an access unit in decoding order: NAL units without start codes, with
 	// the parameter sets in front of a key frame. The first is a key frame.
 	Video(pts, dts time.Duration, accessUnit [][]byte) error
-	// Audio takes an AAC access unit.
+	// Audio takes an AAC access unit, or an Opus packet if the publication says so.
 	Audio(pts time.Duration, accessUnit []byte) error
 	// Close flushes what was received and returns when all of it was handed on.
 	Close() error
@@ -56,8 +60,9 @@ type Session interface {
 // A Publication is what is known when a session begins.
 type Publication struct {
 	Channel   string
-	Protocol  string                          // "RTMP", "RTMPS" or "SRT", for people
-	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no sound
+	Protocol  string                          // "RTMP", "RTMPS", "SRT" or "WHIP", for people
+	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no AAC
+	Opus      bool                            // it sends Opus instead (RFC 6716), for which Audio is nil
 	FirstPTS  time.Duration                   // the publisher's timestamp of the first picture …
 	ArrivedMs int64                           // … and when it arrived, in epoch milliseconds
 }
@@ -68,7 +73,10 @@ type Config struct {
 	SRT     string      // likewise for SRT, such as ":8890"; "" for no SRT
 	RTMPS   string      // likewise for RTMPS, such as ":1936"; "" for no RTMPS
 	TLS     *tls.Config // with the certificate for RTMPS
-	// Authorize says which channel a publisher may publish, from the application ("live")
+	WHIP    string      // likewise for the media of WHIP, over UDP, such as ":8189"; "" for no WHIP. See Server.WHIP
+	// WHIPHost are the IP addresses that publishers send those media to, where they are not this machine's own.
+	WHIPHost []string
+	// Authorize says which channel a publisher may publish, from the application ("live", always so for WHIP)
 	// and the stream key. Its error is told to the publisher. It must not reveal by its
 	// timing how much of a key is right: StreamKeys does not.
 	Authorize func(app, key string) (channel string, err error)

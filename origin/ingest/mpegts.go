@@ -98,7 +98,7 @@ func (t *transport) takePicture(pts, dts int64, unit [][]byte) error {
 }
 
 // sort leaves delimiters out, and notices other parameter sets: they begin another session.
-func (t *transport) sort(unit [][]byte) (units [][]byte, keyframe bool, err error) {
+func (f *feed) sort(unit [][]byte) (units [][]byte, keyframe bool, err error) {
 	var parameters [][]byte
 	for _, u := range unit {
 		if len(u) == 0 {
@@ -114,17 +114,17 @@ func (t *transport) sort(unit [][]byte) (units [][]byte, keyframe bool, err erro
 		}
 		units = append(units, u)
 	}
-	if raw := bytes.Join(parameters, nil); len(parameters) > 1 && !bytes.Equal(raw, t.rawVideo) {
-		if err := t.end("the publisher's picture has changed"); err != nil {
+	if raw := bytes.Join(parameters, nil); len(parameters) > 1 && !bytes.Equal(raw, f.rawVideo) {
+		if err := f.end("the publisher's picture has changed"); err != nil {
 			return nil, false, err
 		}
-		t.rawVideo, t.parameters = raw, nil
+		f.rawVideo, f.parameters = raw, nil
 		for _, p := range parameters {
-			t.parameters = append(t.parameters, bytes.Clone(p))
+			f.parameters = append(f.parameters, bytes.Clone(p))
 		}
 	}
 	if keyframe && len(parameters) == 0 {
-		units = append(append([][]byte(nil), t.parameters...), units...)
+		units = append(append([][]byte(nil), f.parameters...), units...)
 	}
 	return units, keyframe, nil
 }

@@ -33,6 +33,7 @@ type Server struct {
 	listener net.Listener
 	secure   net.Listener  // nil without Config.RTMPS
 	srt      srt.Listener  // nil without Config.SRT
+	whip     *whip         // nil without Config.WHIP
 	slots    chan struct{} // one for each connection
 	claims   claims
 }
@@ -82,6 +83,12 @@ func Listen(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
+	if cfg.WHIP != "" {
+		if s.whip, err = listenWHIP(s); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
@@ -121,6 +128,9 @@ func (s *Server) Close() error {
 	if s.secure != nil {
 		s.secure.Close()
 	}
+	if s.whip != nil {
+		s.whip.close()
+	}
 	return s.listener.Close()
 }
 
@@ -130,6 +140,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
+	if s.whip != nil { // its requests come by HTTP, from whom that serves
+		group.Go(func() error {
+			<-ctx.Done()
+			s.whip.close()
+			return nil
+		})
+	}
 	group.Go(func() error { return s.serveRTMP(ctx, "RTMP", s.listener) })
 	if s.secure != nil {
 		group.Go(func() error { return s.serveRTMP(ctx, "RTMPS", s.secure) })

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"time"
 
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/substructs"
 
 	"slipstream/origin/timeline"
 )
@@ -16,7 +16,7 @@ type sample struct {
 	video    bool
 	keyframe bool
 	pts, dts time.Duration
-	data     [][]byte // NAL units, or one AAC access unit
+	data     [][]byte // NAL units, or one AAC access unit or Opus packet
 	size     int
 }
 
@@ -30,12 +30,24 @@ type muxer struct {
 	lastDTS      timeline.Ticks
 }
 
-func newMuxer(p plan, anchor timeline.Anchor, audio *mpeg4audio.AudioSpecificConfig) (*muxer, error) {
+// sound is the codec of the sound in MPEG-TS, nil if there is none.
+func (cfg Config) sound() codecs.Codec {
+	switch {
+	case cfg.Opus:
+		const stereo = 2 // RFC 7587: over RTP it is always said to be; each packet says what it is
+		return &codecs.Opus{Desc: &substructs.OpusAudioDescriptor{ChannelConfigCode: stereo}}
+	case cfg.Audio != nil:
+		return &codecs.MPEG4Audio{Config: *cfg.Audio}
+	}
+	return nil
+}
+
+func newMuxer(p plan, anchor timeline.Anchor, sound codecs.Codec) (*muxer, error) {
 	m := &muxer{plan: p, anchor: anchor, video: &mpegts.Track{Codec: &codecs.H264{}}}
 	m.writer.W = &m.buffer
 	m.writer.Tracks = []*mpegts.Track{m.video}
-	if audio != nil {
-		m.audio = &mpegts.Track{Codec: &codecs.MPEG4Audio{Config: *audio}}
+	if sound != nil {
+		m.audio = &mpegts.Track{Codec: sound}
 		m.writer.Tracks = append(m.writer.Tracks, m.audio)
 	}
 	return m, m.writer.Initialize()
@@ -61,7 +73,11 @@ func (m *muxer) write(s sample) ([]byte, error) {
 	if m.audio == nil || pts < m.plan.input(m.plan.start)-timeline.FromMs(100) {
 		return nil, nil // sound from before the first picture
 	}
-	err := m.writer.WriteMPEG4Audio(m.audio, int64(pts), s.data)
+	write := m.writer.WriteMPEG4Audio
+	if _, opus := m.audio.Codec.(*codecs.Opus); opus {
+		write = m.writer.WriteOpus
+	}
+	err := write(m.audio, int64(pts), s.data)
 	return m.buffer.Bytes(), err
 }
 

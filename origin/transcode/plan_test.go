@@ -10,6 +10,7 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 
 	"slipstream/origin/cmaf"
 	"slipstream/origin/timeline"
@@ -94,6 +95,61 @@ func TestCheckLadder(t *testing.T) {
 	}
 }
 
+// Opus goes to ffmpeg as it is.
+func TestMuxerWritesOpus(t *testing.T) {
+	anchor, err := timeline.NewAnchor(0, 1_763_785_210_500, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch, err := anchor.Epoch(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := planFrom(epoch, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newMuxer(p, anchor, Config{Opus: true}.sound())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stream bytes.Buffer
+	packets := [][]byte{{0xfc, 1, 2}, bytes.Repeat([]byte{0xfc}, 600)}
+	for i, s := range []sample{
+		{video: true, keyframe: true, data: [][]byte{{0x67, 0x42, 0xc0, 0x1e, 1}, {0x68, 1}, {0x65, 1, 2, 3}}},
+		{data: packets[:1]}, {pts: 20 * time.Millisecond, data: packets[1:]},
+	} {
+		b, err := m.write(s)
+		if err != nil || len(b) == 0 {
+			t.Fatalf("sample %d: %d bytes, %v", i, len(b), err)
+		}
+		stream.Write(b)
+	}
+	reader := &mpegts.Reader{R: &stream}
+	if err := reader.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	var got [][]byte
+	var times []int64
+	for _, track := range reader.Tracks() {
+		if codec, ok := track.Codec.(*codecs.Opus); ok {
+			if n := codec.Desc.ChannelCount(); n != 2 {
+				t.Errorf("%d channels", n)
+			}
+			reader.OnDataOpus(track, func(pts int64, packets [][]byte) error {
+				got, times = append(got, packets...), append(times, pts)
+				return nil
+			})
+		}
+	}
+	for err == nil {
+		err = reader.Read()
+	}
+	if !slices.EqualFunc(got, packets, bytes.Equal) || len(times) != 2 || times[1]-times[0] != 1800 {
+		t.Errorf("%x came back, at %d", got, times)
+	}
+}
+
 // What the muxer writes, another reader reads back: the publisher's times on the plan's clock.
 func TestMuxer(t *testing.T) {
 	sound := &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2, ChannelCount: 2}
@@ -110,7 +166,7 @@ func TestMuxer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMuxer(p, anchor, sound)
+	m, err := newMuxer(p, anchor, Config{Audio: sound}.sound())
 	if err != nil {
 		t.Fatal(err)
 	}

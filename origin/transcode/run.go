@@ -32,16 +32,17 @@ func (s *Session) startRun(ctx context.Context, pts time.Duration) (*run, error)
 	if err != nil {
 		return nil, err
 	}
-	mux, err := newMuxer(p, s.anchor, s.cfg.Audio)
+	sound := s.cfg.sound()
+	mux, err := newMuxer(p, s.anchor, sound)
 	if err != nil {
 		return nil, fmt.Errorf("the input of ffmpeg cannot be written: %w", err)
 	}
 	r := &run{session: s, mux: mux, broken: make(chan error, len(s.cfg.Ladder))}
-	if err := r.start(ctx, arguments(s.cfg.Ladder, s.cfg.FrameRate, p, s.cfg.Audio != nil)); err != nil {
+	if err := r.start(ctx, arguments(s.cfg.Ladder, s.cfg.FrameRate, p, sound != nil)); err != nil {
 		return nil, err
 	}
 	s.out.runStarts()
-	s.cfg.Logger.Info("ffmpeg was started", "pid", r.process.Pid(), "rungs", len(s.cfg.Ladder), "sound", s.cfg.Audio != nil, "startMs", p.start.Ms())
+	s.cfg.Logger.Info("ffmpeg was started", "pid", r.process.Pid(), "rungs", len(s.cfg.Ladder), "sound", sound != nil, "startMs", p.start.Ms())
 	return r, nil
 }
 

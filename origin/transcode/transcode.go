@@ -1,4 +1,4 @@
-// Package transcode turns one publisher's H.264 and AAC into the segments of a ladder.
+// Package transcode turns one publisher's H.264 and AAC or Opus into the segments of a ladder.
 //
 // ffmpeg decodes, scales and encodes; everything else happens here, without temporary
 // files. A Session takes access units, writes them as MPEG-TS to ffmpeg's standard
@@ -25,7 +25,7 @@
 //		Authorize: ingest.StreamKeys("live", map[string]string{"demo": key}),
 //		Start: func(ctx context.Context, p ingest.Publication) (ingest.Session, error) {
 //			return transcode.Start(ctx, transcode.Config{
-//				Channel: p.Channel, Audio: p.Audio, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
+//				Channel: p.Channel, Audio: p.Audio, Opus: p.Opus, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
 //				After: lastNumber(p.Channel), OnSegment: publish, Logger: logger,
 //			})
 //		},
@@ -65,7 +65,8 @@ type Config struct {
 	Channel   string
 	Ladder    []Rung                          // none: DefaultLadder
 	FrameRate int                             // of all rungs, a whole number that divides 90000; 0: 30
-	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no sound
+	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no AAC
+	Opus      bool                            // it sends Opus instead
 	FirstPTS  time.Duration                   // the publisher's timestamp of the first picture …
 	ArrivedMs int64                           // … and when it arrived, in epoch milliseconds: the anchor
 	After     int64                           // the last number that was published for the channel; 0: none
@@ -156,7 +157,7 @@ func (s *Session) Video(pts, dts time.Duration, accessUnit [][]byte) error {
 	return s.put(m)
 }
 
-// Audio takes one AAC access unit. The session keeps the slice.
+// Audio takes one AAC access unit or Opus packet. The session keeps the slice.
 func (s *Session) Audio(pts time.Duration, accessUnit []byte) error {
 	return s.put(sample{pts: pts, dts: pts, data: [][]byte{accessUnit}})
 }
