@@ -5,6 +5,7 @@ go 1.26.0
 ignore ./player/node_modules
 
 require (
+	github.com/Eyevinn/dash-mpd v0.13.0
 	github.com/Eyevinn/hls-m3u8 v0.6.0
 	github.com/Eyevinn/mp4ff v0.56.0
 	github.com/alecthomas/kong v1.17.0
@@ -34,6 +35,7 @@ require (
 )
 
 require (
+	github.com/barkimedes/go-deepcopy v0.0.0-20220514131651-17c30cfc62df // indirect
 	github.com/benburkert/openpgp v0.0.0-20160410205803-c2471f86866c // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
 )

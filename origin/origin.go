@@ -231,15 +231,16 @@ func openAll(cfg Config, nowMs int64) (map[string]*channel, []byte, error) {
 }
 
 func newServer(cfg Config, channels map[string]*channel, secret []byte) (http.Handler, error) {
-	floors := make(map[string]int64)
+	floors, audio := make(map[string]int64), make(map[string]int64)
 	for _, rung := range cfg.Ladder {
 		floors[rung.Name] = int64(rung.VideoKbps+rung.AudioKbps) * 1100 // bits/s, a tenth for fMP4 and peaks within the second
+		audio[rung.Name] = int64(rung.AudioKbps) * 1100
 	}
 	config := server.Config{TokenSecret: secret, Mounts: cfg.Mounts, Register: cfg.Register, FailOver: cfg.FailOver, Logger: cfg.Logger, Now: nowMs}
 	for _, name := range cfg.Channels {
 		ch := channels[name]
 		config.Channels = append(config.Channels, server.Channel{
-			Name: name, ID: ch.keys.ID(), Store: ch.store, FloorBps: floors, StreamKey: ch.keys.StreamKey(), Tracker: cfg.Tracker,
+			Name: name, ID: ch.keys.ID(), Store: ch.store, FloorBps: floors, AudioBps: audio, StreamKey: ch.keys.StreamKey(), Tracker: cfg.Tracker,
 			Publisher: func() server.Publisher { return *ch.publisher.Load() },
 		})
 	}

@@ -29,6 +29,9 @@ type View struct {
 	// DiscontinuitySequence counts the discontinuities before the first entry since the channel began.
 	DiscontinuitySequence int64
 	Entries               []Entry // by number, without holes; neither the first nor the last is a gap
+	// InitSinceMs is when the first entry's init section came into use: the start of the first segment that needed it, which may
+	// have left the window.
+	InitSinceMs int64
 	// The rest is for playlists with parts (low latency).
 	PartTargetMs int64    // no part lasts longer; 0: there are none
 	Open         *Entry   // the one after the last, if parts of it are out; it has no Record
@@ -42,6 +45,7 @@ type Entry struct {
 	Discontinuity bool
 	Record        manifest.Record
 	Init          manifest.Record
+	Codecs        string // RFC 6381, of what is in the init section
 	Parts         []Part // those to be listed
 }
 

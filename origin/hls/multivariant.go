@@ -32,8 +32,8 @@ type Rendition struct {
 	FloorBps      int64 // what the encoder may use at least; one dark minute must not pass for the stream's peak
 }
 
-// bandwidth is never below what the encoder was allowed, so that a still picture does not lure phones on slow links.
-func (r Rendition) bandwidth() int64 { return max(r.PeakBps, r.FloorBps, 1) }
+// Bandwidth is never below what the encoder was allowed, so that a still picture does not lure phones on slow links.
+func (r Rendition) Bandwidth() int64 { return max(r.PeakBps, r.FloorBps, 1) }
 
 // Multivariant renders a multivariant playlist, best rendition first.
 func Multivariant(c Channel) (string, error) {
@@ -53,11 +53,11 @@ func Multivariant(c Channel) (string, error) {
 	list.SetCustomTag(data)
 	renditions := slices.Clone(c.Renditions)
 	slices.SortFunc(renditions, func(a, b Rendition) int {
-		return cmp.Or(cmp.Compare(b.bandwidth(), a.bandwidth()), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(b.Bandwidth(), a.Bandwidth()), cmp.Compare(a.Name, b.Name))
 	})
 	for _, r := range renditions {
 		params := m3u8.VariantParams{
-			Bandwidth:        uint32(min(r.bandwidth(), math.MaxUint32)),
+			Bandwidth:        uint32(min(r.Bandwidth(), math.MaxUint32)),
 			AverageBandwidth: uint32(min(max(r.AverageBps, 0), math.MaxUint32)),
 			Codecs:           r.Codecs,
 			Name:             r.Name,

@@ -3,6 +3,9 @@
 //	GET  /live/<channel>/index.m3u8               multivariant playlist
 //	GET  /live/<channel>/<rendition>/index.m3u8   media playlist
 //	GET  /live/<channel>/<rendition>/<number>.m4s, <number>.m4s.leaves, init-<root>.mp4
+//	GET  /live/<channel>/manifest.mpd             the same for DASH players
+//	GET  /live/<channel>/time                     the clock that the MPD goes by
+//	GET  /live/<channel>/<rendition>/video/<start>.m4s, init-<root>.mp4; likewise audio/
 //	POST /live/<channel>/token                    a join token for the tracker (?role=seeder for seeders)
 //	GET  /livez /readyz /metrics /stats.json
 //

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"path"
 	"strconv"
@@ -44,16 +45,20 @@ func (s *Server) multivariant(c echo.Context, ch *channel) error {
 		if st.Head < 0 || nowMs-st.CreatedMs > hls.OffAirMs {
 			return offAir(ch, hls.ErrOffAir)
 		}
-		list.Renditions = append(list.Renditions, hls.Rendition{
-			Name: st.Rendition, Codecs: st.Media.Codecs, Width: st.Media.Width, Height: st.Media.Height, FrameRate: st.Media.FrameRate,
-			PeakBps: st.Media.PeakBps, AverageBps: st.Media.AverageBps, FloorBps: ch.FloorBps[st.Rendition],
-		})
+		list.Renditions = append(list.Renditions, ch.describe(st))
 	}
 	text, err := hls.Multivariant(list)
 	if err != nil {
 		return offAir(ch, err)
 	}
-	return s.playlist(c, ch.front(text), cacheMultivariant)
+	return s.rendered(c, ch.front(text), typePlaylist, cacheMultivariant)
+}
+
+func (ch *channel) describe(st store.Status) hls.Rendition {
+	return hls.Rendition{
+		Name: st.Rendition, Codecs: st.Media.Codecs, Width: st.Media.Width, Height: st.Media.Height, FrameRate: st.Media.FrameRate,
+		PeakBps: st.Media.PeakBps, AverageBps: st.Media.AverageBps, FloorBps: ch.FloorBps[st.Rendition],
+	}
 }
 
 func (s *Server) media(c echo.Context, ch *channel) error {
@@ -84,7 +89,7 @@ func (s *Server) media(c echo.Context, ch *channel) error {
 	if err != nil {
 		return offAir(ch, err)
 	}
-	return s.playlist(c, list, cache)
+	return s.rendered(c, list, typePlaylist, cache)
 }
 
 // list returns a rendition's media playlist at an edge. However many viewers ask, it is made once: all others wait.
@@ -122,14 +127,14 @@ func (ch *channel) front(text string) *rendered {
 	return ch.lists[key]
 }
 
-func (s *Server) playlist(c echo.Context, list *rendered, cache string) error {
+func (s *Server) rendered(c echo.Context, list *rendered, mediaType, cache string) error {
 	c.Response().Header().Set(headerCMSD, cmsdPlaylist)
 	c.Response().Header().Set("Vary", "Accept-Encoding")
 	if acceptsGzip(c.Request().Header.Get("Accept-Encoding")) {
 		c.Response().Header().Set("Content-Encoding", "gzip")
-		return s.send(c, list.zipped, typePlaylist, cache, list.tag+"-gzip")
+		return s.send(c, list.zipped, mediaType, cache, list.tag+"-gzip")
 	}
-	return s.send(c, list.text, typePlaylist, cache, list.tag)
+	return s.send(c, list.text, mediaType, cache, list.tag)
 }
 
 // object serves <number>.m4s, <number>.<part>.m4s, either with .leaves appended, and init-<root>.mp4.
@@ -217,15 +222,19 @@ func (s *Server) part(c echo.Context, ch *channel) error {
 	return s.send(c, object.Data, mediaType, cacheForEver, object.Root.String()+tag)
 }
 
-// send lets net/http do ranges, conditions and HEAD (RFC 9110 sections 13 and 14).
 func (s *Server) send(c echo.Context, data []byte, mediaType, cache, tag string) error {
+	return s.sendFrom(c, bytes.NewReader(data), mediaType, cache, tag)
+}
+
+// sendFrom lets net/http do ranges, conditions and HEAD (RFC 9110 sections 13 and 14).
+func (s *Server) sendFrom(c echo.Context, data io.ReadSeeker, mediaType, cache, tag string) error {
 	h := c.Response().Header()
 	h.Set("Content-Type", mediaType)
 	h.Set("Cache-Control", cache)
 	h.Set("ETag", `"`+tag+`"`)
 	// Not supported by every writer (tests have simple ones), and not worth failing for.
 	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(sendTimeout))
-	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(data))
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, data)
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"slipstream/origin/dash"
 	"slipstream/origin/health"
 	"slipstream/origin/manifest"
 	"slipstream/origin/store"
@@ -41,6 +42,7 @@ type Channel struct {
 	ID        manifest.Hash
 	Store     *store.Store
 	FloorBps  map[string]int64 // by rendition: what its encoder may use, bits/s
+	AudioBps  map[string]int64 // likewise, for sound alone
 	StreamKey string           // lets a seeder from elsewhere have a token
 	Tracker   string           // URL or absolute path; "" for no peer-to-peer
 	Publisher func() Publisher // who is publishing
@@ -70,6 +72,7 @@ type channel struct {
 
 	mu    sync.Mutex
 	lists map[listed]*rendered
+	mpd   presentation
 }
 
 // listed names a media playlist, whole or a delta update; without a rendition it is the multivariant playlist.
@@ -125,6 +128,9 @@ func (s *Server) routes(metrics prometheus.Gatherer) http.Handler {
 	get("/live/:channel/index.m3u8", s.counted(kindMultivariant, s.multivariant))
 	get("/live/:channel/:rendition/index.m3u8", s.counted(kindPlaylist, s.media))
 	get("/live/:channel/:rendition/:object", s.object)
+	get("/live/:channel/manifest.mpd", s.counted(kindMPD, s.mpd))
+	get("/live/:channel/"+dash.TimePath, s.counted(kindTime, s.time))
+	get("/live/:channel/:rendition/:track/:object", s.track)
 	e.POST("/live/:channel/token", s.counted(kindToken, s.token))
 	get("/livez", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	get("/readyz", s.ready)

@@ -23,10 +23,13 @@ const (
 	kindPart
 	kindLeaves
 	kindToken
+	kindMPD
+	kindTrack
+	kindTime
 	kinds // their number
 )
 
-var kindNames = [kinds]string{"multivariant", "playlist", "init", "segment", "part", "leaves", "token"}
+var kindNames = [kinds]string{"multivariant", "playlist", "init", "segment", "part", "leaves", "token", "mpd", "track", "time"}
 
 // traffic counts answers of one channel since the start. What a CDN or an edge keeps from us is not in it.
 type traffic struct {

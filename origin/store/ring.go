@@ -32,6 +32,7 @@ type segment struct {
 	delegation      manifest.Delegation
 	discontinuity   bool  // between the segment before it and this one
 	discontinuities int64 // up to and including this segment since the channel began
+	initSinceMs     int64 // start of the first segment in a row with its init section
 	data, leaves    []byte
 	parts           []part
 }
@@ -40,6 +41,7 @@ type initSection struct {
 	record     manifest.Record
 	delegation manifest.Delegation
 	data       []byte
+	codecs     string
 }
 
 // Totals count what was published in this run.
@@ -70,6 +72,10 @@ func (r *ring) append(item *segment, init *initSection, seg cmaf.Segment, window
 	r.previous = item.record.Hash()
 	r.discontinuities = item.discontinuities
 	r.adoptParts(item)
+	item.initSinceMs = seg.StartMs
+	if last := r.last(); last != nil && last.record.Init == item.record.Init {
+		item.initSinceMs = last.initSinceMs
+	}
 	r.segments = append(r.segments, item)
 	r.inits[init.record.Root] = init
 	r.bytes += item.size()

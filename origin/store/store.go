@@ -166,7 +166,10 @@ func (s *Store) initFor(r *ring, seg cmaf.Segment, key ed25519.PrivateKey, deleg
 	if err != nil {
 		return nil, err
 	}
-	return &initSection{record: rec, delegation: delegation, data: seg.Init}, nil
+	return &initSection{record: rec, delegation: delegation, data: seg.Init, codecs: seg.Codecs}, nil
 }
+
+// WindowMs is the length of the time-shift window.
+func (s *Store) WindowMs() int64 { return s.cfg.WindowMs }
 
 func (s *Store) windowSegments() int64 { return s.cfg.WindowMs / timeline.SegmentMs }

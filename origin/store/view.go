@@ -41,8 +41,10 @@ func (s *Store) View(rendition string) (hls.View, bool) {
 			if item.discontinuity {
 				view.DiscontinuitySequence-- // its own tag is still in the playlist
 			}
+			view.InitSinceMs = item.initSinceMs
 		}
-		entry := hls.Entry{Number: item.record.Sequence, Discontinuity: item.discontinuity, Record: item.record, Init: r.inits[item.record.Init].record}
+		init := r.inits[item.record.Init]
+		entry := hls.Entry{Number: item.record.Sequence, Discontinuity: item.discontinuity, Record: item.record, Init: init.record, Codecs: init.codecs}
 		if i >= len(r.segments)-listedParts {
 			entry.Parts = partsOf(item.parts)
 		}
@@ -131,6 +133,27 @@ func (r *ring) window(segments int64) (first int, delegations []manifest.Delegat
 // Segment returns a segment's bytes.
 func (s *Store) Segment(rendition string, number int64) (Object, bool) {
 	return s.object(rendition, number, func(item *segment) []byte { return item.data })
+}
+
+// Muxed is a segment with what it takes to take its tracks apart. The bytes must not be changed.
+type Muxed struct {
+	Record     manifest.Record
+	Init, Data []byte
+}
+
+// Muxed returns a segment with its record and init section.
+func (s *Store) Muxed(rendition string, number int64) (Muxed, bool) {
+	r, ok := s.rings[rendition]
+	if !ok {
+		return Muxed{}, false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	item := r.segment(number)
+	if item == nil {
+		return Muxed{}, false
+	}
+	return Muxed{item.record, r.inits[item.record.Init].data, item.data}, true
 }
 
 // Leaves returns a segment's leaf list.

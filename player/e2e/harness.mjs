@@ -82,6 +82,15 @@ export async function startChannel(t, extra = []) {
 	return { program, base, http, rtmp, data, watch: `${base}/watch/demo`, playlist: `${base}/live/demo/index.m3u8` };
 }
 
+/** An encoder of somebody's own: ffmpeg, as OBS would. */
+export function publish(t, url) {
+	const child = spawn("ffmpeg", ["-nostdin", "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30",
+		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-c:v", "libx264", "-preset", "ultrafast", "-g", "60",
+		"-b:v", "800k", "-c:a", "aac", "-f", "flv", url], { stdio: "ignore" });
+	t.after(() => child.kill("SIGKILL"));
+	return child;
+}
+
 /** Waits until the live window has at least `segments` segments. */
 export async function live(channel, segments = 4, timeoutMs = 40_000) {
 	await until(async () => {

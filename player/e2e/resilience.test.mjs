@@ -1,8 +1,7 @@
 // What goes wrong around a viewer, and what the viewer sees of it: nothing.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { test } from "node:test";
-import { freePort, launch, live, open, pause, playhead, playing, Program, scratch, startChannel, stats, until } from "./harness.mjs";
+import { freePort, launch, live, open, pause, playhead, playing, Program, publish, scratch, startChannel, stats, until } from "./harness.mjs";
 
 test("one viewer alone plays from the CDN, and a page that is no secure context joins too", async (t) => {
 	const channel = await startChannel(t);
@@ -129,13 +128,4 @@ async function threeMachines(t) {
 		},
 	};
 	return place;
-}
-
-/** An encoder of somebody's own: ffmpeg, as OBS would. */
-function publish(t, url) {
-	const child = spawn("ffmpeg", ["-nostdin", "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30",
-		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-c:v", "libx264", "-preset", "ultrafast", "-g", "60",
-		"-b:v", "800k", "-c:a", "aac", "-f", "flv", url], { stdio: "ignore" });
-	t.after(() => child.kill("SIGKILL"));
-	return child;
 }

@@ -1,0 +1,168 @@
+package dash
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Eyevinn/dash-mpd/mpd"
+
+	"slipstream/origin/hls"
+	"slipstream/origin/timeline"
+)
+
+const (
+	// TimePath is where players read the server's clock, relative to the MPD: an xs:dateTime.
+	TimePath = "time"
+
+	utcTiming = "urn:mpeg:dash:utc:http-xsdate:2014"
+	// timescale of all timelines: milliseconds, as in the records.
+	timescale = 1000
+	// defaultAudioBps is said of sound whose bitrate nobody told us.
+	defaultAudioBps = 128_000
+)
+
+// Channel is what an MPD says about a channel.
+type Channel struct {
+	WindowMs   int64 // how far back segments are listed
+	Renditions []Rendition
+}
+
+// Rendition is one rendition and its window.
+type Rendition struct {
+	hls.Rendition
+	AudioBps int64 // what the encoder may use for sound, bits/s; 0: not known
+	View     hls.View
+}
+
+// VideoPath and AudioPath are the folders of a rendition's tracks, relative to the MPD. Init sections in them are called as in HLS.
+func VideoPath(rendition string) string { return rendition + "/video/" }
+
+// AudioPath is described at VideoPath.
+func AudioPath(rendition string) string { return rendition + "/audio/" }
+
+// SegmentURI is a segment's address in the folder of its track.
+func SegmentURI(startMs int64) string { return strconv.FormatInt(startMs, 10) + ".m4s" }
+
+// MPD renders the presentation. It fails with hls.ErrOffAir unless every rendition has something recent to play.
+// publishTime is when the newest segment was published, because only segments change what an MPD says.
+func MPD(c Channel, nowMs int64) (string, error) {
+	renditions, publishedMs := slices.Clone(c.Renditions), int64(0)
+	for _, r := range renditions {
+		if len(r.View.Entries) == 0 {
+			return "", hls.ErrOffAir
+		}
+		createdMs := r.View.Entries[len(r.View.Entries)-1].Record.CreatedMs
+		if nowMs-createdMs > hls.OffAirMs {
+			return "", hls.ErrOffAir
+		}
+		publishedMs = max(publishedMs, createdMs)
+	}
+	if len(renditions) == 0 {
+		return "", hls.ErrOffAir
+	}
+	slices.SortFunc(renditions, func(a, b Rendition) int {
+		return cmp.Or(cmp.Compare(b.Bandwidth(), a.Bandwidth()), cmp.Compare(a.Name, b.Name))
+	})
+	m := mpd.NewMPD(mpd.DYNAMIC_TYPE)
+	m.Profiles = mpd.PROFILE_LIVE
+	m.AvailabilityStartTime = mpd.ConvertToDateTimeMS(0)
+	m.PublishTime = mpd.ConvertToDateTimeMS(publishedMs)
+	m.MinimumUpdatePeriod = duration(timeline.SegmentMs)
+	m.MinBufferTime = duration(timeline.SegmentMs)
+	m.MaxSegmentDuration = duration(timeline.SegmentMs)
+	m.SuggestedPresentationDelay = duration(3 * timeline.SegmentMs)
+	m.TimeShiftBufferDepth = duration(c.WindowMs)
+	for _, p := range periods(renditions) {
+		m.AppendPeriod(p.render())
+	}
+	if len(m.Periods) == 0 {
+		return "", hls.ErrOffAir
+	}
+	// Read when it is needed: a time written into the document would be as old as a cache's copy of it.
+	m.UTCTimings = []*mpd.DescriptorType{{SchemeIdUri: utcTiming, Value: TimePath}}
+	text, err := m.WriteToString("  ", true)
+	if err != nil {
+		return "", fmt.Errorf("the MPD cannot be written: %w", err)
+	}
+	return text + "\n", nil
+}
+
+func duration(ms int64) *mpd.Duration {
+	return mpd.Ptr(mpd.Duration(time.Duration(ms) * time.Millisecond))
+}
+
+// render returns a Period with the pictures of all its renditions and the sound of the best that has any.
+func (p period) render() *mpd.Period {
+	out := mpd.NewPeriod()
+	out.Id = strconv.FormatInt(p.startMs, 10)
+	out.Start = duration(p.startMs)
+	video := adaptationSet(1, "video", mpd.MIME_TYPE_VIDEO_MP4)
+	audio := adaptationSet(2, "audio", mpd.MIME_TYPE_AUDIO_MP4)
+	for _, run := range p.runs {
+		picture, sound, hasSound := strings.Cut(run.codecs, ",")
+		audioBps := run.AudioBps
+		if audioBps <= 0 {
+			audioBps = defaultAudioBps
+		}
+		pictureBps := run.Bandwidth()
+		if hasSound {
+			pictureBps = max(pictureBps-audioBps, 1)
+		}
+		r := representation(run.Name, picture, pictureBps)
+		r.Width, r.Height = uint32(max(run.Width, 0)), uint32(max(run.Height, 0))
+		r.FrameRate = frameRate(run.FrameRate)
+		r.SegmentTemplate = p.template(VideoPath(run.Name), run)
+		video.AppendRepresentation(r)
+		if hasSound && len(audio.Representations) == 0 {
+			r := representation(run.Name+"-audio", sound, audioBps)
+			r.SegmentTemplate = p.template(AudioPath(run.Name), run)
+			audio.AppendRepresentation(r)
+		}
+	}
+	out.AppendAdaptationSet(video)
+	if len(audio.Representations) > 0 {
+		out.AppendAdaptationSet(audio)
+	}
+	return out
+}
+
+func adaptationSet(id uint32, contentType, mimeType string) *mpd.AdaptationSetType {
+	set := mpd.NewAdaptationSetWithParams(contentType, mimeType, true, 1)
+	set.Id = &id
+	return set
+}
+
+func representation(id, codec string, bps int64) *mpd.RepresentationType {
+	r := mpd.NewRepresentation()
+	r.Id, r.Codecs, r.Bandwidth = id, codec, uint32(min(bps, math.MaxUint32))
+	return r
+}
+
+// template addresses the segments of a run. presentationTimeOffset takes off what the Period's start puts on.
+func (p period) template(folder string, run run) *mpd.SegmentTemplateType {
+	t := &mpd.SegmentTemplateType{Media: folder + "$Time$.m4s", Initialization: folder + hls.InitURI(run.init)}
+	t.Timescale = mpd.Ptr(uint32(timescale))
+	t.PresentationTimeOffset = mpd.Ptr(uint64(p.startMs))
+	t.SegmentTimeline = &mpd.SegmentTimelineType{S: run.timeline()}
+	return t
+}
+
+// frameRate writes frames per second as the schema wants them: a whole number or a fraction.
+func frameRate(fps float64) mpd.FrameRateType {
+	if !(fps > 0 && fps < 1000) { // also not a number
+		return ""
+	}
+	whole := math.Round(fps)
+	if math.Abs(fps-whole) < 0.0005 {
+		return mpd.FrameRateType(strconv.Itoa(int(whole)))
+	}
+	if math.Abs(fps*1.001-whole) < 0.0005 { // 24, 30 or 60 as television has them
+		return mpd.FrameRateType(strconv.Itoa(int(whole)*1000) + "/1001")
+	}
+	return mpd.FrameRateType(strconv.Itoa(int(math.Round(fps*1000))) + "/1000")
+}
