@@ -35,6 +35,12 @@ func entry(number, phaseMs, durationMs int64, init byte) hls.Entry {
 	}
 }
 
+// again is the first segment of a new run of the encoder.
+func again(e hls.Entry) hls.Entry {
+	e.Discontinuity = true
+	return e
+}
+
 func gap(number int64) hls.Entry { return hls.Entry{Number: number, Gap: true} }
 
 // window has all that can happen: a publication that ends within a segment, a hole, a return with the same encoder's
@@ -43,8 +49,8 @@ func window() []hls.Entry {
 	return []hls.Entry{
 		entry(first, 0, 2000, 1), entry(first+1, 0, 2000, 1), entry(first+2, 0, 1033, 1),
 		gap(first + 3),
-		entry(first+4, 467, 1533, 1), entry(first+5, 0, 2000, 1),
-		entry(first+6, 500, 1500, 2), entry(first+7, 0, 2000, 2),
+		again(entry(first+4, 467, 1533, 1)), entry(first+5, 0, 2000, 1),
+		again(entry(first+6, 0, 2000, 2)), entry(first+7, 0, 2000, 2),
 	}
 }
 
@@ -52,7 +58,7 @@ func channel(entries []hls.Entry, sinceMs int64) Channel {
 	rendition := func(name string, width, height int, bps int64) Rendition {
 		return Rendition{
 			Rendition: hls.Rendition{Name: name, Codecs: codecs, Width: width, Height: height, FrameRate: 30, FloorBps: bps},
-			AudioBps:  105_600, View: hls.View{Rendition: name, Entries: entries, InitSinceMs: sinceMs},
+			AudioBps:  105_600, View: hls.View{Rendition: name, Entries: entries, SinceMs: sinceMs},
 		}
 	}
 	return Channel{WindowMs: 60_000, Renditions: []Rendition{rendition("180p", 320, 180, 380_600), rendition("360p", 640, 360, 985_600)}}
@@ -87,7 +93,7 @@ func TestMPD(t *testing.T) {
 		t.Errorf("%s has changed; it reads now:\n%s", path, text)
 	}
 	start, err := m.AvailabilityStartTime.ConvertToSeconds()
-	if err != nil || start != 0 || m.GetType() != mpd.DYNAMIC_TYPE || len(m.Periods) != 2 {
+	if err != nil || start != 0 || m.GetType() != mpd.DYNAMIC_TYPE || len(m.Periods) != 3 {
 		t.Errorf("%s from %v (%v), %d periods", m.GetType(), start, err, len(m.Periods))
 	}
 	published, err := m.PublishTime.ConvertToSeconds()
@@ -115,7 +121,7 @@ type heard struct {
 func listen(t testing.TB, m *mpd.MPD) (tracks map[string][]heard, periods map[string]string) {
 	tracks, periods = make(map[string][]heard), make(map[string]string)
 	for _, p := range m.Periods {
-		startMs := int64(*p.Start) / 1e6
+		startMs := startOf(p)
 		for _, set := range p.AdaptationSets {
 			for _, r := range set.Representations {
 				template := r.SegmentTemplate
@@ -179,7 +185,11 @@ func TestWhatIsListedIsWhatThereIs(t *testing.T) {
 			case "encoder":
 				init = byte(rapid.IntRange(1, 3).Draw(rt, "init"))
 			}
-			all = append(all, entry(number, phase, lasts, init))
+			next := entry(number, phase, lasts, init)
+			if n := len(all); n > 0 && (all[n-1].Gap || all[n-1].Init.Root != next.Init.Root) || rapid.IntRange(0, 9).Draw(rt, "restart") == 0 {
+				next = again(next)
+			}
+			all = append(all, next)
 			number++
 		}
 		homes := make(map[string]string)
@@ -188,7 +198,7 @@ func TestWhatIsListedIsWhatThereIs(t *testing.T) {
 			if all[from].Gap { // a window never begins with one
 				continue
 			}
-			if from > 0 && all[from].Init.Root != before(all, from).Init.Root {
+			if last := before(all, from); all[from].Discontinuity || last.Record.StartMs+last.Record.DurationMs != all[from].Record.StartMs {
 				since = all[from].Record.StartMs
 			}
 			c := channel(all[from:], since)
@@ -205,7 +215,7 @@ func TestWhatIsListedIsWhatThereIs(t *testing.T) {
 			}
 			last := int64(-1)
 			for _, p := range m.Periods {
-				startMs := int64(*p.Start) / 1e6
+				startMs := startOf(p)
 				if startMs <= last || p.Id != strconv.FormatInt(startMs, 10) {
 					rt.Fatalf("the Period %s begins at %d after one at %d", p.Id, startMs, last)
 				}
@@ -221,11 +231,14 @@ func TestWhatIsListedIsWhatThereIs(t *testing.T) {
 	})
 }
 
-// before is the segment before all[i].
+// before is the segment before all[i], if there is one.
 func before(all []hls.Entry, i int) hls.Entry {
-	for i--; all[i].Gap; i-- {
+	for i--; i >= 0; i-- {
+		if !all[i].Gap {
+			return all[i]
+		}
 	}
-	return all[i]
+	return hls.Entry{}
 }
 
 // lastButOne is how many entries remain without the last segment, and the gap before it.
@@ -245,8 +258,8 @@ func TestWithoutSoundThereIsNoSoundTrack(t *testing.T) {
 		}
 	}
 	_, m := render(t, channel(entries, 0))
-	if len(m.Periods[0].AdaptationSets) != 1 || len(m.Periods[1].AdaptationSets) != 2 {
-		t.Errorf("%d and %d adaptation sets: only the second encoder had sound", len(m.Periods[0].AdaptationSets), len(m.Periods[1].AdaptationSets))
+	if len(m.Periods[1].AdaptationSets) != 1 || len(m.Periods[2].AdaptationSets) != 2 {
+		t.Errorf("%d and %d adaptation sets: only the last encoder had sound", len(m.Periods[1].AdaptationSets), len(m.Periods[2].AdaptationSets))
 	}
 }
 
@@ -255,11 +268,11 @@ func TestOneRenditionMayChangeAlone(t *testing.T) {
 	c := channel(window(), 0)
 	one := slices.Clone(c.Renditions[0].View.Entries)
 	for i := range one {
-		one[i].Init.Root = manifest.Hash{1}
+		one[i].Init.Root, one[i].Discontinuity = manifest.Hash{1}, one[i].Discontinuity && one[i].Number < first+6
 	}
 	c.Renditions[0].View.Entries = one
 	_, m := render(t, c)
-	if tracks, _ := listen(t, m); len(m.Periods) != 2 || !slices.Equal(tracks["180p"], expected("180p/video/", one)) {
+	if tracks, _ := listen(t, m); len(m.Periods) != 3 || !slices.Equal(tracks["180p"], expected("180p/video/", one)) {
 		t.Errorf("%d periods, 180p is heard as %v", len(m.Periods), tracks["180p"])
 	}
 }
@@ -289,3 +302,6 @@ func TestFrameRate(t *testing.T) {
 		}
 	}
 }
+
+// startOf rounds, because the library reads seconds as binary fractions and cuts them off.
+func startOf(p *mpd.Period) int64 { return (int64(*p.Start) + 500_000) / 1_000_000 }

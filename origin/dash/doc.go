@@ -17,11 +17,14 @@
 //
 // # Gaps and new encoders
 //
-// Segments are addressed by time ($Time$), in milliseconds. Numbers would not do: what counts in an MPD is a segment's place in its
-// timeline, so every number after a hole would be wrong. Where HLS lists EXT-X-GAP there is simply a hole between an S element and the
-// next one's t. Where HLS has EXT-X-DISCONTINUITY nothing is needed as long as the init section stays what it was, because the timeline
-// goes on; a new init section begins a new Period. Its start is remembered by the store (hls.View.InitSinceMs), since a
-// Period must keep its start and its id while its first segments leave the window.
+// Where HLS has EXT-X-GAP or EXT-X-DISCONTINUITY a new Period begins, and with it a timeline without holes. A hole between an S element
+// and the next one's t would be valid too, and needs no Period as long as the init section stays what it was, but dash.js asks for the
+// segment that contains the end of the last one, and waits there for ever. A Period lasts until the next one starts, so its end may
+// be empty; players jump over that.
+//
+// A Period must keep its start and its id while its first segments leave the window, so the store remembers where a row of
+// segments began (hls.View.SinceMs). Segments are addressed by time ($Time$), in milliseconds: a number would be a segment's
+// place in its timeline, which ceases to be the number in HLS when a rendition alone lacks a segment.
 //
 // # Latency
 //

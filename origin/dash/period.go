@@ -10,23 +10,23 @@ import (
 	"slipstream/origin/manifest"
 )
 
-// period is a time in which no rendition changes its init section.
+// period is a time in which no rendition has a hole, a discontinuity or another init section.
 type period struct {
 	startMs int64
 	runs    []run // of the renditions that have segments in it, best first
 }
 
-// run is what a rendition has under one init section.
+// run is a row of a rendition's segments that follow each other and share an init section.
 type run struct {
 	Rendition
 	init    manifest.Hash
 	codecs  string
-	sinceMs int64       // start of the first segment that needed this init section, also if it has left the window
-	entries []hls.Entry // without gaps, at least one
+	sinceMs int64       // start of its first segment, also if that has left the window
+	entries []hls.Entry // at least one, no gap
 }
 
-// periods cuts the windows of all renditions wherever one of them changes its init section. Normally all do at once, when
-// the encoder starts anew.
+// periods cuts the windows of all renditions wherever a run of one of them begins. Normally all do at once, when the encoder
+// starts anew.
 func periods(renditions []Rendition) []period {
 	var all []run
 	cuts := []int64{math.MaxInt64}
@@ -56,16 +56,16 @@ func periods(renditions []Rendition) []period {
 	return out
 }
 
-// runsOf splits a window by init section.
+// runsOf splits a window into its runs.
 func runsOf(r Rendition) (out []run) {
-	sinceMs := r.View.InitSinceMs
 	for _, entry := range r.View.Entries {
 		if entry.Gap || entry.Record.DurationMs < 1 { // no S element is that short
 			continue
 		}
-		if len(out) == 0 || out[len(out)-1].init != entry.Init.Root {
-			if len(out) > 0 {
-				sinceMs = entry.Record.StartMs
+		if n := len(out); n == 0 || !out[n-1].goesOnWith(entry) {
+			sinceMs := entry.Record.StartMs
+			if n == 0 {
+				sinceMs = r.View.SinceMs
 			}
 			out = append(out, run{Rendition: r, init: entry.Init.Root, codecs: entry.Codecs, sinceMs: sinceMs})
 		}
@@ -73,6 +73,11 @@ func runsOf(r Rendition) (out []run) {
 		last.entries = append(last.entries, entry)
 	}
 	return out
+}
+
+func (r run) goesOnWith(next hls.Entry) bool {
+	last := r.entries[len(r.entries)-1].Record
+	return !next.Discontinuity && next.Init.Root == r.init && next.Record.StartMs == last.StartMs+last.DurationMs
 }
 
 // between returns the entries with numbers from from to before to.
@@ -84,21 +89,15 @@ func (r run) between(from, to int64) []hls.Entry {
 	return r.entries[at(from):at(to)]
 }
 
-// timeline writes the segments' times: t only where a segment does not begin where the one before it ended.
-func (r run) timeline() (out []*mpd.S) {
-	nextMs := int64(-1)
-	for _, entry := range r.entries {
-		startMs, lasts := entry.Record.StartMs, uint64(entry.Record.DurationMs)
-		if n := len(out); startMs == nextMs && out[n-1].D == lasts {
-			out[n-1].R++
+// timeline writes the segments' times: where the first begins, and how long each lasts.
+func (r run) timeline() []*mpd.S {
+	out := []*mpd.S{{T: mpd.Ptr(uint64(r.entries[0].Record.StartMs)), D: uint64(r.entries[0].Record.DurationMs)}}
+	for _, entry := range r.entries[1:] {
+		if last, lasts := out[len(out)-1], uint64(entry.Record.DurationMs); last.D == lasts {
+			last.R++
 		} else {
-			s := &mpd.S{D: lasts}
-			if startMs != nextMs {
-				s.T = mpd.Ptr(uint64(startMs))
-			}
-			out = append(out, s)
+			out = append(out, &mpd.S{D: lasts})
 		}
-		nextMs = startMs + entry.Record.DurationMs
 	}
 	return out
 }

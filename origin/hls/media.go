@@ -29,9 +29,9 @@ type View struct {
 	// DiscontinuitySequence counts the discontinuities before the first entry since the channel began.
 	DiscontinuitySequence int64
 	Entries               []Entry // by number, without holes; neither the first nor the last is a gap
-	// InitSinceMs is when the first entry's init section came into use: the start of the first segment that needed it, which may
-	// have left the window.
-	InitSinceMs int64
+	// SinceMs is the start of the first in the row of segments, without a hole or a discontinuity, that the first entry belongs to. It
+	// may have left the window.
+	SinceMs int64
 	// The rest is for playlists with parts (low latency).
 	PartTargetMs int64    // no part lasts longer; 0: there are none
 	Open         *Entry   // the one after the last, if parts of it are out; it has no Record

@@ -32,7 +32,7 @@ type segment struct {
 	delegation      manifest.Delegation
 	discontinuity   bool  // between the segment before it and this one
 	discontinuities int64 // up to and including this segment since the channel began
-	initSinceMs     int64 // start of the first segment in a row with its init section
+	sinceMs         int64 // start of the first in a row without a hole or a discontinuity
 	data, leaves    []byte
 	parts           []part
 }
@@ -72,9 +72,9 @@ func (r *ring) append(item *segment, init *initSection, seg cmaf.Segment, window
 	r.previous = item.record.Hash()
 	r.discontinuities = item.discontinuities
 	r.adoptParts(item)
-	item.initSinceMs = seg.StartMs
-	if last := r.last(); last != nil && last.record.Init == item.record.Init {
-		item.initSinceMs = last.initSinceMs
+	item.sinceMs = seg.StartMs
+	if last := r.last(); last != nil && !item.discontinuity && last.record.StartMs+last.record.DurationMs == seg.StartMs {
+		item.sinceMs = last.sinceMs
 	}
 	r.segments = append(r.segments, item)
 	r.inits[init.record.Root] = init

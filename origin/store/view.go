@@ -41,7 +41,7 @@ func (s *Store) View(rendition string) (hls.View, bool) {
 			if item.discontinuity {
 				view.DiscontinuitySequence-- // its own tag is still in the playlist
 			}
-			view.InitSinceMs = item.initSinceMs
+			view.SinceMs = item.sinceMs
 		}
 		init := r.inits[item.record.Init]
 		entry := hls.Entry{Number: item.record.Sequence, Discontinuity: item.discontinuity, Record: item.record, Init: init.record, Codecs: init.codecs}
