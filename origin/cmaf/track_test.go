@@ -149,3 +149,16 @@ func FuzzTrack(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkTrackSegment(b *testing.B) {
+	segments, err := cutAll(recorded(b), whole)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := cmaf.TrackSegment(segments[1].Init, segments[1].Data, cmaf.Video); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
