@@ -27,6 +27,9 @@ type presentation struct {
 }
 
 func (s *Server) mpd(c echo.Context, ch *channel) error {
+	if err := s.fit(ch); err != nil {
+		return err
+	}
 	text, err := ch.presentation(s.cfg.Now())
 	if err != nil {
 		return offAir(ch, err)

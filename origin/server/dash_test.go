@@ -13,6 +13,7 @@ import (
 	"github.com/Eyevinn/mp4ff/mp4"
 
 	"slipstream/origin/cmaf"
+	"slipstream/origin/health"
 )
 
 // recorded publishes real segments, one of two seconds and what follows it, under the numbers from first.
@@ -85,6 +86,19 @@ func TestMPDWaitsForAllRenditions(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.ask("GET", manifestMPD).want(t, "half of the ladder", 404)
+}
+
+func TestMPDGivesWayToAnotherRegion(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.FailOver = health.Policy{StaleMs: health.StaleMs} })
+	s.publish(first)
+	s.ask("GET", manifestMPD).want(t, "while it is recent", 200)
+	s.nowMs.Add(health.StaleMs + 1)
+	a := s.ask("GET", manifestMPD)
+	a.want(t, "when the next segment is late", 404)
+	if !strings.Contains(a.body, "is not fit to be played from here") {
+		t.Errorf("it says %s", a.body)
+	}
+	s.ask("GET", fmt.Sprintf("/live/demo/360p/%d.m4s", first)).want(t, "what was published", 200)
 }
 
 func TestTheClockThatTheMPDNames(t *testing.T) {
