@@ -250,6 +250,22 @@ func lastButOne(all []hls.Entry) int {
 	return n
 }
 
+func TestSoundIsListedOnceForEachBitrate(t *testing.T) {
+	c := channel(window(), 0)
+	c.Renditions[0].AudioBps = 0
+	c.Renditions[0].View.Entries = window()[:6]
+	_, m := render(t, c)
+	for i, want := range []string{"[360p-audio:105600 180p-audio:128000]", "[360p-audio:105600 180p-audio:128000]", "[360p-audio:105600]"} {
+		var got []string
+		for _, r := range m.Periods[i].AdaptationSets[1].Representations {
+			got = append(got, fmt.Sprintf("%s:%d", r.Id, r.Bandwidth))
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("Period %d has the sound %v, want %s", i, got, want)
+		}
+	}
+}
+
 func TestWithoutSoundThereIsNoSoundTrack(t *testing.T) {
 	entries := window()
 	for i := range entries {

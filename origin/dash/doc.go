@@ -9,7 +9,7 @@
 // The store's segments hold picture and sound multiplexed, which no DASH player is bound to play. However it is said, as two content
 // components or as one video representation with two codecs, Shaka 5.2 plays it, dash.js 5.2 refuses it, and ffmpeg 5.1 files the packets of
 // both under one stream. So an adaptation set of
-// pictures has one representation for each rendition and another one has the sound of the best of them, both at
+// pictures has one representation for each rendition and another one has their sound, once for each bitrate, both at
 // addresses of their own (VideoPath, AudioPath) where the server takes the other track out of the very segments that HLS
 // lists (cmaf.TrackSegment).
 //

@@ -96,7 +96,7 @@ func duration(ms int64) *mpd.Duration {
 	return mpd.Ptr(mpd.Duration(time.Duration(ms) * time.Millisecond))
 }
 
-// render returns a Period with the pictures of all its renditions and the sound of the best that has any.
+// render returns a Period with the pictures of all its renditions and their sound, of each bitrate once.
 func (p period) render() *mpd.Period {
 	out := mpd.NewPeriod()
 	out.Id = strconv.FormatInt(p.startMs, 10)
@@ -118,8 +118,7 @@ func (p period) render() *mpd.Period {
 		r.FrameRate = frameRate(run.FrameRate)
 		r.SegmentTemplate = p.template(VideoPath(run.Name), run)
 		video.AppendRepresentation(r)
-		if hasSound && len(audio.Representations) == 0 {
-			r := representation(run.Name+"-audio", sound, audioBps)
+		if r := representation(run.Name+"-audio", sound, audioBps); hasSound && !offered(audio, r) {
 			r.SegmentTemplate = p.template(AudioPath(run.Name), run)
 			audio.AppendRepresentation(r)
 		}
@@ -129,6 +128,11 @@ func (p period) render() *mpd.Period {
 		out.AppendAdaptationSet(audio)
 	}
 	return out
+}
+
+// offered reports whether a set has sound of that bitrate: from the same source, it would be the same.
+func offered(set *mpd.AdaptationSetType, r *mpd.RepresentationType) bool {
+	return slices.ContainsFunc(set.Representations, func(other *mpd.RepresentationType) bool { return other.Bandwidth == r.Bandwidth })
 }
 
 func adaptationSet(id uint32, contentType, mimeType string) *mpd.AdaptationSetType {

@@ -88,6 +88,21 @@ func TestMPDWaitsForAllRenditions(t *testing.T) {
 	s.ask("GET", manifestMPD).want(t, "half of the ladder", 404)
 }
 
+// With low latency a segment's parts are out before it is. The MPD lists, and promises, whole segments only.
+func TestPartsAreNotInTheMPD(t *testing.T) {
+	s := newSite(t, nil)
+	s.publish(first)
+	tag := s.ask("GET", manifestMPD).header.Get("ETag")
+	s.publishParts(first+1, 0, 3)
+	a := s.ask("GET", manifestMPD, "Accept-Encoding", "identity")
+	if strings.Contains(a.body, "availabilityTimeOffset") || strings.Contains(a.body, fmt.Sprint((first+1)*2000)) {
+		t.Errorf("it promises what cannot be had:\n%s", a.body)
+	}
+	s.ask("GET", manifestMPD, "If-None-Match", tag).want(t, "after three parts", 304)
+	s.publish(first + 1)
+	s.ask("GET", manifestMPD, "If-None-Match", tag).want(t, "after the segment", 200)
+}
+
 func TestMPDGivesWayToAnotherRegion(t *testing.T) {
 	s := newSite(t, func(cfg *Config) { cfg.FailOver = health.Policy{StaleMs: health.StaleMs} })
 	s.publish(first)
