@@ -1,9 +1,11 @@
 package server
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
+	"slipstream/origin/cmaf"
 	"slipstream/origin/store"
 )
 
@@ -14,7 +16,15 @@ const headerCMSD = "CMSD-Static"
 const (
 	cmsdPlaylist = "ot=m,sf=h,st=l"
 	cmsdInit     = "ot=i,sf=h,st=l"
+	cmsdMPD      = "ot=m,sf=d,st=l"
+	cmsdDASHInit = "ot=i,sf=d,st=l"
 )
+
+// cmsdTrack describes a DASH segment as cmsdMedia does one of HLS.
+func cmsdTrack(kind cmaf.Kind, durationMs, size int64) string {
+	durationMs = max(durationMs, 1)
+	return fmt.Sprintf("ot=%.1s,sf=d,st=l,d=%d,br=%d", string(kind), durationMs, (size*8+durationMs/2)/durationMs)
+}
 
 // cmsdMedia describes a segment or part as a dictionary of RFC 8941: its type (ot) if that is known, HLS (sf), live (st), its duration in
 // milliseconds (d), its own mean bitrate in kb/s (br), and what comes next (nor), relative to itself, if that is out. Our names

@@ -34,6 +34,7 @@ func (s *Server) mpd(c echo.Context, ch *channel) error {
 	if err != nil {
 		return offAir(ch, err)
 	}
+	c.Response().Header().Set(headerCMSD, cmsdMPD)
 	return s.rendered(c, text, typeMPD, cachePlaylist)
 }
 
@@ -96,6 +97,7 @@ func (s *Server) trackInit(c echo.Context, ch *channel) error {
 	if err != nil {
 		return unknown("%v", err)
 	}
+	c.Response().Header().Set(headerCMSD, cmsdDASHInit)
 	return s.send(c, data, mediaType, cacheForEver, object.Root.String()+"."+string(kind))
 }
 
@@ -117,7 +119,9 @@ func (s *Server) trackSegment(c echo.Context, ch *channel) error {
 	if err != nil {
 		return unknown("%v", err)
 	}
-	return s.sendFrom(c, &pieces{slices: data}, mediaType, cacheForEver, segment.Record.Root.String()+"."+string(kind))
+	whole := &pieces{slices: data}
+	c.Response().Header().Set(headerCMSD, cmsdTrack(kind, segment.Record.DurationMs, whole.size()))
+	return s.sendFrom(c, whole, mediaType, cacheForEver, segment.Record.Root.String()+"."+string(kind))
 }
 
 // kindOf reads which track a request is about.

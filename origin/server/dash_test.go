@@ -56,7 +56,7 @@ func TestMPDHeaders(t *testing.T) {
 	s.publish(first, first+1)
 	a := s.ask("GET", manifestMPD, "Accept-Encoding", "identity")
 	a.want(t, "MPD", 200, "Content-Type", "application/dash+xml", "Cache-Control", "public, max-age=1", "Access-Control-Allow-Origin", "*",
-		"Vary", "Accept-Encoding", "Content-Encoding", "-", "Content-Length", fmt.Sprint(len(a.body)))
+		"Vary", "Accept-Encoding", "Content-Encoding", "-", "CMSD-Static", "ot=m,sf=d,st=l", "Content-Length", fmt.Sprint(len(a.body)))
 	tag := a.header.Get("ETag")
 	s.ask("GET", manifestMPD, "Accept-Encoding", "identity", "If-None-Match", tag).want(t, "unchanged", 304, "ETag", tag)
 	zipped := s.ask("GET", manifestMPD, "Accept-Encoding", "gzip")
@@ -143,7 +143,7 @@ func TestFromTheMPDToTracks(t *testing.T) {
 		template := m.Periods[0].AdaptationSets[i].Representations[0].SegmentTemplate
 		kind := strings.TrimSuffix(mediaType, "/mp4")
 		init := s.ask("GET", "/live/demo/"+template.Initialization)
-		init.want(t, kind+" init", 200, "Content-Type", mediaType, "Cache-Control", "public, max-age=31536000, immutable", "Access-Control-Allow-Origin", "*")
+		init.want(t, kind+" init", 200, "CMSD-Static", "ot=i,sf=d,st=l", "Content-Type", mediaType, "Cache-Control", "public, max-age=31536000, immutable", "Access-Control-Allow-Origin", "*")
 		at := uint64(0)
 		for n, element := range template.SegmentTimeline.S {
 			if element.T != nil {
@@ -153,6 +153,7 @@ func TestFromTheMPDToTracks(t *testing.T) {
 			at += element.D
 			a := s.ask("GET", path)
 			a.want(t, kind, 200, "Content-Type", mediaType, "Cache-Control", "public, max-age=31536000, immutable", "Accept-Ranges", "bytes",
+				"CMSD-Static", fmt.Sprintf("ot=%s,sf=d,st=l,d=%d,br=%.0f", kind[:1], element.D, float64(len(a.body)*8)/float64(element.D)),
 				"Content-Length", fmt.Sprint(len(a.body)), "Access-Control-Allow-Origin", "*")
 			file, err := mp4.DecodeFile(strings.NewReader(init.body + a.body))
 			if err != nil || len(file.Init.Moov.Traks) != 1 || len(file.Segments) == 0 {

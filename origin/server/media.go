@@ -51,6 +51,7 @@ func (s *Server) multivariant(c echo.Context, ch *channel) error {
 	if err != nil {
 		return offAir(ch, err)
 	}
+	c.Response().Header().Set(headerCMSD, cmsdPlaylist)
 	return s.rendered(c, ch.front(text), typePlaylist, cacheMultivariant)
 }
 
@@ -89,6 +90,7 @@ func (s *Server) media(c echo.Context, ch *channel) error {
 	if err != nil {
 		return offAir(ch, err)
 	}
+	c.Response().Header().Set(headerCMSD, cmsdPlaylist)
 	return s.rendered(c, list, typePlaylist, cache)
 }
 
@@ -128,7 +130,6 @@ func (ch *channel) front(text string) *rendered {
 }
 
 func (s *Server) rendered(c echo.Context, list *rendered, mediaType, cache string) error {
-	c.Response().Header().Set(headerCMSD, cmsdPlaylist)
 	c.Response().Header().Set("Vary", "Accept-Encoding")
 	if acceptsGzip(c.Request().Header.Get("Accept-Encoding")) {
 		c.Response().Header().Set("Content-Encoding", "gzip")

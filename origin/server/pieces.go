@@ -25,15 +25,20 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return 0, io.EOF
 }
 
+func (p *pieces) size() (n int64) {
+	for _, piece := range p.slices {
+		n += int64(len(piece))
+	}
+	return n
+}
+
 // Seek implements io.Seeker.
 func (p *pieces) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
 		offset += p.at
 	case io.SeekEnd:
-		for _, piece := range p.slices {
-			offset += int64(len(piece))
-		}
+		offset += p.size()
 	}
 	if offset < 0 {
 		return 0, errors.New("there is nothing before the first byte")
