@@ -131,6 +131,9 @@ type serving struct {
 	WHIPHost []string `name:"whip-host" help:"IP address that WHIP publishers reach this machine at, behind address translation; default: its own." placeholder:"IP"`
 
 	FailOver []string `help:"When playlists answer 404, so that a CDN asks another region: stale (no new segment in time), incomplete (one is missing)." enum:"stale,incomplete" placeholder:"WHEN"`
+
+	Pull     map[string]string `help:"Fetch a channel from a file, in a loop, or from an http(s) URL such as another origin's playlist, over and over; repeatable." placeholder:"CHANNEL=FILE|URL"`
+	PullOnce map[string]string `help:"Play a file into a channel once; repeatable." placeholder:"CHANNEL=FILE"`
 }
 
 // config describes the origin; ready is told when it listens.
@@ -140,7 +143,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	return origin.Config{
 		HTTPS: s.HTTPS, HTTP3: s.HTTP3, RTMPS: s.RTMPS, TLSCert: s.TLSCert, TLSKey: s.TLSKey, TLSSelfSigned: s.TLSSelfSigned,
 		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
-		LowLatency: s.LowLatency, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
+		LowLatency: s.LowLatency, Pull: s.Pull, PullOnce: s.PullOnce, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
 		WHIP: s.WHIP, WHIPHost: s.WHIPHost,
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
@@ -205,7 +208,28 @@ func pages(ids map[string]string) map[string]http.Handler {
 
 type upCommand struct {
 	serving
-	Source string `help:"What to publish: test, none (leave the ingest free, for OBS), or a media file to loop." default:"test" placeholder:"test|none|FILE"`
+	Source string `help:"What to show on the first channel if it is not pulled: test, none (leave the ingest free, for OBS), or a file to loop or a URL, as for --pull." default:"test" placeholder:"test|none|FILE|URL"`
+}
+
+// source says whether the test picture is to be published. A file is pulled.
+func (c *upCommand) source() (test bool, err error) {
+	channel := "demo"
+	if len(c.Channel) > 0 {
+		channel = c.Channel[0]
+	}
+	pulled := c.Pull[channel] != "" || c.PullOnce[channel] != ""
+	switch {
+	case c.Source == "none":
+	case c.Source == "test":
+		return !pulled, nil
+	case pulled:
+		return false, fmt.Errorf("both --source and --pull say what the channel %s shows: choose one", channel)
+	case c.Pull == nil:
+		c.Pull = map[string]string{channel: c.Source}
+	default:
+		c.Pull[channel] = c.Source
+	}
+	return false, nil
 }
 
 // Run composes what would be several machines: origin, tracker, seeder and a
@@ -220,6 +244,10 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 		return err
 	}
 	defer meeting.Close()
+	test, err := c.source()
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	cfg, err := c.config(io.log, func(at origin.Ready) {
 		channel := at.Channels[0]
@@ -247,9 +275,9 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 				})
 			})
 		}
-		if c.Source != "none" {
+		if test {
 			group.Go(func() error {
-				return publish.Run(ctx, publish.Config{Source: c.Source, URL: rtmp + "/" + channel.StreamKey, Logger: io.log})
+				return publish.Run(ctx, publish.Config{URL: rtmp + "/" + channel.StreamKey, Logger: io.log})
 			})
 		}
 	})
@@ -478,11 +506,11 @@ type configuration map[string]any
 
 // Validate implements kong.Resolver.
 func (c configuration) Validate(app *kong.Application) error {
-	flags, nodes := map[string]bool{}, map[string]bool{}
+	flags, tables, nodes := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	_ = kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
 		switch node := node.(type) {
 		case *kong.Flag:
-			flags[node.Name] = true
+			flags[node.Name], tables[node.Name] = true, node.IsMap()
 		case *kong.Command:
 			nodes[node.Name] = true
 		}
@@ -490,11 +518,11 @@ func (c configuration) Validate(app *kong.Application) error {
 	})
 	for key, value := range c {
 		section, isSection := value.(map[string]any)
-		if !isSection && !flags[key] || isSection && !nodes[key] {
+		if !isSection && !flags[key] || isSection && !nodes[key] && !tables[key] {
 			return fmt.Errorf("the configuration file has the key %q, which is no flag and no command", key)
 		}
 		for flag := range section {
-			if !flags[flag] {
+			if nodes[key] && !flags[flag] {
 				return fmt.Errorf("the configuration file has the key %q under %q, which is no flag", flag, key)
 			}
 		}

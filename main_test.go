@@ -214,6 +214,23 @@ func TestAFlagIsAnEnvironmentVariableAndAConfigurationKeyToo(t *testing.T) {
 	}
 }
 
+func TestPullsAreATable(t *testing.T) {
+	data := "--data=" + t.TempDir()
+	refused := func(want string, args ...string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		if code := run(args, &stdout, &stderr); code != exitFailed || !strings.Contains(stderr.String(), want) {
+			t.Errorf("%v: exit code %d, %s; want %q", args, code, stderr.String(), want)
+		}
+	}
+	const missing = `the channel "two" cannot be pulled: the source cannot be read: open /nowhere`
+	refused(missing, "origin", data, "--channel=demo,two", "--pull=demo=main.go", "--pull=two=/nowhere")
+	refused(missing, "origin", data, "--channel=demo,two", "--config", file(t, "pull:\n  demo: main.go\n  two: /nowhere\n"))
+	refused(missing, "origin", data, "--channel=demo,two", "--config", file(t, "origin:\n  pull-once:\n    two: /nowhere\n"))
+	t.Setenv("SLIPSTREAM_PULL", "demo=main.go;two=/nowhere")
+	refused(missing, "origin", data, "--channel=demo,two")
+}
+
 func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 	unwritable := "/proc/nothing/here"
 	for _, c := range []struct {
@@ -240,6 +257,8 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"no such setting", []string{"up", "--config", file(t, "colour: red")}, exitUsage, `"colour"`},
 		{"no YAML", []string{"up", "--config", file(t, "{")}, exitUsage, "configuration file"},
 		{"no key", []string{"up", "--https=127.0.0.1:0", "--tls-cert=cert.pem", "--data", t.TempDir()}, exitFailed, "give both --tls-cert and --tls-key"},
+		{"no channel to pull into", []string{"origin", "--pull=other=main.go", "--data", t.TempDir()}, exitFailed, "a channel that does not exist"},
+		{"two sources", []string{"up", "--http=127.0.0.1:0", "--rtmp=127.0.0.1:0", "--source=main.go", "--pull=demo=main.go", "--data", t.TempDir()}, exitFailed, "choose one"},
 		{"no source", []string{"up", "--http=127.0.0.1:0", "--rtmp=127.0.0.1:0", "--source=/nowhere.mp4", "--data", t.TempDir()}, exitFailed, "/nowhere.mp4"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -42,6 +42,9 @@ type Config struct {
 	Ladder   []transcode.Rung // transcode.DefaultLadder
 	// FrameRate is that of all rungs, a whole number that divides 90000; 30.
 	FrameRate int
+	// Pull says which channels the origin fetches by itself, and where: the path of a file, which is looped, or an http or https URL.
+	// PullOnce is likewise for files that are played once. Such a channel has no other publisher.
+	Pull, PullOnce map[string]string
 	// LowLatency publishes half-second parts of segments ahead of them (LL-HLS).
 	LowLatency bool
 	// FailOver says when a channel's playlists answer 404, so that a CDN asks another region.
@@ -131,8 +134,15 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	sources, err := cfg.pulls()
+	if err != nil {
+		return setup(ErrConfig, err)
+	}
 	if err := transcode.Check(); err != nil {
 		return setup(ErrNoFFmpeg, err)
+	}
+	if err := checkPulls(ctx, sources); err != nil {
+		return err
 	}
 	release, err := durable.Lock(cfg.DataDir)
 	if err != nil {
@@ -176,6 +186,10 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer site.Close()
+	inputs, err := reserve(ctx, publishers, sources)
+	if err != nil {
+		return setup(ErrConfig, err)
+	}
 	ready := Ready{HTTP: site.Addr().String(), RTMP: publishers.Addr().String()}
 	if publishers.SRTAddr() != nil {
 		ready.SRT = publishers.SRTAddr().String()
@@ -197,6 +211,7 @@ func Run(ctx context.Context, cfg Config) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return publishers.Serve(ctx) })
 	group.Go(func() error { return site.Serve(ctx) })
+	startPulls(ctx, group, cfg, sources, inputs)
 	return group.Wait()
 }
 

@@ -19,7 +19,8 @@
 // flv.go reads the bodies of audio and video messages; feed.go decides when a session
 // begins, ends, and begins anew; claims.go lets one publisher in for each channel;
 // server.go listens and keeps the connections apart; srt.go and mpegts.go do for SRT what the first three do for RTMP,
-// whip.go and rtp.go for WHIP, with package rtc below them.
+// whip.go and rtp.go for WHIP, with package rtc below them; input.go lets a stream in that did not come over a connection
+// (package pull).
 // gortmplib's own ServerConn and Reader are not used because they accept before a key can
 // be refused, read two seconds ahead, and decode nested values without bound.
 //
@@ -60,7 +61,7 @@ type Session interface {
 // A Publication is what is known when a session begins.
 type Publication struct {
 	Channel   string
-	Protocol  string                          // "RTMP", "RTMPS", "SRT" or "WHIP", for people
+	Protocol  string                          // "RTMP", "RTMPS", "SRT", "WHIP" or what an Input was reserved with, for people
 	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no AAC
 	Opus      bool                            // it sends Opus instead (RFC 6716), for which Audio is nil
 	FirstPTS  time.Duration                   // the publisher's timestamp of the first picture …

@@ -1,5 +1,5 @@
 // Package publish is a publisher for when there is none: it has ffmpeg push a test
-// picture, or a file in an endless loop, to an RTMP address, in real time.
+// picture to an RTMP address, in real time.
 //
 // It stands outside of the origin's media path on purpose. What it sends goes through the
 // same door as OBS, so a test channel tests the ingest too. The test picture shows a
@@ -24,18 +24,14 @@ import (
 	"slipstream/origin/child"
 )
 
-// SourceTest is the source that needs no file.
-const SourceTest = "test"
-
 // Config describes a publisher.
 type Config struct {
-	Source string // SourceTest, or the path of a media file
 	URL    string // such as rtmp://127.0.0.1:1935/live/<stream key>
 	Logger *slog.Logger
 }
 
-// Run publishes until the context ends; then it returns nil. A source that cannot be
-// published is an error at once. A missing ffmpeg is a *child.MissingError.
+// Run publishes until the context ends; then it returns nil. A missing ffmpeg is a
+// *child.MissingError.
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -44,7 +40,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil || target.Scheme != "rtmp" || target.Host == "" {
 		return errors.New("the address to publish to must be like rtmp://host:1935/live/<stream key>")
 	}
-	input, err := arguments(ctx, cfg)
+	input, err := testPicture(ctx, cfg.Logger)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -57,13 +53,6 @@ func Run(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-func arguments(ctx context.Context, cfg Config) ([]string, error) {
-	if cfg.Source == SourceTest {
-		return testPicture(ctx, cfg.Logger)
-	}
-	return file(ctx, cfg.Source)
-}
-
 // supervise runs ffmpeg over and over until the context ends.
 func supervise(ctx context.Context, cfg Config, args []string, key string) {
 	backoff := child.Backoff{Least: 500 * time.Millisecond, Most: 5 * time.Second}
@@ -73,7 +62,7 @@ func supervise(ctx context.Context, cfg Config, args []string, key string) {
 		// The grace lets ffmpeg say good-bye, so that the ingest need not wait for silence.
 		p, err := child.Start(ctx, child.Config{Program: "ffmpeg", Args: args, Grace: 2 * time.Second})
 		if err == nil {
-			cfg.Logger.Info("publishing", "source", cfg.Source, "pid", p.Pid())
+			cfg.Logger.Info("publishing", "pid", p.Pid())
 			err = p.Wait()
 		}
 		if ctx.Err() != nil {

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -123,13 +121,13 @@ func (g *guest) hear(t *testing.T) {
 }
 
 // start runs a publisher; stop ends it and checks that its ffmpeg is gone.
-func start(t *testing.T, source, url string) (log *logtest.Buffer, stop func()) {
+func start(t *testing.T, url string) (log *logtest.Buffer, stop func()) {
 	t.Helper()
 	log = &logtest.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(ctx, Config{Source: source, URL: url, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		done <- Run(ctx, Config{URL: url, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
@@ -149,7 +147,7 @@ func start(t *testing.T, source, url string) (log *logtest.Buffer, stop func()) 
 func TestTheTestPictureIsPublishedAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	d := openDoor(t)
-	log, stop := start(t, SourceTest, d.url)
+	log, stop := start(t, d.url)
 	first := d.guest()
 	first.hear(t)
 	first.after(t, 200*time.Millisecond)
@@ -165,7 +163,7 @@ func TestTheTestPictureIsPublishedAgainAndAgain(t *testing.T) {
 func TestAWrongKeyIsTriedAgainWithoutTellingIt(t *testing.T) {
 	t.Parallel()
 	d := openDoor(t)
-	log, stop := start(t, SourceTest, strings.Replace(d.url, "secret", "guess", 1))
+	log, stop := start(t, strings.Replace(d.url, "secret", "guess", 1))
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), "Server error: the stream key is wrong"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log:\n%s", log)
@@ -177,75 +175,25 @@ func TestAWrongKeyIsTriedAgainWithoutTellingIt(t *testing.T) {
 	}
 }
 
-// A file shorter than what is watched shows that it loops. Whatever its codecs, H.264 and
-// AAC come out.
-func TestAFileIsLooped(t *testing.T) {
-	for name, codecs := range map[string][]string{
-		"a:b.mp4":   {"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"}, // copied; a colon is no protocol
-		"old.avi":   {"-c:v", "mpeg4", "-c:a", "mp2"},                                                  // encoded
-		"mute.mkv":  {"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv444p", "-an"},         // encoded: not for every decoder
-		"camera.ts": {"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"},
+func TestWhereNothingCanBePublished(t *testing.T) {
+	for name, url := range map[string]string{
+		"no address":       "",
+		"another protocol": "http://host/live/secret",
+		"no host":          "rtmp:///live/secret",
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			d := openDoor(t)
-			path := filepath.Join(t.TempDir(), name)
-			make := exec.Command("ffmpeg", slices.Concat(strings.Fields("-nostdin -loglevel error -f lavfi -i testsrc2=size=128x96:rate=25 -f lavfi -i sine=sample_rate=44100 -t 0.6"), codecs, []string{"file:" + path})...)
-			if out, err := make.CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
-			_, stop := start(t, path, d.url)
-			g := d.guest()
-			if g.sound == (name == "mute.mkv") {
-				t.Errorf("sound: %v", g.sound)
-			}
-			g.after(t, 1500*time.Millisecond)
-			if g.sound {
-				g.hear(t)
-			}
-			stop()
-		})
-	}
-}
-
-func TestWhatCannotBePublished(t *testing.T) {
-	if _, err := child.Look("ffmpeg"); err != nil {
-		t.Skip(err)
-	}
-	dir := t.TempDir()
-	text := filepath.Join(dir, "text.mp4")
-	if err := os.WriteFile(text, []byte("this is no film"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	tone := filepath.Join(dir, "tone.wav")
-	if out, err := exec.Command("ffmpeg", "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "sine=duration=0.1", tone).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	const url = "rtmp://127.0.0.1:1/live/secret"
-	for _, c := range []struct{ name, source, url, want string }{
-		{"no file", filepath.Join(dir, "gone.mp4"), url, "the source cannot be read"},
-		{"a directory", dir, url, "is no file"},
-		{"a text", text, url, "is no media file that ffmpeg reads"},
-		{"sound alone", tone, url, "has no picture"},
-		{"no address", SourceTest, "", "the address to publish to must be like"},
-		{"another protocol", SourceTest, "http://host/live/secret", "the address to publish to must be like"},
-		{"no host", SourceTest, "rtmp:///live/secret", "the address to publish to must be like"},
-	} {
-		err := Run(t.Context(), Config{Source: c.source, URL: c.url})
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		err := Run(t.Context(), Config{URL: url})
+		if err == nil || !strings.Contains(err.Error(), "the address to publish to must be like") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func TestAMissingFFmpegIsASentence(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	for _, source := range []string{SourceTest, "publish.go"} {
-		err := Run(t.Context(), Config{Source: source, URL: "rtmp://127.0.0.1:1/live/secret"})
-		var missing *child.MissingError
-		if !errors.As(err, &missing) {
-			t.Errorf("%s: the error is %v", source, err)
-		}
+	err := Run(t.Context(), Config{URL: "rtmp://127.0.0.1:1/live/secret"})
+	var missing *child.MissingError
+	if !errors.As(err, &missing) {
+		t.Errorf("the error is %v", err)
 	}
 }
 
@@ -263,26 +211,5 @@ func TestNoFontNoClock(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "the test picture has no clock") || !strings.Contains(log.String(), "No such filter") {
 		t.Errorf("the log:\n%s", log)
-	}
-}
-
-func TestWhatIsCopied(t *testing.T) {
-	for _, c := range []struct {
-		name, report string
-		want         found
-		refused      bool
-	}{
-		{"H.264 and AAC", `{"streams":[{"codec_type":"video","codec_name":"h264","pix_fmt":"yuv420p"},{"codec_type":"audio","codec_name":"aac","profile":"LC"}]}`, found{true, true}, false},
-		{"10 bits", `{"streams":[{"codec_type":"video","codec_name":"h264","pix_fmt":"yuv420p10le"}]}`, found{false, false}, false},
-		{"HEVC and AC-3", `{"streams":[{"codec_type":"video","codec_name":"hevc","pix_fmt":"yuv420p"},{"codec_type":"audio","codec_name":"ac3"}]}`, found{false, false}, false},
-		{"HE-AAC", `{"streams":[{"codec_type":"video","codec_name":"h264","pix_fmt":"yuv420p"},{"codec_type":"audio","codec_name":"aac","profile":"HE-AAC"}]}`, found{true, false}, false},
-		{"a cover before the film", `{"streams":[{"codec_type":"video","codec_name":"mjpeg","disposition":{"attached_pic":1}},{"codec_type":"video","codec_name":"h264","pix_fmt":"yuv420p"}]}`, found{true, false}, false},
-		{"a song with a cover", `{"streams":[{"codec_type":"video","codec_name":"mjpeg","disposition":{"attached_pic":1}},{"codec_type":"audio","codec_name":"aac"}]}`, found{}, true},
-		{"no JSON", `x`, found{}, true},
-	} {
-		got, err := judge("film", []byte(c.report))
-		if got != c.want || (err != nil) != c.refused {
-			t.Errorf("%s: %+v, %v; want %+v, refused %v", c.name, got, err, c.want, c.refused)
-		}
 	}
 }
