@@ -88,9 +88,10 @@ func filters(ladder []Rung, framesPerSecond int, p plan, audio bool) string {
 	}
 	if audio {
 		// Sound begins with the picture and has no holes: what is missing becomes silence.
-		// Two steps, because first_pts counts samples of the input's rate.
+		// Two steps, because first_pts counts samples of the input's rate. The second resamples from the beginning (flags=res): where it
+		// has to begin to, at the first small overlap or hole, ffmpeg starts again at first_pts, with silence for all that was.
 		samples := (int64(start)*audioHz + timeline.TicksPerSecond/2) / timeline.TicksPerSecond
-		fmt.Fprintf(&b, ";[0:a:0]aresample=%d,aresample=%d:async=1000:first_pts=%d,asplit=%d", audioHz, audioHz, samples, len(ladder))
+		fmt.Fprintf(&b, ";[0:a:0]aresample=%d,aresample=%d:flags=res:async=1000:first_pts=%d,asplit=%d", audioHz, audioHz, samples, len(ladder))
 		for i := range ladder {
 			fmt.Fprintf(&b, "[a%d]", i)
 		}
