@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,6 +76,34 @@ func continuous(t *testing.T, numbers []int64, playlist string) {
 	}
 }
 
+// steady has ffprobe read what is in the window: no picture and no sound may come before its time or leave a hole.
+func steady(t *testing.T, at Ready) {
+	t.Helper()
+	out, err := exec.Command("ffprobe", "-loglevel", "error", "-live_start_index", "0", "-read_intervals", "%+8", "-of", "csv=p=0",
+		"-show_entries", "packet=codec_type,dts_time", "http://"+at.HTTP+"/live/demo/90p/index.m3u8").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart := map[string]float64{"video": 1. / 30, "audio": 1024. / 48000}
+	last, count := map[string]float64{}, map[string]int{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Split(strings.TrimSpace(line), ",")
+		dts, err := strconv.ParseFloat(fields[1], 64)
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		kind := fields[0]
+		if step := dts - last[kind]; count[kind] > 1 && math.Abs(step-apart[kind]) > 0.001 { // sound begins with a frame of its own
+			t.Errorf("%s %d comes %.6f s after the one before", kind, count[kind], step)
+		}
+		last[kind] = dts
+		count[kind]++
+	}
+	if count["video"] < 200 || count["audio"] < 300 {
+		t.Errorf("only %v came", count)
+	}
+}
+
 // A file of five seconds fills more than twelve, and a second origin that pulls the first one's playlist does not notice either.
 func TestAFileAndAnotherOriginArePulled(t *testing.T) {
 	t.Parallel()
@@ -90,6 +119,7 @@ func TestAFileAndAnotherOriginArePulled(t *testing.T) {
 	for _, at := range []Ready{second, first} {
 		numbers, playlist := window(t, at, 6)
 		continuous(t, numbers, playlist)
+		steady(t, at)
 		var report bytes.Buffer
 		if err := Verify(t.Context(), "http://"+at.HTTP+"/live/demo/index.m3u8", "", &report); err != nil {
 			t.Errorf("%v\n%s", err, &report)
