@@ -77,6 +77,8 @@ type Config struct {
 	// Grace is how long the child may take to end by itself after SIGTERM once the
 	// context is done; 0 kills at once.
 	Grace time.Duration
+	// Memory is how much the child may have, in bytes, for one that reads what strangers send; 0: no limit. Only on Linux.
+	Memory uint64
 }
 
 // A Process is a child that was started.
@@ -109,7 +111,7 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 	}
 	isolate(p.cmd)
 	started := make(chan error, 1)
-	go p.live(started)
+	go p.live(started, cfg.Memory)
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("%s could not be started: %w", cfg.Program, err)
 	}
@@ -119,14 +121,23 @@ func Start(ctx context.Context, cfg Config) (*Process, error) {
 
 // live starts the child and waits for it on one locked thread: the kernel sends the
 // parent-death signal when the thread that forked ends, not the process.
-func (p *Process) live(started chan<- error) {
+func (p *Process) live(started chan<- error, memory uint64) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err := p.cmd.Start()
-	started <- err
 	if err != nil {
+		started <- err
 		return
 	}
+	if memory > 0 {
+		if err := bound(p.cmd, memory); err != nil {
+			kill(p.cmd)
+			_ = p.cmd.Wait()
+			started <- err
+			return
+		}
+	}
+	started <- nil
 	err = p.cmd.Wait()
 	if errors.Is(err, exec.ErrWaitDelay) {
 		err = nil
@@ -181,8 +192,14 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Output runs a program to its end and returns its standard output, of which at most
 // limit bytes are kept.
 func Output(ctx context.Context, limit int, program string, args ...string) ([]byte, error) {
+	return OutputOf(ctx, limit, Config{Program: program, Args: args})
+}
+
+// OutputOf is Output with further settings; their Stdout is not used.
+func OutputOf(ctx context.Context, limit int, cfg Config) ([]byte, error) {
 	out := &capped{limit: limit}
-	p, err := Start(ctx, Config{Program: program, Args: args, Stdout: out})
+	cfg.Stdout = out
+	p, err := Start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,12 @@
 package child
 
 import (
+	"errors"
+	"fmt"
 	"os/exec"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // isolate puts the child into a process group of its own, and has the kernel kill it if
@@ -15,3 +19,12 @@ func isolate(cmd *exec.Cmd) {
 func terminate(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 
 func kill(cmd *exec.Cmd) { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+// bound limits what the child may write to (setrlimit(2), RLIMIT_DATA). One that has ended already needs no limit.
+func bound(cmd *exec.Cmd, bytes uint64) error {
+	err := unix.Prlimit(cmd.Process.Pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: bytes, Max: bytes}, nil)
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("its memory cannot be limited: %w", err)
+	}
+	return nil
+}

@@ -187,6 +187,20 @@ func TestAChildMayEndByItselfWithinItsGrace(t *testing.T) {
 	}
 }
 
+func TestMemoryIsBounded(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("only Linux has a limit")
+	}
+	const greedy = "s=0123456789; i=0; while [ $i -lt 25 ]; do s=$s$s; i=$((i+1)); done" // 320 MiB
+	p, err := child.Start(t.Context(), child.Config{Program: "sh", Args: []string{"-c", greedy}, Memory: 64 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exit := p.Wait(); exit.Err == nil {
+		t.Errorf("it ended so: %v", exit)
+	}
+}
+
 func TestKill(t *testing.T) {
 	p, err := child.Start(t.Context(), child.Config{Program: "sleep", Args: []string{"60"}})
 	if err != nil {

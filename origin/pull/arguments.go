@@ -13,7 +13,7 @@ var (
 
 // arguments is ffmpeg's command line. A file is read in real time; the ingest holds back what comes faster from a URL.
 func (s Source) arguments(f found) []string {
-	args := []string{"-hide_banner", "-nostdin", "-loglevel", "error", "-max_alloc", largestBlock, "-fflags", "+genpts"}
+	args := []string{"-hide_banner", "-nostdin", "-loglevel", "error", "-fflags", "+genpts"}
 	if !s.remote {
 		args = append(args, "-re")
 		if !s.once {

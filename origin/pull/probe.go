@@ -15,8 +15,8 @@ const (
 	// probePatience is how long a source may take to tell what is in it.
 	probePatience = 30 * time.Second
 	probeBytes    = 1 << 20
-	// largestBlock bounds each single allocation of ffmpeg's.
-	largestBlock = "268435456"
+	// memory is what ffmpeg and ffprobe may have each: a playlist without an end, for one, would take all that there is.
+	memory = 2 << 30
 )
 
 // found is what of a source is taken, and whether it can go out as it is.
@@ -38,10 +38,10 @@ func (s Source) probe(ctx context.Context) (found, error) {
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
 	args := append([]string{
-		"-loglevel", "error", "-max_alloc", largestBlock, "-of", "json", "-show_programs", "-show_streams", "-show_entries",
+		"-loglevel", "error", "-of", "json", "-show_programs", "-show_streams", "-show_entries",
 		"program=program_id:stream=index,codec_type,codec_name,profile,pix_fmt,width,height:stream_disposition=attached_pic",
 	}, s.input()...)
-	out, err := child.Output(ctx, probeBytes, "ffprobe", args...)
+	out, err := child.OutputOf(ctx, probeBytes, child.Config{Program: "ffprobe", Args: args, Memory: memory})
 	missing := (*child.MissingError)(nil)
 	switch {
 	case errors.As(err, &missing):

@@ -10,9 +10,9 @@
 // A file comes in real time, and goes on after its end where it was: timestamps grow over the loop, so it is one session. ffmpeg
 // is started again, after a pause that grows, whenever it ends; only a file that is played once, and has reached its end, is done.
 //
-// The operator chooses the source, but not what comes from it. Formats and protocols are limited to those that are meant, no
-// shell is involved, a source that gives no picture is cut off, and ffmpeg does not outlive the context. Passwords and queries in URLs do not
-// get into the log; ffmpeg's command line, which the users of this machine can see, has them.
+// The operator chooses the source, but not what comes from it. Formats and protocols are limited to those that are meant, and so is
+// memory; no shell is involved, a source that gives no picture is cut off, and ffmpeg does not outlive the context. Passwords and
+// queries in URLs do not get into the log; ffmpeg's command line, which the users of this machine can see, has them.
 package pull
 
 import (
@@ -82,7 +82,7 @@ func (cfg Config) play(ctx context.Context) (done bool, err error) {
 		return false, fmt.Errorf("no pipe from ffmpeg: %w", err)
 	}
 	defer read.Close()
-	process, err := child.Start(ctx, child.Config{Program: "ffmpeg", Args: cfg.Source.arguments(f), Stdout: write})
+	process, err := child.Start(ctx, child.Config{Program: "ffmpeg", Args: cfg.Source.arguments(f), Stdout: write, Memory: memory})
 	write.Close()
 	if err != nil {
 		return false, err
