@@ -286,10 +286,10 @@ func TestHLSIsPulledAgainAndAgain(t *testing.T) {
 	var small, large atomic.Int64
 	files := http.FileServer(http.Dir(dir))
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.URL.Path == "/0-5.ts": // the last
+		switch r.URL.Path {
+		case "/0-5.ts": // the last
 			small.Add(1)
-		case r.URL.Path == "/1-5.ts":
+		case "/1-5.ts":
 			large.Add(1)
 		}
 		if user, password, _ := r.BasicAuth(); user != "user" || password != "hunter2" {
