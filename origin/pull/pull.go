@@ -12,7 +12,8 @@
 //
 // The operator chooses the source, but not what comes from it. Formats and protocols are limited to those that are meant, and so is
 // memory; no shell is involved, a source that gives no picture is cut off, and ffmpeg does not outlive the context. Passwords and
-// queries in URLs do not get into the log; ffmpeg's command line, which the users of this machine can see, has them.
+// queries in URLs do not get into the log; ffmpeg's command line, which the users of this machine can see, has them. The certificate
+// of an https address is checked against those that the system trusts; ffmpeg 5.1 does not check those of addresses that a playlist names.
 package pull
 
 import (

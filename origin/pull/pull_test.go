@@ -375,6 +375,23 @@ func say(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) }
 }
 
+// Nothing, and above all no password, is sent to an address whose certificate is not trusted.
+func TestAnUntrustedCertificateIsRefused(t *testing.T) {
+	t.Parallel()
+	h := open(t, 0)
+	var asked atomic.Int64
+	web := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	web.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	web.StartTLS()
+	defer web.Close()
+	_, stop := h.pull(parse(t, strings.Replace(web.URL, "://", "://user:hunter2@", 1)+"/index.m3u8"))
+	h.waitLog("cannot be read: ffprobe ended with exit status 1")
+	stop()
+	if asked.Load() > 0 || strings.Contains(h.log.String(), "hunter2") {
+		t.Errorf("it was asked %d times; the log:\n%s", asked.Load(), h.log)
+	}
+}
+
 // A source that hangs neither holds the channel back for ever nor the shutdown.
 func TestASilentSourceIsCutOff(t *testing.T) {
 	t.Parallel()

@@ -117,8 +117,12 @@ func (s Source) input() []string {
 	if !s.remote { // "file:", because a colon in a name would make it a protocol
 		return []string{"-protocol_whitelist", "file", "-format_whitelist", strings.Join(containers, ","), "-i", "file:" + s.address}
 	}
-	return []string{
+	args := []string{
 		"-protocol_whitelist", "http,https,tcp,tls,crypto", "-format_whitelist", strings.Join(slices.Concat(containers, playlists), ","),
-		"-rw_timeout", "10000000", "-i", s.address,
+		"-rw_timeout", "10000000",
 	}
+	if strings.HasPrefix(s.address, "https:") { // over http, ffmpeg refuses the option
+		args = append(args, "-tls_verify", "1")
+	}
+	return append(args, "-i", s.address)
 }
