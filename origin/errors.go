@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+
+	"slipstream/origin/listen"
 )
 
 // What may keep an origin from starting. Errors of Run match them with errors.Is; their text is a sentence for people.
@@ -28,8 +30,13 @@ func (e *setupError) Unwrap() []error { return []error{e.kind, e.cause} }
 // setup keeps the sentence of cause.
 func setup(kind, cause error) error { return &setupError{kind, cause.Error(), cause} }
 
-// listenError says what is wrong with an address to listen on.
-func listenError(what, address string, cause error) error {
+// listenError says what is wrong with an address to listen on; other errors are of the configuration.
+func listenError(err error) error {
+	var failed *listen.Error
+	if !errors.As(err, &failed) {
+		return setup(ErrConfig, err)
+	}
+	what, address, cause := failed.Protocol, failed.Address, failed.Err
 	switch {
 	case errors.Is(cause, syscall.EADDRINUSE):
 		return &setupError{ErrPortInUse, fmt.Sprintf("%s cannot listen on %s: another program uses the port; stop it or choose another port", what, address), cause}

@@ -3,7 +3,6 @@ package origin
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -159,11 +158,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	publishers, err := ingest.Listen(newIngest(cfg, channels, secure))
 	if err != nil {
-		var failed *ingest.ListenError
-		if errors.As(err, &failed) {
-			return listenError(failed.Protocol, failed.Address, failed.Err)
-		}
-		return setup(ErrConfig, err)
+		return listenError(err)
 	}
 	defer publishers.Close()
 	if whip := publishers.WHIP(); whip != nil {
@@ -179,11 +174,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	site, err := web.Listen(web.Config{HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, HTTP3: cfg.HTTP3, TLS: secure, Handler: handler, Logger: cfg.Logger})
 	if err != nil {
-		var failed *web.ListenError
-		if errors.As(err, &failed) {
-			return listenError(failed.Protocol, failed.Address, failed.Err)
-		}
-		return err
+		return listenError(err)
 	}
 	defer site.Close()
 	inputs, err := reserve(ctx, publishers, sources)

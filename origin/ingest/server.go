@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"slipstream/origin/child"
+	"slipstream/origin/listen"
 )
 
 const (
@@ -38,20 +39,6 @@ type Server struct {
 	claims   claims
 }
 
-// ListenError says which address could not be bound.
-type ListenError struct {
-	Protocol, Address string
-	Err               error
-}
-
-// Error returns the sentence.
-func (e *ListenError) Error() string {
-	return fmt.Sprintf("%s cannot listen on %s: %v", e.Protocol, e.Address, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *ListenError) Unwrap() error { return e.Err }
-
 // Listen binds the addresses, so that a port in use is noticed before anything else starts.
 func Listen(cfg Config) (*Server, error) {
 	if cfg.Authorize == nil || cfg.Start == nil {
@@ -68,13 +55,13 @@ func Listen(cfg Config) (*Server, error) {
 	}
 	listener, err := net.Listen("tcp", cfg.Address)
 	if err != nil {
-		return nil, &ListenError{"RTMP", cfg.Address, err}
+		return nil, &listen.Error{Protocol: "RTMP", Address: cfg.Address, Err: err}
 	}
 	s := &Server{cfg: cfg, listener: listener, slots: make(chan struct{}, cfg.MaxConnections), claims: newClaims()}
 	if cfg.RTMPS != "" {
 		if s.secure, err = tls.Listen("tcp", cfg.RTMPS, cfg.TLS); err != nil {
 			s.Close()
-			return nil, &ListenError{"RTMPS", cfg.RTMPS, err}
+			return nil, &listen.Error{Protocol: "RTMPS", Address: cfg.RTMPS, Err: err}
 		}
 	}
 	if cfg.SRT != "" {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	srt "github.com/datarhei/gosrt"
+
+	"slipstream/origin/listen"
 )
 
 // listenSRT binds the address. Publishers and this side agree on the greater of their latencies: the time that a lost packet
@@ -20,7 +22,7 @@ import (
 func listenSRT(cfg Config) (srt.Listener, error) {
 	listener, err := srt.Listen("srt", cfg.SRT, srt.DefaultConfig())
 	if err != nil {
-		return nil, &ListenError{"SRT", cfg.SRT, err}
+		return nil, &listen.Error{Protocol: "SRT", Address: cfg.SRT, Err: err}
 	}
 	return listener, nil
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"slipstream/origin/ingest/rtc"
+	"slipstream/origin/listen"
 )
 
 const (
@@ -57,7 +58,7 @@ type whipSession struct {
 func listenWHIP(s *Server) (*whip, error) {
 	engine, err := rtc.Listen(rtc.Config{Address: s.cfg.WHIP, Public: s.cfg.WHIPHost, Logger: s.cfg.Logger})
 	if err != nil {
-		return nil, &ListenError{"WHIP", s.cfg.WHIP, err}
+		return nil, &listen.Error{Protocol: "WHIP", Address: s.cfg.WHIP, Err: err}
 	}
 	w := &whip{server: s, engine: engine, sessions: make(map[string]*whipSession)}
 	var cancel context.CancelFunc

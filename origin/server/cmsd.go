@@ -23,8 +23,11 @@ const (
 // cmsdTrack describes a DASH segment as cmsdMedia does one of HLS.
 func cmsdTrack(kind cmaf.Kind, durationMs, size int64) string {
 	durationMs = max(durationMs, 1)
-	return fmt.Sprintf("ot=%.1s,sf=d,st=l,d=%d,br=%d", string(kind), durationMs, (size*8+durationMs/2)/durationMs)
+	return fmt.Sprintf("ot=%.1s,sf=d,st=l,d=%d,br=%d", string(kind), durationMs, kbps(size, durationMs))
 }
+
+// kbps is a mean bitrate, rounded: bits per ms are kb/s.
+func kbps(size, durationMs int64) int64 { return (size*8 + durationMs/2) / durationMs }
 
 // cmsdMedia describes a segment or part as a dictionary of RFC 8941: its type (ot) if that is known, HLS (sf), live (st), its duration in
 // milliseconds (d), its own mean bitrate in kb/s (br), and what comes next (nor), relative to itself, if that is out. Our names
@@ -37,7 +40,7 @@ func cmsdMedia(of store.Description) string {
 	out.WriteString("sf=h,st=l")
 	if of.DurationMs > 0 {
 		out.WriteString(",d=" + strconv.FormatInt(of.DurationMs, 10))
-		out.WriteString(",br=" + strconv.FormatInt((of.Size*8+of.DurationMs/2)/of.DurationMs, 10)) // bits per ms are kb/s
+		out.WriteString(",br=" + strconv.FormatInt(kbps(of.Size, of.DurationMs), 10))
 	}
 	if of.Next != "" {
 		out.WriteString(`,nor="` + of.Next + `"`)

@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
+
+	"slipstream/origin/listen"
 )
 
 // Config describes what is served, and where.
@@ -23,20 +25,6 @@ type Config struct {
 	Handler http.Handler
 	Logger  *slog.Logger // nil: nothing is logged
 }
-
-// ListenError says which address could not be bound.
-type ListenError struct {
-	Protocol, Address string
-	Err               error
-}
-
-// Error returns the sentence.
-func (e *ListenError) Error() string {
-	return fmt.Sprintf("%s cannot listen on %s: %v", e.Protocol, e.Address, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *ListenError) Unwrap() error { return e.Err }
 
 // A Server has its addresses bound.
 type Server struct {
@@ -60,19 +48,19 @@ func Listen(cfg Config) (_ *Server, err error) {
 		}
 	}()
 	if s.plain, err = net.Listen("tcp", cfg.HTTP); err != nil {
-		return nil, &ListenError{"HTTP", cfg.HTTP, err}
+		return nil, &listen.Error{Protocol: "HTTP", Address: cfg.HTTP, Err: err}
 	}
 	if cfg.HTTPS == "" {
 		return s, nil
 	}
 	if s.secure, err = net.Listen("tcp", cfg.HTTPS); err != nil {
-		return nil, &ListenError{"HTTPS", cfg.HTTPS, err}
+		return nil, &listen.Error{Protocol: "HTTPS", Address: cfg.HTTPS, Err: err}
 	}
 	if cfg.HTTP3 {
 		tcp := s.secure.Addr().(*net.TCPAddr)
 		address := &net.UDPAddr{IP: tcp.IP, Port: tcp.Port, Zone: tcp.Zone}
 		if s.udp, err = net.ListenUDP("udp", address); err != nil {
-			return nil, &ListenError{"HTTP/3", address.String(), err}
+			return nil, &listen.Error{Protocol: "HTTP/3", Address: address.String(), Err: err}
 		}
 	}
 	return s, nil

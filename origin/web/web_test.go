@@ -26,6 +26,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"slipstream/origin/certificate"
+	"slipstream/origin/listen"
 	"slipstream/origin/logtest"
 )
 
@@ -578,7 +579,7 @@ func TestAddressesInUseAreNamed(t *testing.T) {
 		{Config{HTTP: "127.0.0.1:0", HTTPS: udp.LocalAddr().String(), HTTP3: true}, "HTTP/3"},
 	} {
 		_, err := Listen(c.cfg)
-		var failed *ListenError
+		var failed *listen.Error
 		if !errors.As(err, &failed) || failed.Protocol != c.protocol || !strings.Contains(err.Error(), c.protocol+" cannot listen on 127.0.0.1:") {
 			t.Errorf("%s: %v", c.protocol, err)
 		}
