@@ -38,7 +38,7 @@ func (c *Core) announce() {
 	c.added = c.added[:0]
 	waiting := c.news[:0]
 	for _, o := range c.news {
-		if c.nowMs-o.lastGainMs < c.gatherMs(o) || c.nowMs-o.newsMs < c.easeMs() {
+		if c.nowMs-o.lastGainMs < c.gatherMs(o) || c.nowMs-o.newsMs < c.easeMs(o) {
 			waiting = append(waiting, o)
 			continue
 		}
@@ -112,9 +112,11 @@ func (c *Core) gatherMs(o *object) int64 {
 
 // easeMs is how long the first gain waits for others: not at all where objects come late,
 // some while where they have lately been complete long before they were needed, or where
-// the machine is too busy for many messages.
-func (c *Core) easeMs() int64 {
-	return max(min(max(c.slackMs-easyMs, 0)/easeShare, easeMaxMs), c.busyMs())
+// the machine is too busy for many messages; then a quarter of the time that is left at most,
+// because each neighbour on the way to a viewer may wait as long.
+func (c *Core) easeMs(o *object) int64 {
+	easy := min(max(c.slackMs-easyMs, 0)/easeShare, easeMaxMs)
+	return max(easy, min(c.busyMs(), (o.deadlineMs-c.nowMs)/busyShare))
 }
 
 // completed notes how much time an object leaves.

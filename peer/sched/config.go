@@ -92,7 +92,8 @@ const (
 	slackMaxMs             = 8000
 	calmUs                 = 1500 // ticks of an idle machine are later than this at times, but not on average
 	busyFactor             = 200  // ms that the first gain waits for each ms beyond,
-	busyMaxMs              = 1000 // at most
+	busyMaxMs              = 1000 // at most, and at most this share of the time that is left:
+	busyShare              = 4
 	lateTicks              = 128  // the average is of about so many ticks
 	asleepMs               = 1000 // later than this is not the processor's doing
 	busyStrikes            = 3    // refusals as busy in a row, after which the wait doubles each time

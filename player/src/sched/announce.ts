@@ -1,7 +1,7 @@
 // Tells neighbours what we hold and what is on its way to us; the twin of announce.go.
 
 import { LEAF_SIZE } from "../wire";
-import { EASE_MAX_MS, EASE_SHARE, EASY_MS, GATHER_MAX_MS, GATHER_SHARE, SLACK_MAX_MS } from "./config";
+import { BUSY_SHARE, EASE_MAX_MS, EASE_SHARE, EASY_MS, GATHER_MAX_MS, GATHER_SHARE, SLACK_MAX_MS } from "./config";
 import type { Core } from "./core";
 import { Do } from "./event";
 import { busyMs } from "./load";
@@ -40,7 +40,7 @@ export function announce(c: Core): void {
   c.added.length = 0;
   if (c.news === 0) return;
   for (const o of c.objects) {
-    if (!o.news || c.nowMs - o.lastGainMs < gatherMs(c, o) || c.nowMs - o.newsMs < easeMs(c)) continue;
+    if (!o.news || c.nowMs - o.lastGainMs < gatherMs(c, o) || c.nowMs - o.newsMs < easeMs(c, o)) continue;
     o.lastGainMs = c.nowMs;
     for (const n of c.neighbours) {
       if (!offersTo(c, n, o)) o.told[n.seat] = false; // a HAVE makes up for it later
@@ -89,10 +89,12 @@ function gatherMs(c: Core, o: SwarmObject): number {
 /**
  * How long the first gain waits for others: not at all where objects come late, some while
  * where they have lately been complete long before they were needed, or where the machine is
- * too busy for many messages.
+ * too busy for many messages; then a quarter of the time that is left at most, because each
+ * neighbour on the way to a viewer may wait as long.
  */
-function easeMs(c: Core): number {
-  return Math.max(Math.min(Math.trunc(Math.max(c.slackMs - EASY_MS, 0) / EASE_SHARE), EASE_MAX_MS), busyMs(c));
+function easeMs(c: Core, o: SwarmObject): number {
+  const easy = Math.min(Math.trunc(Math.max(c.slackMs - EASY_MS, 0) / EASE_SHARE), EASE_MAX_MS);
+  return Math.max(easy, Math.min(busyMs(c), Math.trunc((o.deadlineMs - c.nowMs) / BUSY_SHARE)));
 }
 
 /** Notes how much time an object leaves. */
