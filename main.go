@@ -130,7 +130,13 @@ type serving struct {
 	WHIP     string   `help:"UDP address for the media of WHIP, such as :8189; offers go to /whip/<channel> on the HTTP address; default: none." placeholder:"ADDR"`
 	WHIPHost []string `name:"whip-host" help:"IP address that WHIP publishers reach this machine at, behind address translation; default: its own." placeholder:"IP"`
 
-	FailOver []string `help:"When playlists answer 404, so that a CDN asks another region: stale (no new segment in time), incomplete (one is missing)." enum:"stale,incomplete" placeholder:"WHEN"`
+	FailOver []string `help:"When playlists answer 404, so that a CDN asks another region: stale (no new segment in time), incomplete (one is missing), slate (one shows slate)." enum:"stale,incomplete,slate" placeholder:"WHEN"`
+
+	Backup      []string      `help:"Channel that takes a second publisher, with a stream key of its own, for when the first is lost; repeatable." placeholder:"NAME"`
+	Slate       string        `help:"What to show, with silence, while a channel that was on the air has no publisher: off (it goes off the air), black, or a picture." default:"off" placeholder:"off|black|PICTURE"`
+	SlateFor    time.Duration `help:"How long slate is shown at most." default:"24h" placeholder:"TIME"`
+	InputLost   time.Duration `help:"How long a publisher may send no picture before the backup or slate takes its place." default:"1s" placeholder:"TIME"`
+	InputSteady time.Duration `help:"How long the first publisher must be back before the backup gives way to it." default:"10s" placeholder:"TIME"`
 
 	Pull     map[string]string `help:"Fetch a channel from a file, in a loop, or from an http(s) URL such as another origin's playlist, over and over; repeatable." placeholder:"CHANNEL=FILE|URL"`
 	PullOnce map[string]string `help:"Play a file into a channel once; repeatable." placeholder:"CHANNEL=FILE"`
@@ -145,6 +151,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
 		LowLatency: s.LowLatency, Pull: s.Pull, PullOnce: s.PullOnce, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
 		WHIP: s.WHIP, WHIPHost: s.WHIPHost,
+		Backup: s.Backup, Slate: s.slate(), SlateFor: s.SlateFor, InputLost: s.InputLost, InputSteady: s.InputSteady,
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
 				ids[channel.Name] = channel.ID.String()
@@ -154,11 +161,19 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	}, err
 }
 
+func (s serving) slate() string {
+	if s.Slate == "off" {
+		return ""
+	}
+	return s.Slate
+}
+
 func (s serving) failOver() (p health.Policy) {
 	if slices.Contains(s.FailOver, "stale") {
 		p.StaleMs = health.StaleMs
 	}
 	p.Incomplete = slices.Contains(s.FailOver, "incomplete")
+	p.Slate = slices.Contains(s.FailOver, "slate")
 	return p
 }
 
@@ -257,6 +272,9 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 			fmt.Fprintf(io.out, "            https://%s/watch/%s\n", reachable(at.HTTPS), channel.Name)
 		}
 		fmt.Fprintf(io.out, "Publish     %s  stream key %s\n", rtmp, channel.StreamKey)
+		if channel.BackupKey != "" {
+			fmt.Fprintf(io.out, "            backup: stream key %s\n", channel.BackupKey)
+		}
 		if at.RTMPS != "" {
 			fmt.Fprintf(io.out, "            rtmps://%s/live\n", reachable(at.RTMPS))
 		}
@@ -323,6 +341,9 @@ func (c originCommand) Run(ctx context.Context, io streams) error {
 				fmt.Fprintf(io.out, "  or       https://%s/watch/%s\n", reachable(at.HTTPS), channel.Name)
 			}
 			fmt.Fprintf(io.out, "  publish  rtmp://%s/live  stream key %s\n", reachable(at.RTMP), channel.StreamKey)
+			if channel.BackupKey != "" {
+				fmt.Fprintf(io.out, "  backup   rtmp://%s/live  stream key %s\n", reachable(at.RTMP), channel.BackupKey)
+			}
 			if at.RTMPS != "" {
 				fmt.Fprintf(io.out, "  or       rtmps://%s/live\n", reachable(at.RTMPS))
 			}

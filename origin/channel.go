@@ -5,12 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"slipstream/origin/cmaf"
 	"slipstream/origin/ingest"
 	"slipstream/origin/keys"
+	"slipstream/origin/playout"
 	"slipstream/origin/server"
 	"slipstream/origin/store"
+	"slipstream/origin/switcher"
 	"slipstream/origin/transcode"
 )
 
@@ -18,15 +21,32 @@ import (
 type channel struct {
 	name      string
 	keys      *keys.Channel
+	backupKey string // "": it takes no backup
 	store     *store.Store
+	playout   *playout.Playout
 	logger    *slog.Logger
 	publisher atomic.Pointer[server.Publisher]
 }
 
-// start begins to transcode a publication. The encoder's first number lies above all that were ever signed.
-func (ch *channel) start(ctx context.Context, p ingest.Publication, cfg Config) (ingest.Session, error) {
+// open makes the channel ready for publishers. The context ends its encoder.
+func (ch *channel) open(ctx context.Context, cfg Config, slate *playout.Slate) {
+	ch.playout = playout.New(playout.Config{
+		Policy: switcher.Policy{
+			PatienceMs: cfg.InputLost.Milliseconds(), SteadyMs: cfg.InputSteady.Milliseconds(), SlateMs: cfg.SlateFor.Milliseconds(),
+		},
+		FrameRate: cfg.FrameRate, Slate: slate, Logger: ch.logger, Now: time.Now,
+		Start: func(e playout.Encoding) (playout.Encoder, error) { return ch.encode(ctx, e, cfg) },
+		After: ch.store.Signed,
+		Changed: func(on switcher.Source, protocol string) {
+			ch.publisher.Store(&server.Publisher{Connected: protocol != "", SinceMs: nowMs(), Source: protocol, Slate: on == switcher.Slate})
+		},
+	})
+}
+
+// encode starts an encoder. Its first number lies above all that were ever signed.
+func (ch *channel) encode(ctx context.Context, e playout.Encoding, cfg Config) (playout.Encoder, error) {
 	encoding := transcode.Config{
-		Channel: ch.name, Ladder: cfg.Ladder, FrameRate: cfg.FrameRate, Audio: p.Audio, Opus: p.Opus, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
+		Channel: ch.name, Ladder: cfg.Ladder, FrameRate: cfg.FrameRate, Audio: e.Sound.AAC, Opus: e.Sound.Opus, FirstPTS: e.FirstPTS, ArrivedMs: e.EpochMs,
 		After: max(0, ch.store.Signed()), OnSegment: ch.publish, Logger: ch.logger,
 	}
 	if cfg.LowLatency {
@@ -34,15 +54,26 @@ func (ch *channel) start(ctx context.Context, p ingest.Publication, cfg Config) 
 	}
 	session, err := transcode.Start(ctx, encoding)
 	if err != nil {
+		return nil, err // not a session that is nil
+	}
+	return session, nil
+}
+
+// start takes a publication in.
+func (ch *channel) start(p ingest.Publication) (ingest.Session, error) {
+	input, err := ch.playout.Join(playout.Publication{
+		Backup: p.Backup, Protocol: p.Protocol, Sound: playout.Sound{AAC: p.Audio, Opus: p.Opus}, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
+	})
+	if err != nil {
 		return nil, err
 	}
-	ch.publisher.Store(&server.Publisher{Connected: true, SinceMs: nowMs(), Source: p.Protocol})
-	return publication{session, ch}, nil
+	return input, nil
 }
 
 // publish is called for each segment that leaves the encoder. One that cannot be published leaves a gap; the next one is
 // tried anew, because a full disk or a clock that was set may be mended in the meantime.
 func (ch *channel) publish(_ string, segment cmaf.Segment) {
+	segment.Slate = ch.playout.Shown(segment.StartMs, segment.StartMs+segment.DurationMs)
 	err := ch.store.Publish(segment, nowMs())
 	var old *store.NotNewerError
 	switch {
@@ -62,17 +93,4 @@ func (ch *channel) publishPart(_ string, part cmaf.Part) {
 	if err != nil && !errors.As(err, &old) { // otherwise its segment will say so
 		ch.logger.Error("a part was left out", "error", err)
 	}
-}
-
-// publication is a transcoding session that marks its channel as free when it ends.
-type publication struct {
-	ingest.Session
-	ch *channel
-}
-
-// Close implements ingest.Session.
-func (p publication) Close() error {
-	err := p.Session.Close()
-	p.ch.publisher.Store(&server.Publisher{SinceMs: nowMs()})
-	return err
 }

@@ -2,10 +2,10 @@
 // serves them over HTTP.
 //
 //	files, HLS ──pull──╮
-//	RTMP, SRT ──ingest─┴▶ transcode (ffmpeg) ──cmaf──▶ store (sign, head on disk, window) ──hls──▶ server
-//	                                                           ▲                                            │
-//	                                                           │              viewers ◀──HTTP/1.1, 2, 3── web
-//	                                             keys (root, signing, stream, token)
+//	RTMP, SRT ──ingest─┴▶ playout ──▶ transcode (ffmpeg) ──cmaf──▶ store (sign, head on disk, window) ──hls──▶ server
+//	                         ▲                                         ▲                                          │
+//	            slate, switcher                                        │            viewers ◀──HTTP/1.1, 2, 3── web
+//	                                                     keys (root, signing, stream, token)
 //
 // Run wires these packages together and is the only place that knows them all. Verify looks at a channel from the
 // outside, as `slipstream origin verify` does, with nothing but package manifest and an HTTP client.

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -44,6 +45,15 @@ type Config struct {
 	// Pull says which channels the origin fetches by itself, and where: the path of a file, which is looped, or an http or https URL.
 	// PullOnce is likewise for files that are played once. Such a channel has no other publisher.
 	Pull, PullOnce map[string]string
+	// Backup names the channels that take a second publisher, with a stream key of its own, for when the first is lost.
+	Backup []string
+	// Slate is shown while a channel that was on the air has no input: playout.Black or the path of a picture; "": it goes off the air.
+	// SlateFor bounds that; 24 h.
+	Slate    string
+	SlateFor time.Duration
+	// InputLost is how long an input may give no picture before another one, or slate, takes its place; 1 s. InputSteady is how long the
+	// first publisher must be back before the backup gives way to it; 10 s.
+	InputLost, InputSteady time.Duration
 	// LowLatency publishes half-second parts of segments ahead of them (LL-HLS).
 	LowLatency bool
 	// FailOver says when a channel's playlists answer 404, so that a CDN asks another region.
@@ -75,6 +85,7 @@ type Channel struct {
 	Name      string
 	ID        manifest.Hash
 	StreamKey string
+	BackupKey string // "" for a channel that takes no backup
 }
 
 func (cfg Config) withDefaults() (Config, error) {
@@ -96,6 +107,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.FrameRate == 0 {
 		cfg.FrameRate = 30
 	}
+	cfg.SlateFor, cfg.InputLost = cmp.Or(cfg.SlateFor, 24*time.Hour), cmp.Or(cfg.InputLost, time.Second)
+	cfg.InputSteady = cmp.Or(cfg.InputSteady, 10*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -115,6 +128,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		if slices.Contains(cfg.Channels[:i], name) {
 			return cfg, setup(ErrConfig, fmt.Errorf("the channel %q is named twice", name))
 		}
+	}
+	if err := cfg.checkInputs(); err != nil {
+		return cfg, setup(ErrConfig, err)
 	}
 	if err := cfg.checkTLS(); err != nil {
 		return cfg, setup(ErrConfig, err)
@@ -141,6 +157,10 @@ func Run(ctx context.Context, cfg Config) error {
 		return setup(ErrNoFFmpeg, err)
 	}
 	if err := checkPulls(ctx, sources); err != nil {
+		return err
+	}
+	slate, err := cfg.makeSlate(ctx)
+	if err != nil {
 		return err
 	}
 	release, err := durable.Lock(cfg.DataDir)
@@ -196,10 +216,14 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	for _, name := range cfg.Channels {
 		ch := channels[name]
-		ready.Channels = append(ready.Channels, Channel{name, ch.keys.ID(), ch.keys.StreamKey()})
+		ready.Channels = append(ready.Channels, Channel{name, ch.keys.ID(), ch.keys.StreamKey(), ch.backupKey})
 	}
 	cfg.Ready(ready)
 	group, ctx := errgroup.WithContext(ctx)
+	for _, ch := range channels {
+		ch.open(ctx, cfg, slate)
+		group.Go(func() error { return ch.playout.Run(ctx) })
+	}
 	group.Go(func() error { return publishers.Serve(ctx) })
 	group.Go(func() error { return site.Serve(ctx) })
 	startPulls(ctx, group, cfg, sources, inputs)
@@ -230,6 +254,11 @@ func openAll(cfg Config, nowMs int64) (map[string]*channel, []byte, error) {
 			return nil, nil, err
 		}
 		ch := &channel{name: name, keys: k, store: s, logger: cfg.Logger.With("channel", name)}
+		if slices.Contains(cfg.Backup, name) {
+			if ch.backupKey, err = k.BackupKey(); err != nil {
+				return nil, nil, err
+			}
+		}
 		ch.publisher.Store(&server.Publisher{SinceMs: nowMs})
 		channels[name] = ch
 	}
@@ -257,11 +286,12 @@ func newIngest(cfg Config, channels map[string]*channel, secure *tls.Config) ing
 	streamKeys := make(map[string]string)
 	for name, ch := range channels {
 		streamKeys[name] = ch.keys.StreamKey()
+		streamKeys[ingest.BackupOf(name)] = ch.backupKey // an empty one lets nobody in
 	}
 	return ingest.Config{
 		Address: cfg.RTMP, SRT: cfg.SRT, RTMPS: cfg.RTMPS, WHIP: cfg.WHIP, WHIPHost: cfg.WHIPHost, TLS: secure, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
-		Start: func(ctx context.Context, p ingest.Publication) (ingest.Session, error) {
-			return channels[p.Channel].start(ctx, p, cfg)
+		Start: func(_ context.Context, p ingest.Publication) (ingest.Session, error) {
+			return channels[p.Channel].start(p)
 		},
 	}
 }

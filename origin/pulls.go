@@ -13,7 +13,7 @@ import (
 	"slipstream/origin/pull"
 )
 
-// pulls reads what the origin fetches by itself, by channel.
+// pulls reads what the origin fetches by itself, by channel or the place of its backup.
 func (cfg Config) pulls() (map[string]pull.Source, error) {
 	sources := make(map[string]pull.Source)
 	for _, from := range []struct {
@@ -21,7 +21,7 @@ func (cfg Config) pulls() (map[string]pull.Source, error) {
 		parse func(string) (pull.Source, error)
 	}{{cfg.Pull, pull.Parse}, {cfg.PullOnce, pull.ParseOnce}} {
 		for channel, text := range from.table {
-			if !slices.Contains(cfg.Channels, channel) {
+			if name, _ := ingest.SplitPlace(channel); !slices.Contains(cfg.Channels, name) {
 				// The name is not repeated: if the channel was forgotten, it is part of a URL.
 				return nil, fmt.Errorf("a source is to be pulled into a channel that does not exist: say CHANNEL=FILE or CHANNEL=URL, where the channel is one of %q", cfg.Channels)
 			}

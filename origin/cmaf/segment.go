@@ -53,6 +53,7 @@ type Segment struct {
 	Width, Height int     // of the video
 	FrameRate     float64 // frames per second
 	Discontinuity bool    // first segment of a run of the encoder
+	Slate         bool    // shows slate, for some time at least; a Cutter does not know
 }
 
 // A Part is what a segment grew by, and goes out before the segment is complete (RFC 8216bis, section 4.4.4.9). The

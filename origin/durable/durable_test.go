@@ -73,3 +73,28 @@ func TestLockIsExclusiveUntilReleased(t *testing.T) {
 	}
 	again()
 }
+
+func TestRewriteKeepsRoomForItself(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "heads")
+	path := filepath.Join(dir, "file")
+	for _, want := range []string{"first", "second, longer", strings.Repeat("third ", 1000), "4", ""} {
+		if err := Rewrite(path, []byte(want)); err != nil {
+			t.Fatal(err)
+		}
+		if got, found, err := Read(path); strings.TrimRight(string(got), "\n") != want || !found || err != nil {
+			t.Fatalf("read %q, %t, %v; want %q", got, found, err, want)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || len(entries) != 2 {
+			t.Fatalf("%v, %v; want the file and its spare", entries, err)
+		}
+		for _, entry := range entries {
+			if info, err := entry.Info(); err != nil || info.Mode().Perm() != 0o600 || info.Size() == 0 || info.Size()%4096 != 0 {
+				t.Errorf("%s has mode %v and %d bytes, %v", entry.Name(), info.Mode(), info.Size(), err)
+			}
+		}
+	}
+	if err := Rewrite(filepath.Join(path, "below"), nil); err == nil || err.Error() != "the directory "+path+" cannot be made: not a directory" {
+		t.Errorf("below a file: %v", err)
+	}
+}

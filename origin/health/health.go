@@ -21,6 +21,7 @@ const StaleMs = 3000
 type Policy struct {
 	StaleMs    int64 // its newest segment is older than this; 0: its age does not matter
 	Incomplete bool  // one of the Recent newest segments is missing, or there are fewer
+	Slate      bool  // one of them shows slate instead of what a publisher sends
 }
 
 // Rendition is what is known of one.
@@ -29,6 +30,7 @@ type Rendition struct {
 	Head      int64 // newest segment number, -1 if there is none
 	CreatedMs int64 // when it was published, epoch ms
 	Missing   int   // of the Recent newest numbers, those without a segment
+	Slate     int   // of them, those with slate
 }
 
 // Reasons says in sentences why a channel of these renditions is unfit, or nothing.
@@ -43,6 +45,8 @@ func (p Policy) Reasons(renditions []Rendition, nowMs int64) []string {
 			out = append(out, fmt.Sprintf("the newest segment of %q is %d s old", r.Name, ageMs/1000))
 		case p.Incomplete && r.Missing > 0:
 			out = append(out, fmt.Sprintf("%d of the newest %d segments of %q are missing", r.Missing, Recent, r.Name))
+		case p.Slate && r.Slate > 0:
+			out = append(out, fmt.Sprintf("%d of the newest %d segments of %q show slate", r.Slate, Recent, r.Name))
 		}
 	}
 	return out

@@ -29,6 +29,8 @@ func TestReasons(t *testing.T) {
 		{"stale, and nobody minds", Policy{Incomplete: true}, old, ""},
 		{"a hole", both, holed, `1 of the newest 8 segments of "360p" are missing`},
 		{"a hole, and nobody minds", Policy{StaleMs: 5000}, holed, ""},
+		{"slate", Policy{Slate: true}, with(func(r *Rendition) { r.Slate = 1 }), `1 of the newest 8 segments of "360p" show slate`},
+		{"slate, and nobody minds", both, with(func(r *Rendition) { r.Slate = 8 }), ""},
 		{"nothing yet", both, empty, `rendition "360p" has no segment yet`},
 		{"nothing yet, and nobody minds", Policy{}, empty, `rendition "360p" has no segment yet`},
 		{"stale and with a hole, and nobody minds", Policy{}, with(func(r *Rendition) { r.CreatedMs, r.Missing = 0, 8 }), ""},

@@ -32,7 +32,7 @@ const (
 // A feed turns the messages of one connection into sessions. It has no goroutine: time
 // comes with each message.
 type feed struct {
-	channel  string
+	channel  string // or BackupOf one
 	protocol string
 	start    func(p Publication) (Session, error)
 	logger   *slog.Logger
@@ -189,7 +189,8 @@ func (f *feed) judge(dts time.Duration, now time.Time) (holdBack time.Duration, 
 }
 
 func (f *feed) begin(dts, pts time.Duration, now time.Time) error {
-	p := Publication{Channel: f.channel, Protocol: f.protocol, Audio: f.sound, Opus: f.opus, FirstPTS: pts, ArrivedMs: now.UnixMilli()}
+	channel, backup := SplitPlace(f.channel)
+	p := Publication{Channel: channel, Backup: backup, Protocol: f.protocol, Audio: f.sound, Opus: f.opus, FirstPTS: pts, ArrivedMs: now.UnixMilli()}
 	const anyRate = 30 // only distances matter here
 	anchor, err := timeline.NewAnchor(dts, p.ArrivedMs, anyRate)
 	if err != nil {

@@ -3,8 +3,8 @@
 // A publisher connects to rtmp://host:1935/live with a stream key: OBS has a field for
 // each, ffmpeg takes rtmp://host:1935/live/<stream key>. The key is the last element of
 // the path. Config.Authorize turns it into a channel or refuses it; a channel has one
-// publisher at a time. What a publisher did wrong is told to it as an RTMP status, which
-// OBS and ffmpeg show, and logged, in one sentence.
+// publisher at a time, and where it says so (BackupOf) a second one as its backup. What a publisher did wrong is told to it as an RTMP
+// status, which OBS and ffmpeg show, and logged, in one sentence.
 //
 // RTMPS is the same behind TLS, with the same limits: the handshake counts to the time up to the publish command.
 //
@@ -61,6 +61,7 @@ type Session interface {
 // A Publication is what is known when a session begins.
 type Publication struct {
 	Channel   string
+	Backup    bool                            // it is the channel's backup
 	Protocol  string                          // "RTMP", "RTMPS", "SRT", "WHIP" or what an Input was reserved with, for people
 	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no AAC
 	Opus      bool                            // it sends Opus instead (RFC 6716), for which Audio is nil
@@ -78,10 +79,10 @@ type Config struct {
 	// WHIPHost are the IP addresses that publishers send those media to, where they are not this machine's own.
 	WHIPHost []string
 	// Authorize says which channel a publisher may publish, from the application ("live", always so for WHIP)
-	// and the stream key. Its error is told to the publisher. It must not reveal by its
+	// and the stream key: a name, or BackupOf one. Its error is told to the publisher. It must not reveal by its
 	// timing how much of a key is right: StreamKeys does not.
 	Authorize func(app, key string) (channel string, err error)
-	// Start begins a session. For a channel there is one at a time, and the next is started
+	// Start begins a session. For a channel, and for its backup, there is one at a time, and the next is started
 	// only after the last has been closed. The context ends with the server.
 	Start func(ctx context.Context, p Publication) (Session, error)
 
@@ -91,7 +92,7 @@ type Config struct {
 }
 
 // StreamKeys authorizes publishers of one application by a table of stream keys, by
-// channel. All keys are compared, each in constant time.
+// channel or BackupOf one. All keys are compared, each in constant time.
 func StreamKeys(app string, keyOfChannel map[string]string) func(app, key string) (string, error) {
 	type entry struct {
 		channel string

@@ -18,7 +18,7 @@ type Input struct {
 	protocol string
 }
 
-// Reserve takes a channel for a source. Publishers are told that the channel has one; from is what the operator is told of it.
+// Reserve takes a channel, or its backup's place, for a source. Publishers are told that the channel has one; from is what the operator is told of it.
 func (s *Server) Reserve(ctx context.Context, channel, protocol, from string) (*Input, error) {
 	claim, err := s.claims.take(ctx, channel, from)
 	if err != nil {
@@ -36,8 +36,8 @@ func (in *Input) Release() {
 // Receive reads an MPEG transport stream as that of a publisher, until it ends or breaks a rule, and closes it. It always
 // returns an error. The last segments are out by then.
 func (in *Input) Receive(ctx context.Context, stream io.ReadCloser) (err error) {
-	logger := in.server.cfg.Logger.With("remote", in.claim.remote, "channel", in.claim.channel)
-	f := in.server.feed(ctx, in.protocol, in.claim.channel, logger)
+	logger := in.server.cfg.Logger.With("remote", in.claim.remote, "channel", in.claim.place)
+	f := in.server.feed(ctx, in.protocol, in.claim.place, logger)
 	defer func() {
 		if p := recover(); p != nil { // a defect of a library must not take all channels off the air
 			err = fmt.Errorf("the source's bytes made their reader panic: %v", p)

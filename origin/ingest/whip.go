@@ -47,7 +47,7 @@ type whip struct {
 // A whipSession is one publisher's. Its id, which only that publisher is told, is also the tag of its ICE session: there is one.
 type whipSession struct {
 	id      string
-	channel string
+	channel string // or BackupOf one
 	conn    *rtc.Connection
 	claim   *claim
 	logger  *slog.Logger
@@ -162,20 +162,21 @@ func (w *whip) refuse(to http.ResponseWriter, r *http.Request, err error) {
 	http.Error(to, sentence, status)
 }
 
-// authorize reads the bearer token (RFC 6750), which must be the stream key of the path's channel.
-func (w *whip) authorize(r *http.Request) (channel string, err error) {
+// authorize reads the bearer token (RFC 6750), which must be a stream key of the path's channel. It returns the place that it is for.
+func (w *whip) authorize(r *http.Request) (place string, err error) {
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if key = strings.TrimSpace(key); !strings.EqualFold(scheme, "Bearer") || key == "" {
 		return "", answer(http.StatusUnauthorized, "the stream key is missing: send it as a bearer token")
 	}
-	channel, err = w.server.cfg.Authorize(whipApp, key)
+	place, err = w.server.cfg.Authorize(whipApp, key)
+	channel, _ := SplitPlace(place)
 	switch {
 	case err != nil:
 		return "", &answerError{http.StatusUnauthorized, err}
 	case channel != r.PathValue("channel"):
 		return "", answer(http.StatusForbidden, "this stream key is not that of the channel %s", quoted(r.PathValue("channel")))
 	}
-	return channel, nil
+	return place, nil
 }
 
 // readBody reads a body of one type.
@@ -199,7 +200,7 @@ func readBody(w http.ResponseWriter, r *http.Request, mediaType string, most int
 
 // begin answers an offer.
 func (w *whip) begin(to http.ResponseWriter, r *http.Request) error {
-	channel, err := w.authorize(r)
+	place, err := w.authorize(r)
 	if err != nil {
 		return err
 	}
@@ -216,13 +217,13 @@ func (w *whip) begin(to http.ResponseWriter, r *http.Request) error {
 	default:
 		return answer(http.StatusServiceUnavailable, "there are too many publishers here at the moment")
 	}
-	session, text, err := w.open(r.Context(), channel, r.RemoteAddr, offer)
+	session, text, err := w.open(r.Context(), place, r.RemoteAddr, offer)
 	if err != nil {
 		<-w.server.slots
 		return err
 	}
 	h := to.Header()
-	h.Set("Location", "/whip/"+channel+"/"+session.id)
+	h.Set("Location", "/whip/"+r.PathValue("channel")+"/"+session.id)
 	h.Set("ETag", session.tag())
 	h.Set("Content-Type", sdpType)
 	h.Set("Cache-Control", "no-store")

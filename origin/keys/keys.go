@@ -4,6 +4,7 @@
 //	<data>/channels/<channel>/root.key     owns the channel: its public half's hash is the channel id (PKCS #8, PEM)
 //	<data>/channels/<channel>/signing.key  signs records; with the delegation by which the root key appointed it
 //	<data>/channels/<channel>/stream.key   lets an encoder publish; one line of text, may be edited
+//	<data>/channels/<channel>/backup.key   likewise the backup's, for a channel that takes one
 //
 // Everything is made at first start. Losing root.key loses the channel's name for ever: back it up. signing.key replaces
 // itself every twelve hours, half of a delegation's life, so that whatever a playlist lists is valid for long
@@ -35,6 +36,8 @@ const (
 
 	// renewMs is the remaining life below which a delegation is replaced.
 	renewMs = manifest.MaxDelegationMs / 2
+	// lastMs is what must be left of it while it cannot be replaced: what is signed is in playlists for an hour at most.
+	lastMs = renewMs / 6
 	// marginSegments (an hour) lets segments be numbered a little off the clock: the encoder's clock drifts.
 	marginSegments = 3_600_000 / timeline.SegmentMs
 )
@@ -126,6 +129,9 @@ func (c *Channel) Signer(nowMs int64) (ed25519.PrivateKey, manifest.Delegation, 
 	}
 	file := append(encodeKey(private), pem.EncodeToMemory(&pem.Block{Type: pemDeleg, Bytes: d.Encode()})...)
 	if err := durable.Write(c.signingPath(), file); err != nil {
+		if c.signing != nil && left >= lastMs && nowMs >= c.delegation.NotBeforeMs-manifest.MaxSkewMs {
+			return c.signing, c.delegation, nil // the disk is full, perhaps: there is time to mend that
+		}
 		return nil, manifest.Delegation{}, err
 	}
 	c.signing, c.delegation = private, d
@@ -179,21 +185,36 @@ func (c *Channel) loadSigning() error {
 	return nil
 }
 
-func (c *Channel) loadStreamKey() error {
-	path := filepath.Join(c.dir, "stream.key")
+func (c *Channel) loadStreamKey() (err error) {
+	c.streamKey, err = readStreamKey(filepath.Join(c.dir, "stream.key"))
+	return err
+}
+
+// BackupKey returns what a backup encoder must know to publish, and makes it if there is none.
+func (c *Channel) BackupKey() (string, error) {
+	key, err := readStreamKey(filepath.Join(c.dir, "backup.key"))
+	if err == nil && key == c.streamKey {
+		err = fmt.Errorf("the stream key in %s is the same as that of the channel's first publisher: delete the file and a new one is made", filepath.Join(c.dir, "backup.key"))
+	}
+	return key, err
+}
+
+var streamKey = regexp.MustCompile(`^[A-Za-z0-9_.~-]{8,128}$`)
+
+func readStreamKey(path string) (string, error) {
 	file, found, err := durable.Read(path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if !found {
-		c.streamKey = base64.RawURLEncoding.EncodeToString(random(18))
-		return durable.Write(path, []byte(c.streamKey+"\n"))
+		key := base64.RawURLEncoding.EncodeToString(random(18))
+		return key, durable.Write(path, []byte(key+"\n"))
 	}
-	c.streamKey = strings.TrimSpace(string(file))
-	if !regexp.MustCompile(`^[A-Za-z0-9_.~-]{8,128}$`).MatchString(c.streamKey) {
-		return fmt.Errorf("the stream key in %s is not usable: write 8 to 128 letters, digits and any of _ . ~ - in one line, or delete the file and a new one is made", path)
+	key := strings.TrimSpace(string(file))
+	if !streamKey.MatchString(key) {
+		return "", fmt.Errorf("the stream key in %s is not usable: write 8 to 128 letters, digits and any of _ . ~ - in one line, or delete the file and a new one is made", path)
 	}
-	return nil
+	return key, nil
 }
 
 func encodeKey(key ed25519.PrivateKey) []byte {

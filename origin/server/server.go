@@ -53,6 +53,7 @@ type Publisher struct {
 	Connected bool   `json:"connected"`
 	SinceMs   int64  `json:"sinceMs"` // since when it is so
 	Source    string `json:"source"`  // who, for people
+	Slate     bool   `json:"slate"`   // nobody, and slate is shown instead
 }
 
 // Server is an http.Handler.

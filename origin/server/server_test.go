@@ -82,13 +82,18 @@ func (s *site) publish(numbers ...int64) {
 	s.t.Helper()
 	for _, n := range numbers {
 		s.nowMs.Store(n*2000 + 2300)
-		for _, rendition := range []string{"360p", "180p"} {
-			if err := s.store.Publish(cmaf.Segment{
-				Rendition: rendition, Number: n, StartMs: n * 2000, DurationMs: 2000, Data: data(rendition, n), Init: []byte("init"),
-				Codecs: "avc1.4d401e,mp4a.40.2", Width: 640, Height: 360, FrameRate: 30,
-			}, s.nowMs.Load()); err != nil {
-				s.t.Fatal(err)
-			}
+		s.publishSegment(n, false)
+	}
+}
+
+func (s *site) publishSegment(n int64, slate bool) {
+	s.t.Helper()
+	for _, rendition := range []string{"360p", "180p"} {
+		if err := s.store.Publish(cmaf.Segment{
+			Rendition: rendition, Number: n, StartMs: n * 2000, DurationMs: 2000, Data: data(rendition, n), Init: []byte("init"),
+			Codecs: "avc1.4d401e,mp4a.40.2", Width: 640, Height: 360, FrameRate: 30, Slate: slate,
+		}, s.nowMs.Load()); err != nil {
+			s.t.Fatal(err)
 		}
 	}
 }
@@ -308,6 +313,26 @@ func TestFailOver(t *testing.T) {
 	}
 	next(first + 16)
 	is("when all is whole again", 200, "#EXTM3U")
+}
+
+// Slate is not another region's programme: it is asked for until nothing of the window here is slate.
+func TestFailOverFromSlate(t *testing.T) {
+	s := newSite(t, func(cfg *Config) { cfg.FailOver = health.Policy{Slate: true} })
+	for i, slate := range []bool{false, false, true, true, false, false, false, false, false, false, false, false} {
+		n := first + int64(i)
+		s.nowMs.Store(n*2000 + 2000)
+		s.publishSegment(n, slate)
+		want := 200
+		if i >= 2 && i <= 2+health.Recent {
+			want = 404
+		}
+		a := s.ask("GET", "/live/demo/index.m3u8")
+		a.want(t, fmt.Sprintf("after segment %d", i), want)
+		if want == 404 && !strings.Contains(a.body, `of "360p" show slate`) {
+			t.Errorf("it says %s", a.body)
+		}
+	}
+	s.ask("GET", fmt.Sprintf("/live/demo/360p/%d.m4s", first+2)).want(t, "a segment of slate", 200)
 }
 
 func TestOffAir(t *testing.T) {

@@ -68,7 +68,7 @@ func (ch *channel) reasons(nowMs int64) []string {
 func (ch *channel) health() []health.Rendition {
 	var out []health.Rendition
 	for _, st := range ch.Store.Status() {
-		out = append(out, health.Rendition{Name: st.Rendition, Head: st.Head, CreatedMs: st.CreatedMs, Missing: st.Missing})
+		out = append(out, health.Rendition{Name: st.Rendition, Head: st.Head, CreatedMs: st.CreatedMs, Missing: st.Missing, Slate: st.Slate})
 	}
 	return out
 }
@@ -176,6 +176,7 @@ var (
 	descHead      = describe("segment_number", "Newest segment number, -1 if none.", "channel", "rendition")
 	descAge       = describe("playlist_age_seconds", "Age of the newest segment; absent before the first.", "channel", "rendition")
 	descPublisher = describe("publisher_connected", "1 while somebody publishes the channel.", "channel")
+	descSlate     = describe("slate_shown", "1 while slate is shown because nobody does.", "channel")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -184,7 +185,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRequests, descBytes, descSegments, descMedia, descHead, descAge, descPublisher} {
+	for _, d := range []*prometheus.Desc{descRequests, descBytes, descSegments, descMedia, descHead, descAge, descPublisher, descSlate} {
 		out <- d
 	}
 }
@@ -212,10 +213,14 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 				gauge(descAge, float64(nowMs-st.CreatedMs)/1000, ch.Name, st.Rendition)
 			}
 		}
-		connected := 0.0
-		if ch.Publisher().Connected {
-			connected = 1
+		is := func(so bool) float64 {
+			if so {
+				return 1
+			}
+			return 0
 		}
-		gauge(descPublisher, connected, ch.Name)
+		publisher := ch.Publisher()
+		gauge(descPublisher, is(publisher.Connected), ch.Name)
+		gauge(descSlate, is(publisher.Slate), ch.Name)
 	}
 }

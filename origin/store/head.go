@@ -33,7 +33,7 @@ func (h head) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return durable.Write(headPath(dir, h.record.Rendition), append(file, '\n'))
+	return durable.Rewrite(headPath(dir, h.record.Rendition), append(file, '\n'))
 }
 
 func readHead(dir, rendition string, nowMs int64) (h head, found bool, err error) {
@@ -80,7 +80,7 @@ func writeBegun(dir, rendition string, number int64) error {
 	if err != nil {
 		return err
 	}
-	return durable.Write(begunPath(dir, rendition), append(file, '\n'))
+	return durable.Rewrite(begunPath(dir, rendition), append(file, '\n'))
 }
 
 // readBegun returns -1 if no part was ever signed.

@@ -32,6 +32,7 @@ type segment struct {
 	delegation      manifest.Delegation
 	discontinuity   bool  // between the segment before it and this one
 	discontinuities int64 // up to and including this segment since the channel began
+	slate           bool
 	sinceMs         int64 // start of the first in a row without a hole or a discontinuity
 	data, leaves    []byte
 	parts           []part

@@ -116,7 +116,7 @@ func (s *Store) Publish(seg cmaf.Segment, nowMs int64) error {
 	if err != nil {
 		return err
 	}
-	item := &segment{record: rec, delegation: delegation, data: seg.Data, leaves: manifest.EncodeLeaves(leaves)}
+	item := &segment{record: rec, delegation: delegation, data: seg.Data, leaves: manifest.EncodeLeaves(leaves), slate: seg.Slate}
 	item.discontinuities = r.discontinuities
 	if item.discontinuity = r.breaks(seg, rec.Init); item.discontinuity {
 		item.discontinuities++

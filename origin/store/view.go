@@ -208,6 +208,7 @@ type Status struct {
 	CreatedMs int64 // when it was published
 	Listed    int   // segments in memory
 	Missing   int   // of the health.Recent newest numbers, those without a segment
+	Slate     int   // of them, those with slate
 	HeldBytes int64 // bytes in memory
 	Published Totals
 	Media     Media
@@ -223,18 +224,21 @@ func (s *Store) Status() []Status {
 		st := Status{Rendition: name, Head: -1, Listed: len(r.segments), HeldBytes: r.bytes, Published: r.published, Media: r.media}
 		if last := r.last(); last != nil {
 			st.Head, st.StartMs, st.CreatedMs = last.record.Sequence, last.record.StartMs, last.record.CreatedMs
-			st.Missing = r.missing()
+			st.Missing, st.Slate = r.recent()
 		}
 		out = append(out, st)
 	}
 	return out
 }
 
-// missing counts the newest numbers without a segment, before the first one of this run too.
-func (r *ring) missing() int {
+// recent counts the newest numbers without a segment, before the first one of this run too, and those with slate.
+func (r *ring) recent() (missing, slate int) {
 	missing, newest := health.Recent, r.last().record.Sequence
 	for i := len(r.segments) - 1; i >= 0 && r.segments[i].record.Sequence > newest-health.Recent; i-- {
 		missing--
+		if r.segments[i].slate {
+			slate++
+		}
 	}
-	return missing
+	return missing, slate
 }

@@ -62,6 +62,9 @@ func arguments(ladder []Rung, framesPerSecond int, p plan, audio bool) []string 
 		"-scan_all_pmts", "0", "-fpsprobesize", "0", "-probesize", "5000000", "-analyzeduration", "1000000",
 		// Threads that decode several pictures at once would delay each by as many.
 		"-thread_type", "slice",
+		// Pictures of another size go through the same filters, which notice it (eval=frame), and not through new ones: those would begin at
+		// the run's start again.
+		"-reinit_filter", "0",
 		"-f", "mpegts", "-i", "pipe:0",
 		"-filter_complex", filters(ladder, framesPerSecond, p, audio),
 	}
@@ -83,7 +86,7 @@ func filters(ladder []Rung, framesPerSecond int, p plan, audio bool) string {
 		// The whole picture is kept, in its shape (dar: also that of anamorphic pixels),
 		// with black bars where the rung is wider or higher: what broadcasters do, and what
 		// leaves the size of a rendition fixed whatever the publisher sends.
-		fmt.Fprintf(&b, ";[s%d]scale=w='max(2,min(%d,2*trunc(%d*dar/2)))':h='max(2,min(%d,2*trunc(%d/dar/2)))',pad=%d:%d:(ow-iw)/2:(oh-ih)/2,setsar=1,format=yuv420p[v%d]",
+		fmt.Fprintf(&b, ";[s%d]scale=w='max(2,min(%d,2*trunc(%d*dar/2)))':h='max(2,min(%d,2*trunc(%d/dar/2)))':eval=frame,pad=%d:%d:(ow-iw)/2:(oh-ih)/2:eval=frame,setsar=1,format=yuv420p[v%d]",
 			i, r.Width, r.Height, r.Height, r.Width, r.Width, r.Height, i)
 	}
 	if audio {

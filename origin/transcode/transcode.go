@@ -12,6 +12,8 @@
 // whenever ffmpeg is started. Only the first segment of a run may start late and only
 // the last may end early.
 //
+// Pictures may change their size, shape and colour format at any key frame: they are fitted in anew within the same run.
+//
 // A run is one life of ffmpeg. If ffmpeg dies while the publisher is there, the session
 // starts another one, after a pause that grows, on the same anchor; it begins with the
 // publisher's next key frame. Segment numbers never repeat and never go back, within a

@@ -112,6 +112,31 @@ test("when the publisher goes away and returns, numbering continues and the page
 	assert.match(verify.output, /[1-9]\d* gaps/);
 });
 
+test("with slate the page plays on through the publisher's death and its return", async (t) => {
+	const channel = await startChannel(t, ["--source=none", "--slate=black"]);
+	const [, key] = await channel.program.says(/stream key (\S+)/);
+	const target = `rtmp://127.0.0.1:${channel.rtmp}/live/${key}`;
+	const publisher = publish(t, target);
+	await live(channel);
+	const browser = await launch(t);
+	const page = await open(browser, channel.watch);
+	await playing(page);
+	const before = { ...await playhead(page), at: Date.now() };
+	publisher.kill("SIGKILL");
+	await pause(5_000);
+	publish(t, target);
+	await pause(10_000);
+	const after = { ...await playhead(page), at: Date.now() };
+	const s = await stats(page);
+	assert.equal(s.stalls, 0, `${JSON.stringify(s)} ${page.complaints}`);
+	const [played, passed] = [after.time - before.time, (after.at - before.at) / 1000];
+	assert.ok(Math.abs(played - passed) < 1.5, `the page played ${played} s in ${passed} s`);
+	assert.deepEqual(page.complaints, []);
+	const verify = Program.start(t, ["origin", "verify", channel.playlist]);
+	assert.equal((await verify.ended).code, 0, verify.output);
+	assert.doesNotMatch(verify.output, /[1-9]\d* gaps/);
+});
+
 /** Origin and tracker as programs of their own, which can be stopped and started again. */
 async function threeMachines(t) {
 	const [http, rtmp, port, data] = [await freePort(), await freePort(), await freePort(), await scratch(t)];
