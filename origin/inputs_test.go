@@ -159,6 +159,7 @@ func fill(t *testing.T, dir string) {
 // The disk is full, and ffmpeg is killed again and again in mid-segment: what a viewer is told of is whole and signed, what is missing is
 // marked, the numbers go on, and so do they after a restart.
 func TestAFullDiskAndADyingEncoder(t *testing.T) {
+	t.Parallel()
 	film := clip(t)
 	disk := smallDisk(t)
 	var log logtest.Buffer
