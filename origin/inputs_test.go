@@ -120,6 +120,25 @@ func TestOutputNeverStops(t *testing.T) {
 	}
 }
 
+// A film that is pulled can be the backup: it is on the air until somebody publishes, and when nobody does any more.
+func TestAPulledFilmIsTheBackup(t *testing.T) {
+	film := clip(t)
+	t.Parallel()
+	var log logtest.Buffer
+	cfg := small(t, &log)
+	cfg.Pull = map[string]string{"demo/backup": film}
+	cfg.InputSteady = time.Second
+	at, _ := running(t, cfg)
+	backup := func(is onAir) bool { return is.Connected && is.Source == "file, backup" }
+	waitFor(t, at, "the film", backup)
+	kill := camera(t, at, at.Channels[0].StreamKey, "160x90", false)
+	waitFor(t, at, "the publisher", func(is onAir) bool { return is.Source == "RTMP" })
+	kill()
+	waitFor(t, at, "the film again", backup)
+	numbers, playlist := window(t, at, 4)
+	continuous(t, numbers, playlist)
+}
+
 // smallDisk mounts a file system of 64 MiB.
 func smallDisk(t *testing.T) string {
 	t.Helper()

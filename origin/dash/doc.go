@@ -21,8 +21,8 @@
 // Where HLS has EXT-X-GAP or EXT-X-DISCONTINUITY a new Period begins, and with it a timeline without holes. A hole between an S element
 // and the next one's t would be valid too, and needs no Period as long as the init section stays what it was, but dash.js asks for the
 // segment that contains the end of the last one, and waits there for ever. A Period lasts until the next one starts, so its end may
-// be empty; players jump over that. What neither dash.js nor Shaka gets over is a Period with sound followed by one without: who
-// watches when a publisher returns without a microphone has to load the page again.
+// be empty; players jump over that. What neither dash.js nor Shaka gets over is a Period with sound followed by one without. So a channel
+// that has had sound keeps it, as silence, for as long as the origin runs (package playout).
 //
 // A Period must keep its start and its id while its first segments leave the window, so the store remembers where a row of
 // segments began (hls.View.SinceMs). Segments are addressed by time ($Time$), in milliseconds: a number would be a segment's

@@ -237,6 +237,24 @@ func TestASecondPublisherOverWHIPIsToldSo(t *testing.T) {
 	l.film(second, true)
 }
 
+// The backup's key publishes to the same address, beside the first publisher.
+func TestABackupOverWHIP(t *testing.T) {
+	l := serveWHIP(t, func(cfg *ingest.Config) {
+		cfg.Authorize = ingest.StreamKeys("live", map[string]string{"demo": "secret", ingest.BackupOf("demo"): "second"})
+	})
+	l.film(l.mustPublish("demo", "secret", false), false)
+	p := l.mustPublish("demo", "second", false)
+	if s, _ := l.film(p, false); s.is.Channel != "demo" || !s.is.Backup {
+		t.Errorf("the publication is %+v", s.is)
+	}
+	if _, err := l.publish("demo", "second", false); err == nil || !strings.Contains(err.Error(), `the channel "demo" already has a backup publisher`) {
+		t.Errorf("a third publisher is told %v", err)
+	}
+	if answer, err := p.End(t.Context()); err != nil || answer.Status != http.StatusOK {
+		t.Errorf("the end: %v, %v", answer, err)
+	}
+}
+
 func TestAWHIPPublisherThatFallsSilentIsSentAway(t *testing.T) {
 	l := serveWHIP(t, func(cfg *ingest.Config) { cfg.IdleTimeout = 3 * time.Second })
 	p := l.mustPublish("demo", "secret", true)

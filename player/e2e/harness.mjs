@@ -83,9 +83,9 @@ export async function startChannel(t, extra = []) {
 }
 
 /** An encoder of somebody's own: ffmpeg, as OBS would. */
-export function publish(t, url) {
+export function publish(t, url, { sound = true } = {}) {
 	const child = spawn("ffmpeg", ["-nostdin", "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30",
-		"-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-c:v", "libx264", "-preset", "ultrafast", "-g", "60",
+		...(sound ? ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"] : []), "-c:v", "libx264", "-preset", "ultrafast", "-g", "60",
 		"-b:v", "800k", "-c:a", "aac", "-f", "flv", url], { stdio: "ignore" });
 	t.after(() => child.kill("SIGKILL"));
 	return child;
