@@ -169,6 +169,35 @@ func (t *track) moovAlone() *mp4.MoovBox {
 // fragment returns a fragment's samples of the track behind headers of their own; nothing if it has none. from begins with
 // the fragment's moof box.
 func (t *track) fragment(box, from []byte) ([][]byte, error) {
+	var trafs []*mp4.TrafBox
+	var runs []*mp4.TrunBox
+	var samples [][]byte
+	total := 0
+	moof, err := t.eachRun(box, from, func(traf *mp4.TrafBox, run *mp4.TrunBox, data []byte) error {
+		if len(trafs) == 0 || trafs[len(trafs)-1] != traf {
+			trafs = append(trafs, traf)
+		}
+		runs, samples, total = append(runs, run), append(samples, data), total+len(data)
+		return nil
+	})
+	if err != nil || total == 0 {
+		return nil, err
+	}
+	own := &mp4.MoofBox{}
+	if err := own.AddChild(moof.Mfhd); err != nil {
+		return nil, err
+	}
+	for _, traf := range trafs {
+		if err := own.AddChild(traf); err != nil {
+			return nil, err
+		}
+	}
+	return assemble(own, runs, samples, total)
+}
+
+// eachRun calls handle with each run of the track's samples in a fragment, defaults filled in, and with its data. from begins
+// with the fragment's moof box.
+func (t *track) eachRun(box, from []byte, handle func(traf *mp4.TrafBox, run *mp4.TrunBox, data []byte) error) (*mp4.MoofBox, error) {
 	decoded, err := decode(box)
 	if err != nil {
 		return nil, err
@@ -177,12 +206,6 @@ func (t *track) fragment(box, from []byte) ([][]byte, error) {
 	if !ok || moof.Mfhd == nil {
 		return nil, errors.New("a fragment lacks its header (mfhd)")
 	}
-	own := &mp4.MoofBox{}
-	if err := own.AddChild(moof.Mfhd); err != nil {
-		return nil, err
-	}
-	var runs []*mp4.TrunBox
-	var samples [][]byte
 	total := 0
 	for _, traf := range moof.Trafs {
 		if traf.Tfhd == nil {
@@ -194,9 +217,6 @@ func (t *track) fragment(box, from []byte) ([][]byte, error) {
 		if traf.Tfhd.HasBaseDataOffset() || !traf.Tfhd.DefaultBaseIfMoof() {
 			return nil, errors.New("a fragment does not count its data from its moof box")
 		}
-		if err := own.AddChild(traf); err != nil {
-			return nil, err
-		}
 		next := int64(-1)
 		for _, run := range traf.Truns {
 			if run.HasDataOffset() {
@@ -207,17 +227,16 @@ func (t *track) fragment(box, from []byte) ([][]byte, error) {
 			if next < int64(len(box)) || next > int64(len(from)) || size > uint64(int64(len(from))-next) {
 				return nil, fmt.Errorf("%d bytes of samples lie outside of their segment", size)
 			}
-			data := from[next : next+int64(size)]
-			runs, samples, total, next = append(runs, run), append(samples, data), total+len(data), next+int64(size)
+			if total += int(size); total > len(from) {
+				return nil, errors.New("a fragment has the same samples more than once")
+			}
+			if err := handle(traf, run, from[next:next+int64(size)]); err != nil {
+				return nil, err
+			}
+			next += int64(size)
 		}
 	}
-	if total > len(from) {
-		return nil, errors.New("a fragment has the same samples more than once")
-	}
-	if total == 0 {
-		return nil, nil
-	}
-	return assemble(own, runs, samples, total)
+	return moof, nil
 }
 
 // assemble writes a moof box and the header of an mdat box in front of samples, and tells each run where its own begin.

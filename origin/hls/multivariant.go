@@ -19,7 +19,17 @@ type Channel struct {
 	// Tracker and Token are URLs or absolute paths; either empty means no peer-to-peer, and neither is told.
 	Tracker, Token string
 	Renditions     []Rendition
+	// Playlist is what media playlists are called, each in its rendition's folder; "": MediaName.
+	Playlist string
 }
+
+// The media playlists that a rendition has: the live window with records, hours without, and the live window in MPEG-TS. Multivariant
+// playlists of the last two have the same names.
+const (
+	MediaName     = "index.m3u8"
+	DVRName       = "dvr.m3u8"
+	TransportName = "ts.m3u8"
+)
 
 // Rendition is one line of a multivariant playlist.
 type Rendition struct {
@@ -66,7 +76,7 @@ func Multivariant(c Channel) (string, error) {
 		if r.Width > 0 && r.Height > 0 {
 			params.Resolution = fmt.Sprintf("%dx%d", r.Width, r.Height)
 		}
-		list.Append(r.Name+"/index.m3u8", nil, params)
+		list.Append(r.Name+"/"+cmp.Or(c.Playlist, MediaName), nil, params)
 	}
 	return list.String(), nil
 }
