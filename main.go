@@ -115,9 +115,10 @@ type serving struct {
 	HTTPS   string        `help:"Address for HTTPS (HTTP/1.1 and HTTP/2), such as :8443; default: none." placeholder:"ADDR"`
 	HTTP3   bool          `help:"HTTP/3 too, over UDP at the port of HTTPS." name:"http3" env:"SLIPSTREAM_HTTP3"`
 	RTMPS   string        `help:"Address for RTMPS, such as :1936; default: none." placeholder:"ADDR"`
-	Data    string        `help:"Directory for keys and signed heads." default:"data" placeholder:"DIR"`
+	Data    string        `help:"Directory for keys, signed heads and the DVR window." default:"data" placeholder:"DIR"`
 	Channel []string      `help:"Channel name." default:"demo" placeholder:"NAME"`
 	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
+	DVR     time.Duration `help:"Longer window, such as 2h, kept on disk and listed at /live/<channel>/dvr.m3u8; default: none." placeholder:"TIME"`
 	Rung    []string      `help:"Rendition of the ladder; default: 360p and 180p." placeholder:"NAME:WxH:VIDEOKBPS:AUDIOKBPS"`
 
 	TLSCert       string `help:"Certificate for HTTPS and RTMPS (PEM, with its chain); read again when it changes." placeholder:"FILE"`
@@ -148,7 +149,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	ladder, err := s.ladder()
 	return origin.Config{
 		HTTPS: s.HTTPS, HTTP3: s.HTTP3, RTMPS: s.RTMPS, TLSCert: s.TLSCert, TLSKey: s.TLSKey, TLSSelfSigned: s.TLSSelfSigned,
-		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Window: s.Window, Ladder: ladder, FrameRate: s.FrameRate,
+		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Window: s.Window, DVR: s.DVR, Ladder: ladder, FrameRate: s.FrameRate,
 		LowLatency: s.LowLatency, Pull: s.Pull, PullOnce: s.PullOnce, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
 		WHIP: s.WHIP, WHIPHost: s.WHIPHost,
 		Backup: s.Backup, Slate: s.slate(), SlateFor: s.SlateFor, InputLost: s.InputLost, InputSteady: s.InputSteady,

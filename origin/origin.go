@@ -39,6 +39,7 @@ type Config struct {
 	DataDir  string           // keys and signed heads; "data"
 	Channels []string         // names; "demo"
 	Window   time.Duration    // time-shift window; 60 s
+	DVR      time.Duration    // longer window, on disk; 0: none
 	Ladder   []transcode.Rung // transcode.DefaultLadder
 	// FrameRate is that of all rungs, a whole number that divides 90000; 30.
 	FrameRate int
@@ -138,6 +139,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Window != 0 && (cfg.Window.Milliseconds() < store.MinWindowMs || cfg.Window.Milliseconds() > store.MaxWindowMs) {
 		return cfg, setup(ErrConfig, fmt.Errorf("a time-shift window of %v is not possible: choose %d s to %d s",
 			cfg.Window, store.MinWindowMs/1000, store.MaxWindowMs/1000))
+	}
+	if err := store.CheckDVR(cfg.DVR.Milliseconds(), cfg.Window.Milliseconds()); err != nil {
+		return cfg, setup(ErrConfig, err)
 	}
 	return cfg, nil
 }
@@ -248,7 +252,7 @@ func openAll(cfg Config, nowMs int64) (map[string]*channel, []byte, error) {
 		}
 		s, err := store.Open(store.Config{
 			Dir: keys.ChannelDir(cfg.DataDir, name), Channel: k.ID(), SessionMs: nowMs, Renditions: renditions,
-			WindowMs: cfg.Window.Milliseconds(), Signer: k,
+			WindowMs: cfg.Window.Milliseconds(), DVRMs: cfg.DVR.Milliseconds(), Logger: cfg.Logger.With("channel", name), Signer: k,
 		}, nowMs)
 		if err != nil {
 			return nil, nil, err

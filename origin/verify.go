@@ -86,19 +86,32 @@ func (v *verification) run(playlistURL, channelID string) error {
 		if err != nil {
 			return err
 		}
-		pl, err := manifest.ReadPlaylist(text)
-		if err != nil {
-			return fmt.Errorf("rendition %q: %w", variant.Rendition, err)
-		}
-		if err := v.rendition(variant.Rendition, pl, at); err != nil {
+		if err := v.playlist(variant.Rendition, text, at); err != nil {
 			return err
 		}
 	}
 	return v.anything()
 }
 
+func (v *verification) playlist(name, text string, at *url.URL) error {
+	if isWindow(text) {
+		return v.window(name, text, at)
+	}
+	pl, err := manifest.ReadPlaylist(text)
+	if err != nil {
+		return fmt.Errorf("rendition %q: %w", name, err)
+	}
+	return v.rendition(name, pl, at)
+}
+
 // single verifies one media playlist: which rendition it is, it says itself.
 func (v *verification) single(text string, base *url.URL) error {
+	if isWindow(text) {
+		if err := v.window("", text, base); err != nil {
+			return err
+		}
+		return v.anything()
+	}
 	pl, err := manifest.ReadPlaylist(text)
 	if err != nil {
 		return err
@@ -161,10 +174,15 @@ func (v *verification) rendition(name string, pl manifest.Playlist, base *url.UR
 	v.say("rendition", "%s: %d segments, %d to %d, %d gaps", name, len(list), first.Sequence, last.Sequence, len(pl.Segments)-len(list))
 	v.delegations(pl, list)
 	v.say("  chain", "unbroken from %s on; newest record signed %.1f s ago", dateOf(first.StartMs), float64(nowMs-last.CreatedMs)/1000)
+	return v.contents(name, base, list)
+}
+
+// contents checks what playlists list against their records.
+func (v *verification) contents(name string, base *url.URL, list []manifest.Verified) error {
 	leaves, size := v.leaves, v.bytes
-	inits := make(map[string]manifest.Record) // checked, by URI
+	inits := make(map[string]manifest.Hash) // checked, by URI
 	for _, entry := range list {
-		if inits[entry.Segment.MapURI] != entry.Init {
+		if inits[entry.Segment.MapURI] != entry.Init.Root {
 			data, err := v.object(base, entry.Segment.MapURI, entry.Init.Size, "the init section of "+name)
 			if err != nil {
 				return err
@@ -172,7 +190,7 @@ func (v *verification) rendition(name string, pl manifest.Playlist, base *url.UR
 			if err := manifest.Object(entry.Init, data); err != nil {
 				return err
 			}
-			inits[entry.Segment.MapURI] = entry.Init
+			inits[entry.Segment.MapURI] = entry.Init.Root
 		}
 		if err := v.segment(base, entry); err != nil {
 			return err
@@ -241,8 +259,9 @@ func leavesURI(uri string) string {
 	return path + ".leaves" + query
 }
 
+// text fetches a playlist. One of a long window may have more bytes than others.
 func (v *verification) text(at *url.URL) (string, *url.URL, error) {
-	b, final, err := v.get(at, manifest.MaxPlaylistBytes, "the playlist")
+	b, final, err := v.get(at, maxWindowBytes, "the playlist")
 	return string(b), final, err
 }
 

@@ -49,9 +49,14 @@ type Segment struct {
 // ReadPlaylist reads a media playlist. It is a minimal reader for viewers: tags that it does not know are skipped,
 // and whatever it cannot read exactly is refused. Codes: MalformedPlaylist, MalformedRecord, MalformedDelegation.
 func ReadPlaylist(text string) (Playlist, error) {
-	r := playlistReader{}
-	if len(text) > MaxPlaylistBytes {
-		return Playlist{}, r.refuse("it has %d bytes; %d are allowed", len(text), MaxPlaylistBytes)
+	return ReadWindow(text, MaxPlaylistBytes, MaxSegments)
+}
+
+// ReadWindow is ReadPlaylist with other bounds, for those who look at more of the past than viewers do.
+func ReadWindow(text string, maxBytes, maxSegments int) (Playlist, error) {
+	r := playlistReader{maxSegments: maxSegments}
+	if len(text) > maxBytes {
+		return Playlist{}, r.refuse("it has %d bytes; %d are allowed", len(text), maxBytes)
 	}
 	for text != "" {
 		var line string
@@ -72,16 +77,17 @@ func ReadPlaylist(text string) (Playlist, error) {
 
 // playlistReader keeps the tags that wait for the URI line they belong to.
 type playlistReader struct {
-	list       Playlist
-	line       int
-	next       Segment // the entry being collected
-	haveExtinf bool
-	newMap     bool    // an EXT-X-MAP was read for the entry being collected
-	newInit    *Record // likewise the init record; the two may come in either order
-	mapURI     string  // in force
-	initRecord *Record // in force
-	partRecord *Record // for the next EXT-X-PART
-	parts      int     // of the entry being collected, so far
+	list        Playlist
+	line        int
+	maxSegments int
+	next        Segment // the entry being collected
+	haveExtinf  bool
+	newMap      bool    // an EXT-X-MAP was read for the entry being collected
+	newInit     *Record // likewise the init record; the two may come in either order
+	mapURI      string  // in force
+	initRecord  *Record // in force
+	partRecord  *Record // for the next EXT-X-PART
+	parts       int     // of the entry being collected, so far
 }
 
 func (r *playlistReader) refuse(format string, args ...any) error {
@@ -131,7 +137,7 @@ func (r *playlistReader) standard(tag, value string) error {
 			return r.refuse("EXT-X-MEDIA-SEQUENCE comes after a segment")
 		}
 		r.list.MediaSequence, ok = parseInteger(value)
-		ok = ok && r.list.MediaSequence < maxInteger-MaxSegments
+		ok = ok && r.list.MediaSequence < maxInteger-int64(r.maxSegments)
 	case "#EXTINF":
 		duration, _, _ := strings.Cut(value, ",")
 		r.next.DurationMs, ok = parseSecondsMs(duration)
@@ -245,8 +251,8 @@ func (r *playlistReader) uri(line string) error {
 		return r.refuse("a URI has no EXTINF before it")
 	case len(line) > maxURI:
 		return r.refuse("a URI has more than %d bytes", maxURI)
-	case len(r.list.Segments) == MaxSegments:
-		return r.refuse("it has more than %d segments", MaxSegments)
+	case len(r.list.Segments) == r.maxSegments:
+		return r.refuse("it has more than %d segments", r.maxSegments)
 	}
 	r.initRecord = r.initInForce()
 	s := r.next

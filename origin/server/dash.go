@@ -112,7 +112,7 @@ func (s *Server) trackSegment(c echo.Context, ch *channel) error {
 		return unknown("%.64q is no segment of this channel", name)
 	}
 	segment, ok := ch.Store.Muxed(rendition, startMs/timeline.SegmentMs)
-	if !ok || segment.Record.StartMs != startMs {
+	if !ok || segment.StartMs != startMs {
 		return unknown("no segment of %.64q in the time-shift window starts at %d ms", rendition, startMs)
 	}
 	data, err := cmaf.TrackSegment(segment.Init, segment.Data, kind)
@@ -120,8 +120,8 @@ func (s *Server) trackSegment(c echo.Context, ch *channel) error {
 		return unknown("%v", err)
 	}
 	whole := &pieces{slices: data}
-	c.Response().Header().Set(headerCMSD, cmsdTrack(kind, segment.Record.DurationMs, whole.size()))
-	return s.sendFrom(c, whole, mediaType, cacheForEver, segment.Record.Root.String()+"."+string(kind))
+	c.Response().Header().Set(headerCMSD, cmsdTrack(kind, segment.DurationMs, whole.size()))
+	return s.sendFrom(c, whole, mediaType, cacheForEver, segment.Root.String()+"."+string(kind))
 }
 
 // kindOf reads which track a request is about.

@@ -37,6 +37,10 @@ func (s *Server) multivariant(c echo.Context, ch *channel) error {
 	if ch.Tracker != "" {
 		list.Token = "/live/" + ch.Name + "/token"
 	}
+	return s.variants(c, ch, list)
+}
+
+func (s *Server) variants(c echo.Context, ch *channel, list hls.Channel) error {
 	if err := s.fit(ch); err != nil {
 		return err
 	}
@@ -52,7 +56,7 @@ func (s *Server) multivariant(c echo.Context, ch *channel) error {
 		return offAir(ch, err)
 	}
 	c.Response().Header().Set(headerCMSD, cmsdPlaylist)
-	return s.rendered(c, ch.front(text), typePlaylist, cacheMultivariant)
+	return s.rendered(c, ch.front(list.Playlist, text), typePlaylist, cacheMultivariant)
 }
 
 func (ch *channel) describe(st store.Status) hls.Rendition {
@@ -86,7 +90,12 @@ func (s *Server) media(c echo.Context, ch *channel) error {
 		}
 		cache = cacheBlocked
 	}
-	list, err := ch.list(edge, rendition, ask.skip, s.cfg.Now())
+	return s.list(c, ch, listed{rendition, hls.MediaName, ask.skip}, edge, cache)
+}
+
+// list answers with a media playlist at an edge.
+func (s *Server) list(c echo.Context, ch *channel, key listed, edge store.Edge, cache string) error {
+	list, err := ch.list(key, edge, s.cfg.Now())
 	if err != nil {
 		return offAir(ch, err)
 	}
@@ -94,20 +103,14 @@ func (s *Server) media(c echo.Context, ch *channel) error {
 	return s.rendered(c, list, typePlaylist, cache)
 }
 
-// list returns a rendition's media playlist at an edge. However many viewers ask, it is made once: all others wait.
-func (ch *channel) list(edge store.Edge, rendition string, delta bool, nowMs int64) (*rendered, error) {
+// list returns a media playlist at an edge. However many viewers ask, it is made once: all others wait.
+func (ch *channel) list(key listed, edge store.Edge, nowMs int64) (*rendered, error) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	key := listed{rendition, delta}
 	if list := ch.lists[key]; list != nil && list.edge == edge.Changed && nowMs-edge.CreatedMs <= hls.OffAirMs {
 		return list, nil
 	}
-	view, _ := ch.Store.View(rendition)
-	render := hls.Media
-	if delta {
-		render = hls.MediaDelta
-	}
-	text, err := render(view, nowMs)
+	text, err := ch.render(key, edge, nowMs)
 	if err != nil {
 		return nil, err
 	}
@@ -117,11 +120,30 @@ func (ch *channel) list(edge store.Edge, rendition string, delta bool, nowMs int
 	return list, nil
 }
 
-// front returns the multivariant playlist, ready to be sent. It is compressed anew only when it has changed.
-func (ch *channel) front(text string) *rendered {
+func (ch *channel) render(key listed, edge store.Edge, nowMs int64) (string, error) {
+	if key.name == hls.DVRName {
+		window, ok := ch.Store.DVR(key.rendition)
+		if !ok || nowMs-edge.CreatedMs > hls.OffAirMs {
+			return "", hls.ErrOffAir
+		}
+		return window.Render(key.delta), nil
+	}
+	view, _ := ch.Store.View(key.rendition)
+	switch {
+	case key.name == hls.TransportName:
+		return hls.Transport(view, nowMs)
+	case key.delta:
+		return hls.MediaDelta(view, nowMs)
+	default:
+		return hls.Media(view, nowMs)
+	}
+}
+
+// front returns a multivariant playlist, ready to be sent. It is compressed anew only when it has changed.
+func (ch *channel) front(name, text string) *rendered {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	key := listed{} // no rendition has an empty name
+	key := listed{name: name} // no rendition has an empty name
 	if list := ch.lists[key]; list != nil && string(list.text) == text {
 		return list
 	}
@@ -138,10 +160,14 @@ func (s *Server) rendered(c echo.Context, list *rendered, mediaType, cache strin
 	return s.send(c, list.text, mediaType, cache, list.tag)
 }
 
-// object serves <number>.m4s, <number>.<part>.m4s, either with .leaves appended, and init-<root>.mp4.
+// object serves <number>.m4s, <number>.<part>.m4s, either with .leaves appended, init-<root>.mp4, <number>.ts and dvr-<number>.m3u8.
 func (s *Server) object(c echo.Context) error {
 	name := c.Param("object")
 	switch {
+	case strings.HasSuffix(name, ".ts"):
+		return s.counted(kindTransport, s.transport)(c)
+	case strings.HasPrefix(name, "dvr-"):
+		return s.counted(kindChapter, s.chapter)(c)
 	case strings.HasPrefix(name, "init-"):
 		return s.counted(kindInit, s.init)(c)
 	case strings.Count(strings.TrimSuffix(name, ".leaves"), ".") > 1:
@@ -163,11 +189,10 @@ func (s *Server) init(c echo.Context, ch *channel) error {
 }
 
 func (s *Server) segment(c echo.Context, ch *channel) error {
-	name := c.Param("object")
-	uri, leaves := strings.CutSuffix(name, ".leaves")
-	number, err := strconv.ParseInt(strings.TrimSuffix(uri, path.Ext(uri)), 10, 64)
-	if err != nil || hls.SegmentURI(number) != uri { // one spelling only, so that caches hold one copy
-		return unknown("%.64q is no segment of this channel", name)
+	uri, leaves := strings.CutSuffix(c.Param("object"), ".leaves")
+	number, err := numberOf(uri, hls.SegmentURI)
+	if err != nil {
+		return err
 	}
 	var object store.Object
 	var ok bool
@@ -177,6 +202,8 @@ func (s *Server) segment(c echo.Context, ch *channel) error {
 		object, ok = ch.Store.Segment(c.Param("rendition"), number)
 	}
 	switch {
+	case !ok && !leaves:
+		return s.kept(c, ch, number)
 	case !ok:
 		return unknown("segment %d of %.64q is not in the time-shift window", number, c.Param("rendition"))
 	case leaves:
@@ -185,6 +212,16 @@ func (s *Server) segment(c echo.Context, ch *channel) error {
 		sayWhat(c, ch, number, -1)
 		return s.send(c, object.Data, typeMedia, cacheForEver, object.Root.String())
 	}
+}
+
+// numberOf reads the number in an address. One spelling only, so that caches hold one copy.
+func numberOf(uri string, spell func(int64) string) (int64, error) {
+	digits := strings.TrimPrefix(strings.TrimSuffix(uri, path.Ext(uri)), "dvr-")
+	number, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || spell(number) != uri {
+		return 0, unknown("%.64q is no segment of this channel", uri)
+	}
+	return number, nil
 }
 
 // sayWhat says what an answer with media holds.
@@ -229,14 +266,19 @@ func (s *Server) send(c echo.Context, data []byte, mediaType, cache, tag string)
 
 // sendFrom lets net/http do ranges, conditions and HEAD (RFC 9110 sections 13 and 14).
 func (s *Server) sendFrom(c echo.Context, data io.ReadSeeker, mediaType, cache, tag string) error {
+	head(c, mediaType, cache, tag)
+	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, data)
+	return nil
+}
+
+// head says what is about to be sent.
+func head(c echo.Context, mediaType, cache, tag string) {
 	h := c.Response().Header()
 	h.Set("Content-Type", mediaType)
 	h.Set("Cache-Control", cache)
 	h.Set("ETag", `"`+tag+`"`)
 	// Not supported by every writer (tests have simple ones), and not worth failing for.
 	_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(sendTimeout))
-	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, data)
-	return nil
 }
 
 func unknown(format string, args ...any) error {

@@ -17,6 +17,7 @@ import (
 
 	"slipstream/origin/dash"
 	"slipstream/origin/health"
+	"slipstream/origin/hls"
 	"slipstream/origin/manifest"
 	"slipstream/origin/store"
 )
@@ -74,11 +75,14 @@ type channel struct {
 	mu    sync.Mutex
 	lists map[listed]*rendered
 	mpd   presentation
+
+	transports transports
 }
 
-// listed names a media playlist, whole or a delta update; without a rendition it is the multivariant playlist.
+// listed names a media playlist, whole or a delta update; without a rendition it is a multivariant playlist.
 type listed struct {
 	rendition string
+	name      string // hls.MediaName and its like
 	delta     bool
 }
 
@@ -129,6 +133,10 @@ func (s *Server) routes(metrics prometheus.Gatherer) http.Handler {
 	get("/live/:channel/index.m3u8", s.counted(kindMultivariant, s.multivariant))
 	get("/live/:channel/:rendition/index.m3u8", s.counted(kindPlaylist, s.media))
 	get("/live/:channel/:rendition/:object", s.object)
+	get("/live/:channel/"+hls.DVRName, s.counted(kindMultivariant, s.dvrVariants))
+	get("/live/:channel/:rendition/"+hls.DVRName, s.counted(kindPlaylist, s.dvr))
+	get("/live/:channel/"+hls.TransportName, s.counted(kindMultivariant, s.transportVariants))
+	get("/live/:channel/:rendition/"+hls.TransportName, s.counted(kindPlaylist, s.transportList))
 	get("/live/:channel/manifest.mpd", s.counted(kindMPD, s.mpd))
 	get("/live/:channel/"+dash.TimePath, s.counted(kindTime, s.time))
 	get("/live/:channel/:rendition/:track/:object", s.track)

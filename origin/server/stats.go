@@ -26,10 +26,12 @@ const (
 	kindMPD
 	kindTrack
 	kindTime
+	kindTransport
+	kindChapter
 	kinds // their number
 )
 
-var kindNames = [kinds]string{"multivariant", "playlist", "init", "segment", "part", "leaves", "token", "mpd", "track", "time"}
+var kindNames = [kinds]string{"multivariant", "playlist", "init", "segment", "part", "leaves", "token", "mpd", "track", "time", "ts", "chapter"}
 
 // traffic counts answers of one channel since the start. What a CDN or an edge keeps from us is not in it.
 type traffic struct {

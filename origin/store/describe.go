@@ -21,13 +21,21 @@ func (s *Store) Describe(rendition string, number int64, index int) (Description
 	d := Description{Codecs: r.media.Codecs}
 	item := r.segment(number)
 	if index < 0 {
-		if item == nil {
+		switch {
+		case item != nil:
+			d.DurationMs, d.Size = item.record.DurationMs, item.record.Size
+		case r.archive != nil:
+			found, ok := r.archive.Find(number)
+			if !ok {
+				return Description{}, false
+			}
+			d.DurationMs, d.Size = found.DurationMs, found.Size
+		default:
 			return Description{}, false
 		}
-		if r.segment(number+1) != nil {
+		if r.has(number + 1) {
 			d.Next = hls.SegmentURI(number + 1)
 		}
-		d.DurationMs, d.Size = item.record.DurationMs, item.record.Size
 		return d, true
 	}
 	parts := r.partsIn(number)
@@ -42,6 +50,15 @@ func (s *Store) Describe(rendition string, number int64, index int) (Description
 	}
 	d.DurationMs, d.Size = parts[index].record.DurationMs, parts[index].record.Size
 	return d, true
+}
+
+// has reports whether a segment can be fetched.
+func (r *ring) has(number int64) bool {
+	if r.segment(number) != nil || r.archive == nil {
+		return r.segment(number) != nil
+	}
+	_, ok := r.archive.Find(number)
+	return ok
 }
 
 // partsIn returns the parts of a segment, whole or being filled.

@@ -61,7 +61,7 @@ func (s *Store) PublishPart(p cmaf.Part, nowMs int64) error {
 		return err
 	}
 	if p.Index == 0 {
-		if err := writeBegun(s.cfg.Dir, r.name, p.Number); err != nil {
+		if err := s.durably(func() error { return writeBegun(s.cfg.Dir, r.name, p.Number) }); err != nil {
 			return fmt.Errorf("part 0 of segment %d of %q is not published: %w", p.Number, r.name, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"slipstream/origin/cmaf"
+	"slipstream/origin/dvr"
 	"slipstream/origin/manifest"
 )
 
@@ -13,6 +14,7 @@ type ring struct {
 	publishing sync.Mutex    // held through Publish; guards signed and previous
 	signed     int64         // newest number ever signed, -1 if none
 	previous   manifest.Hash // of the newest record published, or found on disk
+	archive    *dvr.Archive  // nil: there is none
 
 	// The rest is guarded by Store.mu.
 	segments        []*segment

@@ -60,8 +60,8 @@ func TestASegmentCanBeHadWithItsInitSection(t *testing.T) {
 	for i, init := range []string{"init one", "init two"} {
 		n := first + int64(i)
 		got, ok := s.store.Muxed("360p", n)
-		if !ok || string(got.Init) != init || !bytes.Equal(got.Data, s.segment("360p", n).Data) || got.Record.Sequence != n {
-			t.Errorf("segment %d: %v, init section %q, record of %d", n, ok, got.Init, got.Record.Sequence)
+		if !ok || string(got.Init) != init || !bytes.Equal(got.Data, s.segment("360p", n).Data) || got.StartMs != n*2000 {
+			t.Errorf("segment %d: %v, init section %q, start %d", n, ok, got.Init, got.StartMs)
 		}
 	}
 	view, _ := s.store.View("360p")

@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/ed25519"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"slipstream/origin/cmaf"
@@ -34,6 +35,8 @@ type Config struct {
 	Renditions []string      // all that will ever be published
 	WindowMs   int64         // 0: DefaultWindowMs
 	MaxBytes   int64         // per rendition; 0: DefaultMaxBytes
+	DVRMs      int64         // what is kept on disk, in the folder "dvr"; 0: nothing
+	Logger     *slog.Logger  // nil: nothing is logged
 	Signer     Signer
 }
 
@@ -58,6 +61,9 @@ func Open(cfg Config, nowMs int64) (*Store, error) {
 	if cfg.WindowMs < MinWindowMs || cfg.WindowMs > MaxWindowMs {
 		return nil, fmt.Errorf("a time-shift window of %d s is not possible: choose %d to %d s", cfg.WindowMs/1000, MinWindowMs/1000, MaxWindowMs/1000)
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	s := &Store{cfg: cfg, rings: make(map[string]*ring), afterHead: func() {}}
 	first := int64(0) // discontinuities before the window of this run, the same for all renditions
 	for _, name := range cfg.Renditions {
@@ -73,6 +79,9 @@ func Open(cfg Config, nowMs int64) (*Store, error) {
 		if found {
 			r.signed, r.previous = max(begun, h.record.Sequence), h.record.Hash()
 			first = max(first, h.discontinuities+1) // a new run of the encoder is one
+		}
+		if r.archive, err = cfg.openArchive(name); err != nil {
+			return nil, err
 		}
 		s.rings[name] = r
 	}
@@ -122,10 +131,11 @@ func (s *Store) Publish(seg cmaf.Segment, nowMs int64) error {
 		item.discontinuities++
 	}
 	r.signed = seg.Number
-	if err := (head{rec, item.discontinuities}).write(s.cfg.Dir); err != nil {
+	if err := s.durably(func() error { return head{rec, item.discontinuities}.write(s.cfg.Dir) }); err != nil {
 		return fmt.Errorf("segment %d of %q is not published: %w", seg.Number, r.name, err)
 	}
 	s.afterHead()
+	s.keep(r, item, init)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.append(item, init, seg, s.windowSegments(), s.cfg.MaxBytes)

@@ -130,35 +130,41 @@ func (r *ring) window(segments int64) (first int, delegations []manifest.Delegat
 	return first, delegations
 }
 
-// Segment returns a segment's bytes.
+// Segment returns the bytes of a segment in memory; others Kept may open.
 func (s *Store) Segment(rendition string, number int64) (Object, bool) {
 	return s.object(rendition, number, func(item *segment) []byte { return item.data })
 }
 
 // Muxed is a segment with what it takes to take its tracks apart. The bytes must not be changed.
 type Muxed struct {
-	Record     manifest.Record
-	Init, Data []byte
+	StartMs, DurationMs int64
+	Root                manifest.Hash // tree root of Data
+	Init, Data          []byte
 }
 
-// Muxed returns a segment with its record and init section.
+// Muxed returns a segment, from memory or disk, with its init section.
 func (s *Store) Muxed(rendition string, number int64) (Muxed, bool) {
 	r, ok := s.rings[rendition]
 	if !ok {
 		return Muxed{}, false
 	}
 	s.mu.RLock()
-	defer s.mu.RUnlock()
 	item := r.segment(number)
 	if item == nil {
-		return Muxed{}, false
+		s.mu.RUnlock()
+		return s.kept(rendition, number)
 	}
-	return Muxed{item.record, r.inits[item.record.Init].data, item.data}, true
+	defer s.mu.RUnlock()
+	rec := item.record
+	return Muxed{rec.StartMs, rec.DurationMs, rec.Root, r.inits[rec.Init].data, item.data}, true
 }
 
 // Leaves returns a segment's leaf list.
 func (s *Store) Leaves(rendition string, number int64) (Object, bool) {
-	return s.object(rendition, number, func(item *segment) []byte { return item.leaves })
+	if list, ok := s.object(rendition, number, func(item *segment) []byte { return item.leaves }); ok {
+		return list, true
+	}
+	return s.keptLeaves(rendition, number)
 }
 
 func (s *Store) object(rendition string, number int64, data func(*segment) []byte) (Object, bool) {
@@ -191,13 +197,18 @@ func (s *Store) Init(rendition, uri string) (Object, bool) {
 		return Object{}, false
 	}
 	s.mu.RLock()
-	defer s.mu.RUnlock()
 	for root, init := range r.inits {
 		if hls.InitURI(root) == uri {
+			s.mu.RUnlock()
 			return Object{init.data, root}, true
 		}
 	}
-	return Object{}, false
+	s.mu.RUnlock()
+	if r.archive == nil {
+		return Object{}, false
+	}
+	data, root, ok := r.archive.Init(uri)
+	return Object{data, root}, ok
 }
 
 // Status sums up one rendition.

@@ -1,7 +1,8 @@
 // What the end-to-end tests share: the real binary, the real browser, and ways
 // to look at both. Every child is stopped by the test that started it.
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer as createWebServer } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -157,3 +158,26 @@ export async function until(condition, timeoutMs, message) {
 }
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A page with nothing but hls.js, on an origin of its own. */
+export async function plainPage(t, playlist) {
+	const script = await readFile(fileURLToPath(new URL("../node_modules/hls.js/dist/hls.min.js", import.meta.url)));
+	const html = `<!doctype html><video muted autoplay></video><script src="/hls.js"></script><script>
+		window.errors = [];
+		window.parts = window.skipped = window.waits = 0;
+		document.querySelector("video").addEventListener("waiting", () => window.waits++);
+		const hls = window.hls = new Hls();
+		hls.on(Hls.Events.FRAG_LOADED, (_, { part }) => { if (part) window.parts++; });
+		hls.on(Hls.Events.LEVEL_LOADED, (_, { details }) => { window.skipped = Math.max(window.skipped, details.skippedSegments); });
+		hls.on(Hls.Events.ERROR, (_, e) => window.errors.push(e.details));
+		hls.loadSource(${JSON.stringify(playlist)});
+		hls.attachMedia(document.querySelector("video"));
+	</script>`;
+	const server = createWebServer((request, response) => {
+		const [type, body] = request.url === "/hls.js" ? ["text/javascript", script] : ["text/html", html];
+		response.writeHead(200, { "content-type": type }).end(body);
+	});
+	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+	t.after(() => server.close());
+	return `http://127.0.0.1:${server.address().port}/`;
+}

@@ -1,12 +1,9 @@
 // Programs that know nothing of Slipstream accept what the origin serves.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { createServer } from "node:http";
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { test } from "node:test";
-import { json, launch, live, open, pause, playing, Program, startChannel, stats, until } from "./harness.mjs";
+import { json, launch, live, open, pause, plainPage, playing, Program, startChannel, stats, until } from "./harness.mjs";
 
 const run = promisify(execFile);
 
@@ -99,24 +96,3 @@ const watched = (page) => page.evaluate(() => ({
 	parts: window.parts,
 	errors: window.errors,
 }));
-
-/** A page with nothing but hls.js, on an origin of its own. */
-async function plainPage(t, playlist) {
-	const script = await readFile(fileURLToPath(new URL("../node_modules/hls.js/dist/hls.min.js", import.meta.url)));
-	const html = `<!doctype html><video muted autoplay></video><script src="/hls.js"></script><script>
-		window.errors = [];
-		window.parts = 0;
-		const hls = window.hls = new Hls();
-		hls.on(Hls.Events.FRAG_LOADED, (_, { part }) => { if (part) window.parts++; });
-		hls.on(Hls.Events.ERROR, (_, e) => window.errors.push(e.details));
-		hls.loadSource(${JSON.stringify(playlist)});
-		hls.attachMedia(document.querySelector("video"));
-	</script>`;
-	const server = createServer((request, response) => {
-		const [type, body] = request.url === "/hls.js" ? ["text/javascript", script] : ["text/html", html];
-		response.writeHead(200, { "content-type": type }).end(body);
-	});
-	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-	t.after(() => server.close());
-	return `http://127.0.0.1:${server.address().port}/`;
-}
