@@ -259,7 +259,7 @@ func TestWhatIsNotThere(t *testing.T) {
 		fmt.Sprintf("/live/demo/360p/%d.m4s", first+1): "not in the time-shift window",
 		fmt.Sprintf("/live/demo/1080p/%d.m4s", first):  "not in the time-shift window",
 		fmt.Sprintf("/live/demo/360p/0%d.m4s", first):  "is no segment",
-		fmt.Sprintf("/live/demo/360p/%d.mkv", first):    "is no segment",
+		fmt.Sprintf("/live/demo/360p/%d.mkv", first):   "is no segment",
 		"/live/demo/360p/x.m4s":                        "is no segment",
 		"/live/demo/360p/init-0000000000000000.mp4":    "no init section",
 		"/live/demo/360p/99999999999999999999999.m4s":  "is no segment",
