@@ -1,8 +1,11 @@
 package hls
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -146,11 +149,23 @@ func TestAChapterIsASignedPlaylist(t *testing.T) {
 	}
 }
 
+// What two hours cost: to make, and for each poll.
 func BenchmarkTwoHours(b *testing.B) {
 	p := hours(3600)
-	b.ReportAllocs()
-	for b.Loop() {
-		b.SetBytes(int64(len(p.Render(false))))
+	for name, delta := range map[string]bool{"whole": false, "delta": true} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			text := ""
+			for b.Loop() {
+				text = p.Render(delta)
+			}
+			var zipped bytes.Buffer
+			w := gzip.NewWriter(&zipped)
+			_, _ = io.WriteString(w, text)
+			_ = w.Close()
+			b.ReportMetric(float64(len(text)), "B")
+			b.ReportMetric(float64(zipped.Len()), "gzip-B")
+		})
 	}
 }
 

@@ -12,4 +12,8 @@
 //
 // Segments live in memory. The playlist lists the window; segments that have left it are kept for as long again, because a
 // viewer may still act on a playlist that it fetched a moment ago (RFC 8216 section 6.2.2). Both time and bytes are bounded.
+//
+// With a DVR window (package dvr) each segment is written to disk too, between its head and its appearance, and what is not in memory any more is
+// read from there. That a segment cannot be kept is no reason not to publish it, and where the disk is full the past makes room for
+// heads.
 package store
