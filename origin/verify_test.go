@@ -33,20 +33,23 @@ type broadcast struct {
 const listed = 8 // segments in each playlist
 
 // newBroadcast is on the air at nowMs; the last of its segments has just come out.
-func newBroadcast(t *testing.T, nowMs int64) *broadcast {
-	b := &broadcast{t: t, first: nowMs/2000 - listed, tamper: func(_ string, body []byte) []byte { return body }}
+func newBroadcast(t *testing.T, nowMs int64) *broadcast { return broadcastOf(t, nowMs, listed, 0) }
+
+// broadcastOf has so many segments, and a DVR window.
+func broadcastOf(t *testing.T, nowMs, count, dvrMs int64) *broadcast {
+	b := &broadcast{t: t, first: nowMs/2000 - count, tamper: func(_ string, body []byte) []byte { return body }}
 	dir := t.TempDir()
 	var err error
-	if b.keys, err = keys.Open(dir, "demo", nowMs-60_000); err != nil {
+	if b.keys, err = keys.Open(dir, "demo", nowMs-600_000); err != nil {
 		t.Fatal(err)
 	}
 	s, err := store.Open(store.Config{
-		Dir: keys.ChannelDir(dir, "demo"), Channel: b.keys.ID(), SessionMs: nowMs, Renditions: []string{"360p", "180p"}, Signer: b.keys,
+		Dir: keys.ChannelDir(dir, "demo"), Channel: b.keys.ID(), SessionMs: nowMs, Renditions: []string{"360p", "180p"}, Signer: b.keys, DVRMs: dvrMs,
 	}, nowMs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := b.first; n < b.first+listed; n++ {
+	for n := b.first; n < b.first+count; n++ {
 		if n == b.first+3 {
 			continue // a gap
 		}
