@@ -8,8 +8,8 @@
 // segments. Inside the window they are listed as EXT-X-GAP, which keeps numbering and clock together; what
 // follows them is a discontinuity. When nothing is left of the window it simply begins anew.
 //
-// Two more renderings have no records (Plain): hours that are kept on disk, whose records are in chapters, and the live window with segments in
-// MPEG-TS.
+// Three more renderings have no records (Plain): hours that are kept on disk, whose records are in chapters; the live window with segments in
+// MPEG-TS; and the live window with pictures and sound apart (Track), so that renditions share their sound.
 //
 // A channel whose newest segment is older than OffAirMs has no playlist any more: a player is told "not found" rather than
 // being fed a past that verifiers would have to call a replay (manifest.MaxAgeMs).

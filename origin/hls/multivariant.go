@@ -21,14 +21,16 @@ type Channel struct {
 	Renditions     []Rendition
 	// Playlist is what media playlists are called, each in its rendition's folder; "": MediaName.
 	Playlist string
+	AudioBps map[string]int64 // what sound may use by rendition; for TracksName
 }
 
-// The media playlists that a rendition has: the live window with records, hours without, and the live window in MPEG-TS. Multivariant
-// playlists of the last two have the same names.
+// Multivariant playlists, and the media playlists that they list: the live window with records, hours without, the live window in MPEG-TS, and with
+// tracks apart, whose media playlists have their own names (TrackName).
 const (
 	MediaName     = "index.m3u8"
 	DVRName       = "dvr.m3u8"
 	TransportName = "ts.m3u8"
+	TracksName    = "tracks.m3u8"
 )
 
 // Rendition is one line of a multivariant playlist.
@@ -65,6 +67,7 @@ func Multivariant(c Channel) (string, error) {
 	slices.SortFunc(renditions, func(a, b Rendition) int {
 		return cmp.Or(cmp.Compare(b.Bandwidth(), a.Bandwidth()), cmp.Compare(a.Name, b.Name))
 	})
+	groups := make(map[string]*m3u8.Alternative)
 	for _, r := range renditions {
 		params := m3u8.VariantParams{
 			Bandwidth:        uint32(min(r.Bandwidth(), math.MaxUint32)),
@@ -76,7 +79,11 @@ func Multivariant(c Channel) (string, error) {
 		if r.Width > 0 && r.Height > 0 {
 			params.Resolution = fmt.Sprintf("%dx%d", r.Width, r.Height)
 		}
-		list.Append(r.Name+"/"+cmp.Or(c.Playlist, MediaName), nil, params)
+		uri := r.Name + "/" + cmp.Or(c.Playlist, MediaName)
+		if c.Playlist == TracksName {
+			uri = c.variant(r, &params, groups)
+		}
+		list.Append(uri, nil, params)
 	}
 	return list.String(), nil
 }

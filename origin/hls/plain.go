@@ -8,6 +8,7 @@ import (
 
 	"github.com/grafov/m3u8"
 
+	"slipstream/origin/cmaf"
 	"slipstream/origin/manifest"
 	"slipstream/origin/timeline"
 )
@@ -18,10 +19,10 @@ const TagChapter = "#EXT-X-SLIPSTREAM-CHAPTER:"
 
 // Plain is a playlist without records: hours of a channel would be megabytes of them.
 type Plain struct {
-	DiscontinuitySequence int64    // of the first segment
-	Segments              []Listed // by number; a number that is missing is a gap
-	// Transport names segments in MPEG-TS.
-	Transport bool
+	DiscontinuitySequence int64     // of the first segment
+	Segments              []Listed  // by number; a number that is missing is a gap
+	Transport             bool      // lists segments in MPEG-TS
+	Track                 cmaf.Kind // lists segments of one kind alone; "": of both
 	// Skips lets players ask for delta updates (RFC 8216bis, section 6.2.5.1).
 	Skips bool
 }
@@ -70,9 +71,9 @@ func (p Plain) Render(delta bool) string {
 	w.head(p, skipped)
 	for i := first; i < len(p.Segments); i++ {
 		if i > first {
-			w.gaps(p.Segments[i-1], p.Segments[i], p.uri)
+			w.gaps(p, p.Segments[i-1], p.Segments[i])
 		}
-		w.segment(p.Segments[i], i == first, i > 0 && p.Segments[i].Discontinuity, p.uri)
+		w.segment(p, p.Segments[i], i == first, i > 0 && p.Segments[i].Discontinuity)
 	}
 	return w.String()
 }
@@ -88,11 +89,15 @@ func (p Plain) kept() int {
 	return 0
 }
 
-func (p Plain) uri(number int64) string {
-	if p.Transport {
+func (p Plain) uri(number, startMs int64) string {
+	switch {
+	case p.Transport:
 		return TransportURI(number)
+	case p.Track != "":
+		return trackURI(p.Track, startMs)
+	default:
+		return SegmentURI(number)
 	}
-	return SegmentURI(number)
 }
 
 type plainWriter struct {
@@ -131,7 +136,7 @@ func (w *plainWriter) head(p Plain, skipped int64) {
 }
 
 // segment lists a segment. Dates are told where time does not simply go on.
-func (w *plainWriter) segment(s Listed, first, discontinuity bool, uri func(int64) string) {
+func (w *plainWriter) segment(p Plain, s Listed, first, discontinuity bool) {
 	if discontinuity {
 		w.line("#EXT-X-DISCONTINUITY")
 	}
@@ -141,22 +146,27 @@ func (w *plainWriter) segment(s Listed, first, discontinuity bool, uri func(int6
 	}
 	if !s.Init.IsZero() && s.Init != w.init {
 		w.init = s.Init
-		w.line(`#EXT-X-MAP:URI="`, InitURI(s.Init), `"`)
+		folder := ""
+		if p.Track != "" {
+			folder = string(p.Track) + "/"
+		}
+		w.line(`#EXT-X-MAP:URI="`, folder, InitURI(s.Init), `"`)
 	}
 	if first || discontinuity {
 		w.line("#EXT-X-PROGRAM-DATE-TIME:", date(s.StartMs))
 	}
 	w.line("#EXTINF:", extinf(s.DurationMs), ",")
-	w.line(uri(s.Number))
+	w.line(p.uri(s.Number, s.StartMs))
 }
 
 // gaps lists the numbers between two segments, which share what lies between them.
-func (w *plainWriter) gaps(from, to Listed, uri func(int64) string) {
+func (w *plainWriter) gaps(p Plain, from, to Listed) {
 	endMs, count := from.StartMs+from.DurationMs, to.Number-from.Number-1
 	for k := range count {
+		number := from.Number + 1 + k
 		w.line("#EXT-X-GAP")
 		w.line("#EXTINF:", extinf(gapMs(endMs, to.StartMs, k, count)), ",")
-		w.line(uri(from.Number + 1 + k))
+		w.line(p.uri(number, number*timeline.SegmentMs))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"slipstream/origin/cmaf"
 	"slipstream/origin/hls"
 	"slipstream/origin/store"
 )
@@ -129,14 +130,18 @@ func (ch *channel) render(key listed, edge store.Edge, nowMs int64) (string, err
 		return window.Render(key.delta), nil
 	}
 	view, _ := ch.Store.View(key.rendition)
-	switch {
-	case key.name == hls.TransportName:
+	switch key.name {
+	case hls.TransportName:
 		return hls.Transport(view, nowMs)
-	case key.delta:
-		return hls.MediaDelta(view, nowMs)
-	default:
-		return hls.Media(view, nowMs)
+	case hls.TrackName(cmaf.Video):
+		return hls.Track(view, cmaf.Video, nowMs)
+	case hls.TrackName(cmaf.Audio):
+		return hls.Track(view, cmaf.Audio, nowMs)
 	}
+	if key.delta {
+		return hls.MediaDelta(view, nowMs)
+	}
+	return hls.Media(view, nowMs)
 }
 
 // front returns a multivariant playlist, ready to be sent. It is compressed anew only when it has changed.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"slipstream/origin/cmaf"
 	"slipstream/origin/dash"
 	"slipstream/origin/health"
 	"slipstream/origin/hls"
@@ -136,7 +137,11 @@ func (s *Server) routes(metrics prometheus.Gatherer) http.Handler {
 	get("/live/:channel/"+hls.DVRName, s.counted(kindMultivariant, s.dvrVariants))
 	get("/live/:channel/:rendition/"+hls.DVRName, s.counted(kindPlaylist, s.dvr))
 	get("/live/:channel/"+hls.TransportName, s.counted(kindMultivariant, s.transportVariants))
-	get("/live/:channel/:rendition/"+hls.TransportName, s.counted(kindPlaylist, s.transportList))
+	get("/live/:channel/:rendition/"+hls.TransportName, s.counted(kindPlaylist, s.plain))
+	get("/live/:channel/"+hls.TracksName, s.counted(kindMultivariant, s.trackVariants))
+	for _, kind := range []cmaf.Kind{cmaf.Video, cmaf.Audio} {
+		get("/live/:channel/:rendition/"+hls.TrackName(kind), s.counted(kindPlaylist, s.plain))
+	}
 	get("/live/:channel/manifest.mpd", s.counted(kindMPD, s.mpd))
 	get("/live/:channel/"+dash.TimePath, s.counted(kindTime, s.time))
 	get("/live/:channel/:rendition/:track/:object", s.track)

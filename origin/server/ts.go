@@ -2,6 +2,7 @@ package server
 
 import (
 	"container/list"
+	"path"
 	"sync"
 
 	"github.com/labstack/echo/v4"
@@ -21,7 +22,13 @@ func (s *Server) transportVariants(c echo.Context, ch *channel) error {
 	return s.variants(c, ch, hls.Channel{ID: ch.ID, Playlist: hls.TransportName})
 }
 
-func (s *Server) transportList(c echo.Context, ch *channel) error {
+// trackVariants is the multivariant playlist with pictures and sound apart.
+func (s *Server) trackVariants(c echo.Context, ch *channel) error {
+	return s.variants(c, ch, hls.Channel{ID: ch.ID, Playlist: hls.TracksName, AudioBps: ch.AudioBps})
+}
+
+// plain serves the live window in a rendering without records: <rendition>/ts.m3u8, video.m3u8, audio.m3u8.
+func (s *Server) plain(c echo.Context, ch *channel) error {
 	rendition := c.Param("rendition")
 	edge, ok := ch.Store.Edge(rendition)
 	if !ok {
@@ -30,7 +37,7 @@ func (s *Server) transportList(c echo.Context, ch *channel) error {
 	if err := s.fit(ch); err != nil {
 		return err
 	}
-	return s.list(c, ch, listed{rendition: rendition, name: hls.TransportName}, edge, cachePlaylist)
+	return s.list(c, ch, listed{rendition: rendition, name: path.Base(c.Path())}, edge, cachePlaylist)
 }
 
 // transport serves <number>.ts, made from the segment that all others get.

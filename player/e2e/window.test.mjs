@@ -1,4 +1,5 @@
-// Plain players go back in time as far as the window on disk reaches, also after a restart, and those that know nothing but MPEG-TS play that.
+// Plain players go back in time as far as the window on disk reaches, also after a restart, and play MPEG-TS, and pictures and sound
+// apart.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -8,7 +9,7 @@ import { launch, live, open, pause, plainPage, Program, startChannel, until } fr
 const run = promisify(execFile);
 const ourTags = /.*Skip \('#EXT-X-(VERSION|INDEPENDENT|SLIPSTREAM|SERVER|PROGRAM).*\n/g;
 
-test("hls.js goes back to before a restart and plays MPEG-TS, ffprobe reads both", async (t) => {
+test("hls.js goes back to before a restart and plays the other renderings, ffprobe reads them", async (t) => {
 	const extra = ["--window=10s", "--dvr=2m"];
 	const channel = await startChannel(t, extra);
 	await live(channel, 3);
@@ -18,7 +19,8 @@ test("hls.js goes back to before a restart and plays MPEG-TS, ffprobe reads both
 	await live({ ...channel, program }, 2);
 	const base = `${channel.base}/live/demo`;
 	const browser = await launch(t);
-	const [ts, dvr] = [await open(browser, await plainPage(t, `${base}/ts.m3u8`)), await open(browser, await plainPage(t, `${base}/dvr.m3u8`))];
+	const page = async (name) => open(browser, await plainPage(t, `${base}/${name}.m3u8`));
+	const [ts, tracks, dvr] = [await page("ts"), await page("tracks"), await page("dvr")];
 	await until(async () => (await watched(dvr)).time > 0, 15_000, async () => `hls.js does not start: ${JSON.stringify(await watched(dvr))}`);
 	await pause(3_000); // a poll
 
@@ -35,21 +37,23 @@ test("hls.js goes back to before a restart and plays MPEG-TS, ffprobe reads both
 		await until(async () => (await watched(dvr)).date > restarted + 2_000, 20_000, async () => `it does not get over the hole: ${JSON.stringify(await watched(dvr))}`);
 		const to = await watched(dvr);
 		t.diagnostic(JSON.stringify([from, to]));
-		assert.ok(to.skipped > 2, "no delta update was used");
+		assert.ok(to.skipped > 0, "no delta update was used");
 		assert.deepEqual(to.errors.filter((e) => e !== "bufferStalledError" && e !== "bufferSeekOverHole"), []);
 	});
 
-	await t.test("MPEG-TS has played all the while", async (t) => {
-		const to = await watched(ts);
-		t.diagnostic(JSON.stringify(to));
-		assert.ok(to.time > 8, `hls.js has played ${to.time} s of MPEG-TS`);
-		assert.equal(to.waits, 0);
-		assert.deepEqual(to.errors, []);
-	});
+	for (const [name, page] of [["MPEG-TS", ts], ["pictures and sound apart", tracks]]) {
+		await t.test(`${name} played all the while`, async (t) => {
+			const to = await watched(page);
+			t.diagnostic(JSON.stringify(to));
+			assert.ok(to.time > 6 && to.audioBytes > 60_000, `hls.js has played ${to.time} s, ${to.audioBytes} bytes of sound`);
+			assert.equal(to.waits, 0);
+			assert.deepEqual(to.errors, []);
+		});
+	}
 
-	await t.test("ffprobe finds every frame of both at its time", async () => {
-		await probed(`${base}/360p/ts.m3u8`);
-		await probed(`${base}/360p/dvr.m3u8`);
+	await t.test("ffprobe finds every frame at its time", async () => {
+		for (const name of ["ts", "dvr"]) await probed(`${base}/360p/${name}.m3u8`, ["aac", "h264"]);
+		await probed(`${base}/tracks.m3u8`, ["aac", "h264", "h264"]);
 	});
 
 	await t.test("origin verify believes the whole window", async () => {
@@ -60,16 +64,16 @@ test("hls.js goes back to before a restart and plays MPEG-TS, ffprobe reads both
 });
 
 /** ffprobe finds pictures and sound, and no frame is missing, late or damaged. */
-async function probed(url) {
+async function probed(url, codecs) {
 	const { stdout, stderr } = await run("ffprobe", [
-		"-v", "warning", "-live_start_index", "0", "-read_intervals", "%+6", "-show_streams", "-show_packets", "-of", "json", url,
+		"-v", "warning", "-live_start_index", "0", "-read_intervals", "%+3", "-show_streams", "-show_packets", "-of", "json", url,
 	], { maxBuffer: 64 << 20 });
 	const { streams, packets } = JSON.parse(stdout);
-	assert.deepEqual(streams.map((s) => s.codec_name).sort(), ["aac", "h264"]);
+	assert.deepEqual(streams.map((s) => s.codec_name).sort(), codecs);
 	for (const stream of streams) {
 		const times = packets.filter((p) => p.stream_index === stream.index).map((p) => Number(p.pts_time));
 		const expected = stream.codec_name === "aac" ? 1024 / 48_000 : 1 / 30;
-		assert.ok(times.length > 150, `${url}: only ${times.length} packets of ${stream.codec_name}`);
+		assert.ok(times.length > 80, `${url}: only ${times.length} packets of ${stream.codec_name}`);
 		for (let i = 1; i < times.length; i++) {
 			assert.ok(Math.abs(times[i] - times[i - 1] - expected) < 0.002, `${url}: ${stream.codec_name} packet ${i} comes ${times[i] - times[i - 1]} s after the one before it`);
 		}
@@ -84,6 +88,7 @@ const watched = (page) => page.evaluate(() => ({
 	date: window.hls.playingDate?.getTime(),
 	behindMs: Date.now() - window.hls.playingDate?.getTime(),
 	seeking: document.querySelector("video").seeking,
+	audioBytes: document.querySelector("video").webkitAudioDecodedByteCount,
 	skipped: window.skipped,
 	waits: window.waits,
 	errors: window.errors,
