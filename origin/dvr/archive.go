@@ -255,8 +255,8 @@ func (a *Archive) OldestMs() (int64, bool) {
 
 // Usage is what an archive takes.
 type Usage struct {
-	Segments int
-	Bytes    int64 // on disk, of segments
+	Segments int   `json:"segments"`
+	Bytes    int64 `json:"bytes"`
 }
 
 // Usage sums up what is kept.

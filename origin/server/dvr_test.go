@@ -83,6 +83,9 @@ func TestViewersGoBackInTime(t *testing.T) {
 	if want := int64(3 * (40_000 + 10)); stats != want {
 		t.Errorf("%d bytes of segments were counted, %d were sent", stats, want)
 	}
+	if body := s.ask("GET", "/stats.json").body; !strings.Contains(body, `"dvr":{"segments":100,"bytes":4000000}`) {
+		t.Errorf("the statistics do not say what is kept: %s", body)
+	}
 	for uri, want := range map[string]string{fmt.Sprintf("dvr-%d.m3u8", first): cacheForEver, fmt.Sprintf("dvr-%d.m3u8", first+60): cachePlaylist} {
 		a := s.ask("GET", path+uri, "Accept-Encoding", "identity")
 		a.want(t, uri, 200, "Cache-Control", want, "Content-Type", typePlaylist)

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"slipstream/origin/dvr"
 	"slipstream/origin/health"
 	"slipstream/origin/store"
 )
@@ -124,6 +125,7 @@ type renditionStats struct {
 	AverageBps   int64        `json:"averageBps"` //
 	Segments     int          `json:"segments"`   // in memory
 	Bytes        int64        `json:"bytes"`      // in memory
+	DVR          dvr.Usage    `json:"dvr"`        // on disk
 	Published    store.Totals `json:"published"`
 	Codecs       string       `json:"codecs"`
 	Width        int          `json:"width"`
@@ -151,7 +153,7 @@ func (ch *channel) stats(nowMs int64) channelStats {
 	for _, st := range ch.Store.Status() {
 		r := renditionStats{
 			Name: st.Rendition, Number: st.Head, StartMs: st.StartMs, AgeMs: -1, PeakBps: st.Media.PeakBps, AverageBps: st.Media.AverageBps,
-			Segments: st.Listed, Bytes: st.HeldBytes, Published: st.Published, Codecs: st.Media.Codecs,
+			Segments: st.Listed, Bytes: st.HeldBytes, DVR: ch.Store.DVRUsage(st.Rendition), Published: st.Published, Codecs: st.Media.Codecs,
 			Width: st.Media.Width, Height: st.Media.Height, FramesPerSec: st.Media.FrameRate,
 		}
 		if st.Head >= 0 {

@@ -78,6 +78,14 @@ func (s *Store) dropOldest() bool {
 // HasDVR reports whether there is a window on disk.
 func (s *Store) HasDVR() bool { return s.cfg.DVRMs > 0 }
 
+// DVRUsage is what a rendition's window takes on disk.
+func (s *Store) DVRUsage(rendition string) dvr.Usage {
+	if a := s.archive(rendition); a != nil {
+		return a.Usage()
+	}
+	return dvr.Usage{}
+}
+
 // archive returns that of a rendition, nil if there is none.
 func (s *Store) archive(rendition string) *dvr.Archive {
 	if r, ok := s.rings[rendition]; ok {
