@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
@@ -59,6 +60,11 @@ type writer struct {
 
 func (w *writer) add(kind cmaf.Kind, samples cmaf.Samples) error {
 	if kind == cmaf.Video {
+		for _, set := range slices.Concat(samples.SPS, samples.PPS) {
+			if len(set) == 0 {
+				return errors.New("the init section has an empty parameter set")
+			}
+		}
 		w.pictures, w.video = samples, &mpegts.Track{Codec: &codecs.H264{}}
 		w.mux.Tracks = append(w.mux.Tracks, w.video)
 		return nil
@@ -154,7 +160,7 @@ func (w *writer) accessUnit(sample []byte) (units [][]byte, err error) {
 		units = append(units, unit)
 	}
 	if random && !parameters {
-		units = append(append(append([][]byte(nil), w.pictures.SPS...), w.pictures.PPS...), units...)
+		units = slices.Concat(w.pictures.SPS, w.pictures.PPS, units)
 	}
 	return units, nil
 }

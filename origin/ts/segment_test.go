@@ -296,6 +296,7 @@ func FuzzSegment(f *testing.F) {
 	s := recorded(f)[0]
 	f.Add([]byte{0, 60, 1}, false)
 	f.Add([]byte{0, 120, 0xff, 0, 121, 0xff}, true)
+	f.Add([]byte("\xaa\xb3\x00$\xc6\xc6\xc6\xde"), true) // an empty parameter set
 	f.Fuzz(func(t *testing.T, damage []byte, init bool) {
 		moov, data := bytes.Clone(s.Init), bytes.Clone(s.Data)
 		target := data
