@@ -186,6 +186,19 @@ func (p *Process) Wait() *ExitError {
 	return p.exit
 }
 
+// CPU is the processor time that the child has used. Of one that is running only Linux tells.
+func (p *Process) CPU() time.Duration {
+	select {
+	case <-p.done:
+		if state := p.cmd.ProcessState; state != nil {
+			return state.UserTime() + state.SystemTime()
+		}
+		return 0
+	default:
+		return cpuOf(p.Pid())
+	}
+}
+
 // Pid is the child's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 

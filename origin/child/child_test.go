@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -261,5 +262,23 @@ func TestSleepEndsWithTheContext(t *testing.T) {
 	}
 	if !child.Sleep(t.Context(), 0) {
 		t.Error("no time did not pass")
+	}
+}
+
+func TestTheProcessorTimeOfAChild(t *testing.T) {
+	p, err := child.Start(t.Context(), child.Config{Program: "sh", Args: []string{"-c", "while :; do :; done"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); runtime.GOOS == "linux" && p.CPU() == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is busy and uses no processor time")
+		}
+	}
+	running := p.CPU()
+	p.Kill()
+	p.Wait()
+	if ended := p.CPU(); ended == 0 || ended < running {
+		t.Errorf("after its end it has used %v, before it %v", ended, running)
 	}
 }
