@@ -6,6 +6,10 @@ import (
 	"slices"
 )
 
+// slackMs is how far the last picture of a stream may reach beyond the boundary, less than a picture lasts: its duration is what the encoder
+// guesses, and timestamps may be rounded to milliseconds.
+const slackMs = 5
+
 // A Cutter cuts the output of one run of the encoder for one rendition. After an error
 // it returns that error for ever: the run has to be ended.
 type Cutter struct {
@@ -129,6 +133,9 @@ func (c *Cutter) takeMdat(mdat []byte) ([]Output, error) {
 	}
 	number := f.start / c.init.segmentTicks
 	boundary := (number + 1) * c.init.segmentTicks
+	if over := int64(f.end - boundary); over > 0 && c.init.ms(uint64(over)) < slackMs {
+		f.end = boundary // what comes before a picture that is missing is said to last for as long as usual
+	}
 	if f.end > boundary {
 		return nil, fmt.Errorf("the fragment from %d ms to %d ms runs over the boundary of segment %d: the encoder set no key frame there", c.init.ms(f.start), c.init.ms(f.end), number+1)
 	}

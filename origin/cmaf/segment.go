@@ -19,6 +19,8 @@
 // a boundary is an error, not a longer segment, since everything later in the system
 // computes with the grid.
 //
+// A rendition of sound alone has no picture to decide; a SoundCutter sorts its frames by when they start.
+//
 // The package is a core: no I/O, no goroutine, no clock. Bytes that make no sense give an
 // error that is a sentence, and every buffer is bounded.
 package cmaf
