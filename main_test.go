@@ -23,7 +23,7 @@ import (
 
 // cores may compute and nothing else.
 var cores = []string{
-	"origin/manifest", "origin/timeline", "origin/cmaf", "origin/hls", "origin/dash", "origin/health", "origin/switcher", "origin/ts",
+	"origin/manifest", "origin/timeline", "origin/cmaf", "origin/hls", "origin/dash", "origin/health", "origin/load", "origin/switcher", "origin/ts",
 	"tracker/announce", "tracker/swarm",
 	"peer/wire", "peer/sched", "peer/store", "peer/playback",
 	"sim/clock", "sim/draw", "sim/network", "sim/oracle", "sim/world", "sim/emulate/link",
