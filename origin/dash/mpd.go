@@ -39,6 +39,9 @@ type Rendition struct {
 	View     hls.View
 }
 
+// soundOnly reports whether a rendition has no picture. It is left out: sound is listed apart from the pictures anyway.
+func (r Rendition) soundOnly() bool { return strings.HasPrefix(r.Codecs, "mp4a.") }
+
 // VideoPath and AudioPath are the folders of a rendition's tracks, relative to the MPD. Init sections in them are called as in HLS.
 func VideoPath(rendition string) string { return rendition + "/video/" }
 
@@ -52,6 +55,7 @@ func SegmentURI(startMs int64) string { return strconv.FormatInt(startMs, 10) + 
 // publishTime is when the newest segment was published, because only segments change what an MPD says.
 func MPD(c Channel, nowMs int64) (string, error) {
 	renditions, publishedMs := slices.Clone(c.Renditions), int64(0)
+	renditions = slices.DeleteFunc(renditions, func(r Rendition) bool { return r.soundOnly() })
 	for _, r := range renditions {
 		if len(r.View.Entries) == 0 {
 			return "", hls.ErrOffAir

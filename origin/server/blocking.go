@@ -75,6 +75,9 @@ func (ch *channel) await(ctx context.Context, rendition string, want place) (sto
 		select {
 		case <-edge.Changed:
 			edge, _ = ch.Store.Edge(rendition)
+			if !ch.Store.Made(rendition) {
+				return edge, notMade(ch, rendition)
+			}
 		case <-timeout.C:
 			return edge, echo.NewHTTPError(http.StatusServiceUnavailable, fmt.Sprintf("segment %d did not come in time", want.number))
 		case <-ctx.Done():

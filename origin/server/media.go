@@ -96,12 +96,20 @@ func (s *Server) media(c echo.Context, ch *channel) error {
 
 // list answers with a media playlist at an edge.
 func (s *Server) list(c echo.Context, ch *channel, key listed, edge store.Edge, cache string) error {
+	if !ch.Store.Made(key.rendition) {
+		return notMade(ch, key.rendition)
+	}
 	list, err := ch.list(key, edge, s.cfg.Now())
 	if err != nil {
 		return offAir(ch, err)
 	}
 	c.Response().Header().Set(headerCMSD, cmsdPlaylist)
 	return s.rendered(c, list, typePlaylist, cache)
+}
+
+// notMade sends players to another rendition.
+func notMade(ch *channel, rendition string) error {
+	return unknown("the rendition %.64q of the channel %q is not made at the moment", rendition, ch.Name)
 }
 
 // list returns a media playlist at an edge. However many viewers ask, it is made once: all others wait.

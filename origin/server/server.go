@@ -48,6 +48,7 @@ type Channel struct {
 	StreamKey string           // lets a seeder from elsewhere have a token
 	Tracker   string           // URL or absolute path; "" for no peer-to-peer
 	Publisher func() Publisher // who is publishing
+	Encoder   func() Encoder   // how the transcoder fares; nil: nobody knows
 }
 
 // Publisher is the state of a channel's ingest.
@@ -60,11 +61,14 @@ type Publisher struct {
 
 // Server is an http.Handler.
 type Server struct {
-	cfg      Config
-	startMs  int64
+	cfg     Config
+	startMs int64
+	limit   *limiter
+	mux     *http.ServeMux
+
+	mu       sync.RWMutex
 	channels map[string]*channel
-	limit    *limiter
-	mux      *http.ServeMux
+	order    []*channel // as they came
 }
 
 // channel adds to the configuration what the server remembers.
@@ -91,7 +95,7 @@ type listed struct {
 func New(cfg Config) (_ *Server, err error) {
 	s := &Server{cfg: cfg, startMs: cfg.Now(), channels: make(map[string]*channel), limit: newLimiter(), mux: http.NewServeMux()}
 	for _, c := range cfg.Channels {
-		s.channels[c.Name] = &channel{Channel: c, lists: make(map[listed]*rendered)}
+		s.Add(c)
 	}
 	defer func() { // http.ServeMux panics over patterns
 		if p := recover(); p != nil {
@@ -113,6 +117,22 @@ func New(cfg Config) (_ *Server, err error) {
 		s.mux.Handle(pattern, handler)
 	}
 	return s, nil
+}
+
+// Add serves one more channel, whose name is new.
+func (s *Server) Add(c Channel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch := &channel{Channel: c, lists: make(map[listed]*rendered)}
+	s.channels[c.Name] = ch
+	s.order = append(s.order, ch)
+}
+
+// all returns the channels.
+func (s *Server) all() []*channel {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.order[:len(s.order):len(s.order)]
 }
 
 // ServeHTTP implements http.Handler.
@@ -207,6 +227,8 @@ func (s *Server) answerError(err error, c echo.Context) {
 // named returns the channel of a request.
 func (s *Server) named(c echo.Context) (*channel, error) {
 	name := c.Param("channel")
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	if ch, ok := s.channels[name]; ok {
 		return ch, nil
 	}

@@ -89,8 +89,8 @@ func (s *Server) fit(ch *channel) error {
 
 func (s *Server) ready(c echo.Context) error {
 	reasons := []string{}
-	for _, configured := range s.cfg.Channels {
-		reasons = append(reasons, s.channels[configured.Name].reasons(s.cfg.Now())...)
+	for _, ch := range s.all() {
+		reasons = append(reasons, ch.reasons(s.cfg.Now())...)
 	}
 	status := http.StatusOK
 	if len(reasons) > 0 {
@@ -111,6 +111,7 @@ type channelStats struct {
 	Name       string               `json:"name"`
 	ID         string               `json:"id"`
 	Publisher  Publisher            `json:"publisher"`
+	Encoder    *Encoder             `json:"encoder,omitempty"`
 	Renditions []renditionStats     `json:"renditions"`
 	HTTP       map[string]httpStats `json:"http"` // by kind: what was sent to CDN, edges and viewers
 	HTTPBytes  int64                `json:"httpBytes"`
@@ -133,6 +134,16 @@ type renditionStats struct {
 	FramesPerSec float64      `json:"framesPerSec"`
 }
 
+// Encoder is how a channel's transcoder fares.
+type Encoder struct {
+	Rungs    []string `json:"rungs"`    // that are made; none without a publisher
+	LeftOut  int      `json:"leftOut"`  // more that are not, because the machine is too slow for them
+	LagMs    int64    `json:"lagMs"`    // how far the newest media lies behind the newest picture that came
+	CPUMs    int64    `json:"cpuMs"`    // processor time since the start
+	Failures int64    `json:"failures"` // of ffmpeg, likewise
+	Notes    []string `json:"notes"`    // what the operator is to know, in sentences
+}
+
 type httpStats struct {
 	Requests int64 `json:"requests"`
 	Bytes    int64 `json:"bytes"`
@@ -141,8 +152,8 @@ type httpStats struct {
 func (s *Server) stats(c echo.Context) error {
 	nowMs := s.cfg.Now()
 	report := statsReport{NowMs: nowMs, SinceMs: s.startMs, Channels: []channelStats{}}
-	for _, configured := range s.cfg.Channels {
-		report.Channels = append(report.Channels, s.channels[configured.Name].stats(nowMs))
+	for _, ch := range s.all() {
+		report.Channels = append(report.Channels, ch.stats(nowMs))
 	}
 	c.Response().Header().Set("Cache-Control", "no-store")
 	return c.JSON(http.StatusOK, report)
@@ -150,6 +161,10 @@ func (s *Server) stats(c echo.Context) error {
 
 func (ch *channel) stats(nowMs int64) channelStats {
 	out := channelStats{Name: ch.Name, ID: ch.ID.String(), Publisher: ch.Publisher(), HTTP: make(map[string]httpStats)}
+	if ch.Encoder != nil {
+		encoder := ch.Encoder()
+		out.Encoder = &encoder
+	}
 	for _, st := range ch.Store.Status() {
 		r := renditionStats{
 			Name: st.Rendition, Number: st.Head, StartMs: st.StartMs, AgeMs: -1, PeakBps: st.Media.PeakBps, AverageBps: st.Media.AverageBps,
@@ -181,6 +196,11 @@ var (
 	descAge       = describe("playlist_age_seconds", "Age of the newest segment; absent before the first.", "channel", "rendition")
 	descPublisher = describe("publisher_connected", "1 while somebody publishes the channel.", "channel")
 	descSlate     = describe("slate_shown", "1 while slate is shown because nobody does.", "channel")
+	descCPU       = describe("transcoder_cpu_seconds_total", "Processor time of the channel's ffmpegs.", "channel")
+	descLag       = describe("transcoder_lag_seconds", "How far the newest media lies behind the newest picture that was received; absent without a publisher.", "channel")
+	descFailures  = describe("transcoder_failures_total", "ffmpegs that ended by themselves and were started again.", "channel")
+	descRungs     = describe("transcoder_rungs", "Renditions that are made.", "channel")
+	descLeftOut   = describe("transcoder_rungs_left_out", "Renditions that are not made because the machine is too slow for them.", "channel")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -189,7 +209,8 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descRequests, descBytes, descSegments, descMedia, descHead, descAge, descPublisher, descSlate} {
+	for _, d := range []*prometheus.Desc{descRequests, descBytes, descSegments, descMedia, descHead, descAge, descPublisher, descSlate,
+		descCPU, descLag, descFailures, descRungs, descLeftOut} {
 		out <- d
 	}
 }
@@ -203,8 +224,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	nowMs := c.s.cfg.Now()
-	for _, configured := range c.s.cfg.Channels {
-		ch := c.s.channels[configured.Name]
+	for _, ch := range c.s.all() {
 		for k, name := range kindNames {
 			count(descRequests, ch.traffic.requests[k].Load(), ch.Name, name)
 			count(descBytes, ch.traffic.bytes[k].Load(), ch.Name, name)
@@ -226,5 +246,16 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		publisher := ch.Publisher()
 		gauge(descPublisher, is(publisher.Connected), ch.Name)
 		gauge(descSlate, is(publisher.Slate), ch.Name)
+		if ch.Encoder == nil {
+			continue
+		}
+		encoder := ch.Encoder()
+		out <- prometheus.MustNewConstMetric(descCPU, prometheus.CounterValue, float64(encoder.CPUMs)/1000, ch.Name)
+		count(descFailures, encoder.Failures, ch.Name)
+		gauge(descRungs, float64(len(encoder.Rungs)), ch.Name)
+		gauge(descLeftOut, float64(encoder.LeftOut), ch.Name)
+		if len(encoder.Rungs) > 0 {
+			gauge(descLag, float64(encoder.LagMs)/1000, ch.Name)
+		}
 	}
 }

@@ -42,7 +42,7 @@ func (s *Store) keep(r *ring, item *segment, init *initSection) {
 	}
 	err := r.archive.Append(dvr.Segment{
 		Record: item.record, Delegation: item.delegation, Data: item.data, Init: init.record, InitDelegation: init.delegation, InitData: init.data,
-		Discontinuity: item.discontinuity,
+		Discontinuity: item.discontinuity || r.returns(),
 	})
 	if err != nil {
 		s.cfg.Logger.Error("the DVR window lacks a segment", "rendition", r.name, "error", err)

@@ -21,6 +21,8 @@ type ring struct {
 	open            *opened       // nil between segments, and where there are no parts
 	partTargetMs    int64         // no part was longer; 0 before the first one
 	changed         chan struct{} // closed, and replaced, when something is published
+	presence        presence
+	listed          int64 // numbers before this one are in no playlist
 	inits           map[manifest.Hash]*initSection
 	bytes           int64 // of segments and their leaf lists
 	discontinuities int64 // up to the newest segment
@@ -93,6 +95,7 @@ func (r *ring) append(item *segment, init *initSection, seg cmaf.Segment, window
 		r.dropInits()
 	}
 	r.measure(item, seg)
+	r.settle()
 	r.announce()
 }
 
@@ -105,7 +108,7 @@ func (r *ring) announce() {
 // breaks reports whether a discontinuity lies between the newest segment and what comes now.
 func (r *ring) breaks(seg cmaf.Segment, init manifest.Hash) bool {
 	last := r.last()
-	return last != nil && (seg.Discontinuity || seg.Number != last.record.Sequence+1 || init != last.record.Init)
+	return last != nil && last.record.Sequence >= r.listed && (seg.Discontinuity || seg.Number != last.record.Sequence+1 || init != last.record.Init)
 }
 
 func (r *ring) measure(item *segment, seg cmaf.Segment) {

@@ -64,7 +64,7 @@ func (s *Store) viewEdge(view *hls.View, r *ring) {
 	for _, name := range s.cfg.Renditions {
 		other := s.rings[name]
 		last := other.last()
-		if other == r || last == nil {
+		if other == r || last == nil || other.presence != offered {
 			continue
 		}
 		report := hls.Report{Rendition: name, Number: last.record.Sequence, Part: len(last.parts) - 1}
@@ -117,7 +117,7 @@ func (r *ring) window(segments int64) (first int, delegations []manifest.Delegat
 	}
 	for i := len(r.segments) - 1; i >= 0; i-- {
 		item := r.segments[i]
-		if item.record.Sequence <= r.last().record.Sequence-segments {
+		if item.record.Sequence <= r.last().record.Sequence-segments || item.record.Sequence < r.listed {
 			break
 		}
 		all := need(slices.Clone(delegations), r.inits[item.record.Init].delegation, item.delegation)
@@ -225,13 +225,16 @@ type Status struct {
 	Media     Media
 }
 
-// Status returns the state of every rendition in the configured order.
+// Status returns the state of every rendition that is offered, in the configured order.
 func (s *Store) Status() []Status {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var out []Status
 	for _, name := range s.cfg.Renditions {
 		r := s.rings[name]
+		if r.presence != offered {
+			continue
+		}
 		st := Status{Rendition: name, Head: -1, Listed: len(r.segments), HeldBytes: r.bytes, Published: r.published, Media: r.media}
 		if last := r.last(); last != nil {
 			st.Head, st.StartMs, st.CreatedMs = last.record.Sequence, last.record.StartMs, last.record.CreatedMs
