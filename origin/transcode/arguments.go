@@ -16,6 +16,8 @@ const (
 	audioHz = 48_000
 	// fragmentUs is the longest fragment: what a part of LL-HLS will be.
 	fragmentUs = 500_000
+	// soundFragmentUs is that of sound alone, which is cut anew (cmaf.SoundCutter): how long it waits for that.
+	soundFragmentUs = 100_000
 )
 
 // A plan is where one run of ffmpeg lies in time. The clock of its MPEG-TS input is the
@@ -66,7 +68,9 @@ func arguments(ladder []Rung, framesPerSecond int, p plan, audio bool) []string 
 		// the run's start again.
 		"-reinit_filter", "0",
 		"-f", "mpegts", "-i", "pipe:0",
-		"-filter_complex", filters(ladder, framesPerSecond, p, audio),
+	}
+	if graph := filters(ladder, framesPerSecond, p, audio); graph != "" {
+		args = append(args, "-filter_complex", graph)
 	}
 	for i, rung := range ladder {
 		args = append(args, encoding(i, rung, framesPerSecond, p, audio)...)
@@ -74,27 +78,36 @@ func arguments(ladder []Rung, framesPerSecond int, p plan, audio bool) []string 
 	return args
 }
 
-// filters brings the picture to the frame grid once, and scales it for each rung.
+// filters brings the picture to the frame grid once, and scales it for each rung that wants it.
 func filters(ladder []Rung, framesPerSecond int, p plan, audio bool) string {
 	var b strings.Builder
 	start := p.input(p.start)
-	fmt.Fprintf(&b, "[0:v:0]fps=%d:start_time=%s,split=%d", framesPerSecond, seconds(start), len(ladder))
-	for i := range ladder {
-		fmt.Fprintf(&b, "[s%d]", i)
-	}
+	var splits, scales strings.Builder
+	pictures := 0
 	for i, r := range ladder {
+		if !r.encoded() {
+			continue
+		}
+		pictures++
+		fmt.Fprintf(&splits, "[s%d]", i)
 		// The whole picture is kept, in its shape (dar: also that of anamorphic pixels),
 		// with black bars where the rung is wider or higher: what broadcasters do, and what
 		// leaves the size of a rendition fixed whatever the publisher sends.
-		fmt.Fprintf(&b, ";[s%d]scale=w='max(2,min(%d,2*trunc(%d*dar/2)))':h='max(2,min(%d,2*trunc(%d/dar/2)))':eval=frame,pad=%d:%d:(ow-iw)/2:(oh-ih)/2:eval=frame,setsar=1,format=yuv420p[v%d]",
+		fmt.Fprintf(&scales, ";[s%d]scale=w='max(2,min(%d,2*trunc(%d*dar/2)))':h='max(2,min(%d,2*trunc(%d/dar/2)))':eval=frame,pad=%d:%d:(ow-iw)/2:(oh-ih)/2:eval=frame,setsar=1,format=yuv420p[v%d]",
 			i, r.Width, r.Height, r.Height, r.Width, r.Width, r.Height, i)
+	}
+	if pictures > 0 {
+		fmt.Fprintf(&b, "[0:v:0]fps=%d:start_time=%s,split=%d%s%s", framesPerSecond, seconds(start), pictures, &splits, &scales)
 	}
 	if audio {
 		// Sound begins with the picture and has no holes: what is missing becomes silence.
 		// Two steps, because first_pts counts samples of the input's rate. The second resamples from the beginning (flags=res): where it
 		// has to begin to, at the first small overlap or hole, ffmpeg starts again at first_pts, with silence for all that was.
 		samples := (int64(start)*audioHz + timeline.TicksPerSecond/2) / timeline.TicksPerSecond
-		fmt.Fprintf(&b, ";[0:a:0]aresample=%d,aresample=%d:flags=res:async=1000:first_pts=%d,asplit=%d", audioHz, audioHz, samples, len(ladder))
+		if pictures > 0 {
+			b.WriteByte(';')
+		}
+		fmt.Fprintf(&b, "[0:a:0]aresample=%d,aresample=%d:flags=res:async=1000:first_pts=%d,asplit=%d", audioHz, audioHz, samples, len(ladder))
 		for i := range ladder {
 			fmt.Fprintf(&b, "[a%d]", i)
 		}
@@ -104,35 +117,59 @@ func filters(ladder []Rung, framesPerSecond int, p plan, audio bool) string {
 
 // encoding encodes one rung into fragmented MP4 on descriptor 3+i.
 func encoding(i int, r Rung, framesPerSecond int, p plan, audio bool) []string {
-	kbps := func(n int) string { return strconv.Itoa(n) + "k" }
-	args := []string{"-map", fmt.Sprintf("[v%d]", i)}
+	var args []string
+	switch {
+	case r.copied:
+		args = append(args, "-map", "0:v:0", "-c:v", "copy")
+	case r.encoded():
+		args = append(append(args, "-map", fmt.Sprintf("[v%d]", i)), picture(r, framesPerSecond, p)...)
+	}
 	if audio {
 		args = append(args, "-map", fmt.Sprintf("[a%d]", i), "-c:a", "aac", "-b:a", kbps(r.AudioKbps), "-ac", "2")
 	}
-	args = append(args,
-		"-c:v", "libx264", "-profile:v", "main", "-preset", "veryfast",
-		// No look-ahead and no B-frames: a picture leaves the encoder as it enters.
-		"-tune", "zerolatency", "-bf", "0",
-		"-b:v", kbps(r.VideoKbps), "-maxrate", kbps(r.VideoKbps), "-bufsize", kbps(r.VideoKbps),
-		// Key frames on the segment boundaries of the epoch, and nowhere else.
-		"-g", strconv.Itoa(framesPerSecond*timeline.SegmentMs/1000), "-sc_threshold", "0", "-forced-idr", "1",
-		"-force_key_frames", "expr:"+keyframes(p),
-	)
-	if r.Height <= 480 {
-		// One thread keeps up with small pictures; more would cut them into slices.
-		args = append(args, "-threads", "1")
+	fragment := fragmentUs
+	if r.SoundOnly() {
+		fragment = soundFragmentUs
 	}
 	return append(args,
 		"-map_metadata", "-1",
 		"-output_ts_offset", strconv.FormatInt(p.offsetMs/1000, 10),
 		// frag_discont: without it the first fragment starts at 0 instead of the epoch.
 		"-movflags", "+cmaf+empty_moov+default_base_moof+frag_keyframe+frag_discont+skip_trailer",
-		"-frag_duration", strconv.Itoa(fragmentUs), "-flush_packets", "1",
+		"-frag_duration", strconv.Itoa(fragment), "-flush_packets", "1",
 		// Sound that stays away holds the picture up for this long, not for ffmpeg's 10 s.
 		"-max_interleave_delta", strconv.Itoa(fragmentUs),
 		"-f", "mp4", fmt.Sprintf("pipe:%d", 3+i),
 	)
 }
+
+// picture is how a rung's picture is encoded.
+func picture(r Rung, framesPerSecond int, p plan) []string {
+	args := []string{
+		"-c:v", "libx264", "-profile:v", profile(r), "-preset", "veryfast",
+		// No look-ahead and no B-frames: a picture leaves the encoder as it enters.
+		"-tune", "zerolatency", "-bf", "0",
+		"-b:v", kbps(r.VideoKbps), "-maxrate", kbps(r.VideoKbps), "-bufsize", kbps(r.VideoKbps),
+		// Key frames on the segment boundaries of the epoch, and nowhere else.
+		"-g", strconv.Itoa(framesPerSecond * timeline.SegmentMs / 1000), "-sc_threshold", "0", "-forced-idr", "1",
+		"-force_key_frames", "expr:" + keyframes(p),
+	}
+	if r.Height <= 480 {
+		// One thread keeps up with small pictures; more would cut them into slices.
+		args = append(args, "-threads", "1")
+	}
+	return args
+}
+
+// profile is High where it pays, and what every device plays below.
+func profile(r Rung) string {
+	if r.Height >= 720 {
+		return "high"
+	}
+	return "main"
+}
+
+func kbps(n int) string { return strconv.Itoa(n) + "k" }
 
 // keyframes is the expression that asks for a key frame at the first picture and at the
 // first picture of each segment. ffmpeg counts t from the first picture, so its place

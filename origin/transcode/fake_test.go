@@ -36,7 +36,7 @@ func startFake(t *testing.T, script string, patience time.Duration) (*Session, *
 	log := &logtest.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := Start(ctx, Config{
-		Channel: "demo", ArrivedMs: time.Now().UnixMilli(), Patience: patience,
+		Channel: "demo", Ladder: DemonstrationLadder(), ArrivedMs: time.Now().UnixMilli(), Patience: patience,
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {

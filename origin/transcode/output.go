@@ -2,6 +2,7 @@ package transcode
 
 import (
 	"log/slog"
+	"math"
 	"sync"
 
 	"slipstream/origin/cmaf"
@@ -14,6 +15,7 @@ type output struct {
 
 	mu    sync.Mutex
 	rungs map[string]*progress // by rendition
+	made  []string             // those of the present run
 	total int                  // outputs that came from ffmpeg, delivered or not
 }
 
@@ -22,24 +24,37 @@ type progress struct {
 	last    int64 // numbers up to this one are used
 	begun   int64 // the number that parts were delivered of most recently
 	resumed bool  // the segment that comes next is a discontinuity
+	endMs   int64 // of the newest media
 }
 
 func newOutput(cfg Config) *output {
 	o := &output{cfg: cfg, logger: cfg.Logger, rungs: make(map[string]*progress)}
-	for _, rung := range cfg.Ladder {
-		o.rungs[rung.Name] = &progress{last: cfg.After}
+	for _, name := range append(names(cfg.Ladder), SourceRung) {
+		o.rungs[name] = &progress{last: cfg.After}
 	}
 	return o
 }
 
 // runStarts marks what comes next as a discontinuity, even if the run's own first segment has to be dropped. A segment
 // of which the run before delivered parts can not be completed by this one: its pictures are others.
-func (o *output) runStarts() {
+func (o *output) runStarts(made []string, startMs int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.made = made
 	for _, p := range o.rungs {
-		p.last, p.resumed = max(p.last, p.begun), true
+		p.last, p.resumed, p.endMs = max(p.last, p.begun), true, max(p.endMs, startMs)
 	}
+}
+
+// reached is the time up to which there is media of all that is made.
+func (o *output) reached() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	reached := int64(math.MaxInt64)
+	for _, name := range o.made {
+		reached = min(reached, o.rungs[name].endMs)
+	}
+	return reached
 }
 
 func (o *output) emit(outputs []cmaf.Output) {
@@ -47,6 +62,12 @@ func (o *output) emit(outputs []cmaf.Output) {
 	defer o.mu.Unlock()
 	for _, out := range outputs {
 		o.total++
+		media := out.Segment
+		if out.Part != nil {
+			media = &out.Part.Segment
+		}
+		p := o.rungs[media.Rendition]
+		p.endMs = max(p.endMs, media.StartMs+media.DurationMs)
 		if out.Part != nil {
 			o.part(*out.Part)
 		} else {

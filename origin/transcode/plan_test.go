@@ -50,8 +50,8 @@ func TestArgumentsWithAndWithoutSound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	with := strings.Join(arguments(DefaultLadder(), 30, p, true), " ")
-	without := strings.Join(arguments(DefaultLadder(), 30, p, false), " ")
+	with := strings.Join(arguments(DemonstrationLadder(), 30, p, true), " ")
+	without := strings.Join(arguments(DemonstrationLadder(), 30, p, false), " ")
 	for _, want := range []string{"pipe:0", "pipe:3", "pipe:4", "pad=640:360", "pad=320:180", "-output_ts_offset 1763785200 ", "start_time=10.500000"} {
 		if !strings.Contains(with, want) || !strings.Contains(without, want) {
 			t.Errorf("the command line lacks %q", want)
@@ -77,6 +77,11 @@ func TestCheckLadder(t *testing.T) {
 		want   string
 	}{
 		{"the default", DefaultLadder(), ""},
+		{"the demonstration's", DemonstrationLadder(), ""},
+		{"sound beside a picture", []Rung{good, {Name: "audio", AudioKbps: 48}}, ""},
+		{"sound alone", []Rung{{Name: "audio", AudioKbps: 48}}, "sound alone"},
+		{"sound without a rate", []Rung{good, {Name: "audio"}}, "0 kb/s of sound"},
+		{"the publisher's own name", with(func(r *Rung) { r.Name = "source" }), "as it comes"},
 		{"none", nil, "0 rungs"},
 		{"too many", slices.Repeat([]Rung{good}, 9), "9 rungs"},
 		{"twice the same", []Rung{good, good}, `two rungs are called "360p"`},
@@ -234,7 +239,7 @@ func TestNumbersNeverRepeatOrGoBack(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s %s %d", kind, s.Rendition, s.Number))
 	}
 	o := newOutput(Config{
-		Channel: "demo", Ladder: DefaultLadder(), After: 100, Logger: discard,
+		Channel: "demo", Ladder: DemonstrationLadder(), After: 100, Logger: discard,
 		OnSegment: func(channel string, s cmaf.Segment) {
 			if channel != "demo" {
 				t.Errorf("the channel is %q", channel)
@@ -249,13 +254,13 @@ func TestNumbersNeverRepeatOrGoBack(t *testing.T) {
 			o.emit([]cmaf.Output{{Part: &cmaf.Part{Segment: s}}, {Segment: &s}})
 		}
 	}
-	o.runStarts()
+	o.runStarts(nil, 0)
 	emit("360p", 100, 101, 102) // 100 was published by whoever ran before
 	emit("180p", 101)
-	o.runStarts() // ffmpeg died: the next run begins inside of 102
+	o.runStarts(nil, 0) // ffmpeg died: the next run begins inside of 102
 	emit("360p", 102, 103)
 	o.emit([]cmaf.Output{{Part: &cmaf.Part{Segment: cmaf.Segment{Rendition: "360p", Number: 104}}}})
-	o.runStarts() // it died in the midst of 104, whose first part is out
+	o.runStarts(nil, 0) // it died in the midst of 104, whose first part is out
 	emit("360p", 104, 105)
 	want := []string{
 		"|part 360p 101", "|segment 360p 101", "part 360p 102", "segment 360p 102", "|part 180p 101", "|segment 180p 101",

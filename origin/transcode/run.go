@@ -15,16 +15,19 @@ import (
 // A run is one life of ffmpeg, with a pipe in and a pipe out for each rung.
 type run struct {
 	session *Session
+	rungs   []Rung // that it makes
+	with    []Rung // likewise if one more were made
 	process *child.Process
 	mux     *muxer
+	aligned alignment // of a picture that is passed through
 	input   *os.File
 	readers sync.WaitGroup
 	broken  chan error // why a reader gave up, from whom ffmpeg was then killed
 }
 
-// startRun starts ffmpeg for pictures from pts on.
-func (s *Session) startRun(ctx context.Context, pts time.Duration) (*run, error) {
-	epoch, err := s.anchor.Epoch(pts)
+// startRun starts ffmpeg for pictures from a key frame on.
+func (s *Session) startRun(ctx context.Context, first sample) (*run, error) {
+	epoch, err := s.anchor.Epoch(first.pts)
 	if err != nil {
 		return nil, err
 	}
@@ -37,12 +40,15 @@ func (s *Session) startRun(ctx context.Context, pts time.Duration) (*run, error)
 	if err != nil {
 		return nil, fmt.Errorf("the input of ffmpeg cannot be written: %w", err)
 	}
-	r := &run{session: s, mux: mux, broken: make(chan error, len(s.cfg.Ladder))}
-	if err := r.start(ctx, arguments(s.cfg.Ladder, s.cfg.FrameRate, p, sound != nil)); err != nil {
+	r := &run{session: s, mux: mux}
+	r.rungs, r.with = s.choose(first)
+	r.broken = make(chan error, len(r.rungs))
+	if err := r.start(ctx, arguments(r.rungs, s.cfg.FrameRate, p, sound != nil)); err != nil {
 		return nil, err
 	}
-	s.out.runStarts()
-	s.cfg.Logger.Info("ffmpeg was started", "pid", r.process.Pid(), "rungs", len(s.cfg.Ladder), "sound", sound != nil, "startMs", p.start.Ms())
+	s.out.runStarts(s.status.Rungs, p.start.Ms())
+	s.governor.Began(s.seen(r))
+	s.cfg.Logger.Info("ffmpeg was started", "pid", r.process.Pid(), "rungs", s.status.Rungs, "sound", sound != nil, "startMs", p.start.Ms())
 	return r, nil
 }
 
@@ -63,7 +69,7 @@ func (r *run) start(ctx context.Context, args []string) (err error) {
 		return fmt.Errorf("no pipe to ffmpeg: %w", err)
 	}
 	theirs, ours = append(theirs, in), append(ours, input)
-	for range r.session.cfg.Ladder {
+	for range r.rungs {
 		read, write, err := os.Pipe()
 		if err != nil {
 			return fmt.Errorf("no pipe from ffmpeg: %w", err)
@@ -75,25 +81,46 @@ func (r *run) start(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	r.input = input
-	for i, rung := range r.session.cfg.Ladder {
+	for i, rung := range r.rungs {
 		r.readers.Add(1)
-		go r.read(ctx, rung.Name, ours[1+i])
+		go r.read(ctx, rung, ours[1+i])
 	}
 	return nil
 }
 
+// A cutter is one of package cmaf.
+type cutter interface {
+	Write([]byte) ([]cmaf.Output, error)
+	Close() []cmaf.Output
+}
+
+// A cutError says that what ffmpeg made of a rung cannot be cut.
+type cutError struct {
+	rung Rung
+	err  error
+}
+
+func (e *cutError) Error() string {
+	return fmt.Sprintf("the %s output of ffmpeg cannot be cut: %v", e.rung.Name, e.err)
+}
+
+func (e *cutError) Unwrap() error { return e.err }
+
 // read cuts the output of one rung until ffmpeg closes it.
-func (r *run) read(ctx context.Context, rendition string, pipe *os.File) {
+func (r *run) read(ctx context.Context, rung Rung, pipe *os.File) {
 	defer r.readers.Done()
 	defer pipe.Close()
-	cutter := cmaf.NewCutter(rendition)
+	var cutter cutter = cmaf.NewCutter(rung.Name)
+	if rung.SoundOnly() {
+		cutter = cmaf.NewSoundCutter(rung.Name)
+	}
 	buffer := make([]byte, 64<<10)
 	for {
 		n, readErr := pipe.Read(buffer)
 		outputs, err := cutter.Write(buffer[:n])
 		r.session.out.emit(outputs)
 		if err != nil {
-			r.broken <- fmt.Errorf("the %s output of ffmpeg cannot be cut: %w", rendition, err)
+			r.broken <- &cutError{rung, err}
 			r.process.Kill()
 			return
 		}
@@ -104,6 +131,17 @@ func (r *run) read(ctx context.Context, rendition string, pipe *os.File) {
 	if ctx.Err() == nil { // otherwise everything is being torn down
 		r.session.out.emit(cutter.Close())
 	}
+}
+
+// take passes a sample on to ffmpeg, unless the run passes pictures through and this one does not fit.
+func (r *run) take(m sample) (fits bool, err error) {
+	if m.video && r.rungs[0].copied {
+		if fault := r.aligned.check(&m, r.session.anchor); fault != "" {
+			r.session.misfit(fault)
+			return false, nil
+		}
+	}
+	return true, r.feed(m)
 }
 
 // feed writes a sample to ffmpeg, and waits for ffmpeg to take it.
@@ -137,7 +175,7 @@ func (r *run) finish(ctx context.Context) error {
 	r.await()
 	r.readers.Wait()
 	if exit := r.process.Wait(); exit.Err != nil && ctx.Err() == nil {
-		r.session.cfg.Logger.Warn("ffmpeg did not end well", "error", exit)
+		r.session.cfg.Logger.Warn("ffmpeg did not end well", "error", r.ended())
 	}
 	return nil
 }

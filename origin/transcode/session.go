@@ -6,10 +6,16 @@ import (
 	"time"
 
 	"slipstream/origin/child"
+	"slipstream/origin/timeline"
 )
 
+// An anew is why a run has ended that is followed by another one at once.
+type anew string
+
+func (a anew) Error() string { return string(a) }
+
 // errRenew ends a run whose timestamps are about to wrap around.
-var errRenew = errors.New("the run has lasted for a day")
+const errRenew = anew("the run has lasted for a day")
 
 // live is the session's goroutine: one run of ffmpeg after the other.
 func (s *Session) live(ctx context.Context) {
@@ -22,12 +28,18 @@ func (s *Session) live(ctx context.Context) {
 		}
 		began := time.Now()
 		err := s.encode(ctx, first)
+		var again anew
 		switch {
 		case err == nil || ctx.Err() != nil:
 			return
-		case errors.Is(err, errRenew):
+		case errors.As(err, &again):
 			s.cfg.Logger.Info("the encoder is started anew", "reason", err)
+			s.again = s.group.samples
 			continue
+		}
+		s.status.Failures++
+		if cut := (*cutError)(nil); errors.As(err, &cut) && cut.rung.copied {
+			s.misfit(cut.Error())
 		}
 		wait := backoff.Next(time.Since(began))
 		s.cfg.Logger.Error("the transcoder failed and is started again", "error", err, "pause", wait)
@@ -39,6 +51,11 @@ func (s *Session) live(ctx context.Context) {
 
 // nextKeyframe drops samples up to a key frame. It is false when there will be none.
 func (s *Session) nextKeyframe(ctx context.Context) (sample, bool) {
+	if len(s.again) > 0 {
+		first := s.again[0]
+		s.again = s.again[1:]
+		return first, true
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -49,6 +66,7 @@ func (s *Session) nextKeyframe(ctx context.Context) (sample, bool) {
 			}
 			s.queued.Add(int64(-m.size))
 			if m.keyframe {
+				s.group.add(m)
 				return m, true
 			}
 		}
@@ -57,6 +75,7 @@ func (s *Session) nextKeyframe(ctx context.Context) (sample, bool) {
 
 // discard drops what arrives within d. It is false when the session is over.
 func (s *Session) discard(ctx context.Context, d time.Duration) bool {
+	s.again = nil
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
@@ -75,40 +94,77 @@ func (s *Session) discard(ctx context.Context, d time.Duration) bool {
 }
 
 // encode is one run of ffmpeg, from a key frame to the end of the publication (nil), of
-// ffmpeg, or of the run's time.
+// ffmpeg, or of the run's time (an anew).
 func (s *Session) encode(ctx context.Context, first sample) error {
-	r, err := s.startRun(ctx, first.pts)
+	r, err := s.startRun(ctx, first)
 	if err != nil {
 		return err
 	}
+	defer s.account(r)
 	defer r.stop()
-	if err := r.feed(first); err != nil {
+	if _, err := r.take(first); err != nil {
 		return err
 	}
 	progress := stall{since: first.pts, most: s.cfg.Patience}
+	watch := time.NewTicker(time.Second)
+	defer watch.Stop()
+	var last anew               // why the run is to end …
+	var boundary timeline.Ticks // … and when
 	for {
-		select {
-		case <-r.process.Done():
-			return r.ended()
-		case m, ok := <-s.queue:
-			if !ok {
-				return r.finish(ctx)
-			}
-			s.queued.Add(int64(-m.size))
-			if m.keyframe && m.pts-first.pts > maxRun {
-				if err := r.finish(ctx); err != nil {
-					return err
+		m, again := sample{}, len(s.again) > 0
+		if again {
+			m, s.again = s.again[0], s.again[1:]
+		} else {
+			select {
+			case <-r.process.Done():
+				return r.ended()
+			case <-watch.C:
+				if why := s.observe(r); why != "" && last == "" {
+					last, boundary = why, s.nextBoundary()
 				}
-				return errRenew
-			}
-			if err := r.feed(m); err != nil {
-				return err
-			}
-			if m.video && progress.lasts(m.pts, s.out.count()) {
-				return errors.New("ffmpeg takes pictures but has given no segment for " + s.cfg.Patience.String())
+				continue
+			case next, ok := <-s.queue:
+				if !ok {
+					return r.finish(ctx)
+				}
+				m = next
+				s.queued.Add(int64(-m.size))
+				s.group.add(m)
 			}
 		}
+		if m.keyframe && m.pts-first.pts > maxRun && last == "" {
+			last, boundary = errRenew, s.nextBoundary()
+		}
+		if last != "" && m.video && !again && s.passes(m, boundary) {
+			return errors.Join(r.finish(ctx), last)
+		}
+		fits, err := r.take(m)
+		if err != nil {
+			return err
+		}
+		if !fits {
+			return errors.Join(r.finish(ctx), anew(s.fault))
+		}
+		if m.video && progress.lasts(m.pts, s.out.count()) {
+			return errors.New("ffmpeg takes pictures but has given no segment for " + s.cfg.Patience.String())
+		}
 	}
+}
+
+// nextBoundary is where a run can end so that its last segment is whole: at the end of the one that the newest picture lies in.
+func (s *Session) nextBoundary() timeline.Ticks {
+	epoch, err := s.anchor.Epoch(time.Duration(s.newest.Load()))
+	if err != nil {
+		return 0
+	}
+	const segment = timeline.SegmentMs * timeline.TicksPerSecond / 1000
+	return (epoch/segment + 1) * segment
+}
+
+// passes reports whether a picture is the first beyond a boundary.
+func (s *Session) passes(m sample, boundary timeline.Ticks) bool {
+	epoch, err := s.anchor.Epoch(m.pts)
+	return err != nil || epoch >= boundary
 }
 
 // stall notices, on the publisher's clock, that input leads to no output.
@@ -122,4 +178,30 @@ func (p *stall) lasts(pts time.Duration, count int) bool {
 		p.since, p.count = pts, count
 	}
 	return pts-p.since > p.most
+}
+
+// choose says what a run that begins with a key frame makes, and what it would make with one rung more.
+func (s *Session) choose(first sample) (made, with []Rung) {
+	from := sourceOf(first.data)
+	ladder := ladderFor(s.cfg.Ladder, from, s.cfg.sound() != nil)
+	if s.cfg.PassThrough && s.fault == "" {
+		if s.fault = from.fault(); s.fault == "" {
+			ladder = passThrough(ladder, from)
+		} else {
+			s.cfg.Logger.Warn("the publisher's picture is transcoded, not passed through", "reason", s.fault)
+		}
+	}
+	made, s.left = without(ladder, s.left)
+	with, _ = without(ladder, s.left-1)
+	s.status.Rungs, s.status.Left, s.status.Transcoded = names(made), s.left, s.fault
+	if s.cfg.OnRungs != nil {
+		s.cfg.OnRungs(s.cfg.Channel, s.status.Rungs)
+	}
+	return made, with
+}
+
+// misfit notes why the publisher's picture cannot be passed on any more.
+func (s *Session) misfit(fault string) {
+	s.fault = fault
+	s.cfg.Logger.Warn("the publisher's picture is transcoded from now on, not passed through", "reason", s.fault)
 }

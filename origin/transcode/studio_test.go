@@ -31,7 +31,10 @@ type studio struct {
 	changed  chan struct{}
 }
 
-func openStudio(t *testing.T) *studio {
+func openStudio(t *testing.T) *studio { return openStudioFor(t, func(*transcode.Config) {}) }
+
+// openStudioFor changes the configuration of its sessions.
+func openStudioFor(t *testing.T, change func(*transcode.Config)) *studio {
 	t.Helper()
 	if err := transcode.Check(); err != nil {
 		t.Skip(err)
@@ -46,10 +49,12 @@ func openStudio(t *testing.T) *studio {
 			s.mu.Lock()
 			after := s.last
 			s.mu.Unlock()
-			return transcode.Start(ctx, transcode.Config{
+			cfg := transcode.Config{
 				Channel: p.Channel, Audio: p.Audio, FirstPTS: p.FirstPTS, ArrivedMs: p.ArrivedMs,
-				After: after, OnSegment: s.take, Logger: logger,
-			})
+				Ladder: transcode.DemonstrationLadder(), After: after, OnSegment: s.take, Logger: logger,
+			}
+			change(&cfg)
+			return transcode.Start(ctx, cfg)
 		},
 	})
 	if err != nil {
@@ -94,16 +99,27 @@ func (s *studio) of(rendition string) []cmaf.Segment {
 // wait waits until both renditions have n segments.
 func (s *studio) wait(n int) {
 	s.t.Helper()
+	s.waitFor(n, "360p", "180p")
+}
+
+func (s *studio) waitFor(n int, renditions ...string) {
+	s.t.Helper()
 	timeout := time.After(30 * time.Second)
 	for {
-		a, b := len(s.of("360p")), len(s.of("180p"))
-		if a >= n && b >= n {
+		have := make(map[string]int)
+		ready := 0
+		for _, name := range renditions {
+			if have[name] = len(s.of(name)); have[name] >= n {
+				ready++
+			}
+		}
+		if ready == len(renditions) {
 			return
 		}
 		select {
 		case <-s.changed:
 		case <-timeout:
-			s.t.Fatalf("after 30 s there are %d and %d segments instead of %d", a, b, n)
+			s.t.Fatalf("after 30 s there are %v segments instead of %d", have, n)
 		}
 	}
 }

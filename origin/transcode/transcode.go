@@ -20,6 +20,11 @@
 // session and after the number that the caller says was published before: a segment
 // that would is dropped, and the discontinuity is marked on the next.
 //
+// What a run makes is decided when it begins: rungs that would only be the source's picture scaled up are left out, sound
+// alone is where there is sound, the source's own picture is passed on if that is wanted and it fits (source.go), and
+// a machine that is too slow (package load) makes one rung less. A run that ends for such a reason does so on a segment's boundary, and the next
+// one is given what has come since the last key frame once more, so that no picture is lost between the two.
+//
 // Wiring, together with package ingest (origin.Run does this):
 //
 //	server, err := ingest.Listen(ingest.Config{
@@ -39,6 +44,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +54,7 @@ import (
 
 	"slipstream/origin/child"
 	"slipstream/origin/cmaf"
+	"slipstream/origin/load"
 	"slipstream/origin/timeline"
 )
 
@@ -65,13 +72,22 @@ const (
 // Config describes a session.
 type Config struct {
 	Channel   string
-	Ladder    []Rung                          // none: DefaultLadder
+	Ladder    []Rung                          // of the largest source; none: DefaultLadder
 	FrameRate int                             // of all rungs, a whole number that divides 90000; 0: 30
 	Audio     *mpeg4audio.AudioSpecificConfig // nil: the publisher sends no AAC
 	Opus      bool                            // it sends Opus instead
 	FirstPTS  time.Duration                   // the publisher's timestamp of the first picture …
 	ArrivedMs int64                           // … and when it arrived, in epoch milliseconds: the anchor
 	After     int64                           // the last number that was published for the channel; 0: none
+	// PassThrough passes the publisher's picture on as the rung SourceRung, in the place of those that are as large, if it fits.
+	// The anchor is then a segment's boundary: the epoch of a picture is up to two seconds before its arrival.
+	PassThrough bool
+	// DropRungs lets rungs go, the largest first, when the machine is too slow for them.
+	DropRungs bool
+	// OnRungs is called with the names of what is made from now on, before anything of it is handed out.
+	OnRungs func(channel string, names []string)
+	// OnStatus is called about once a second.
+	OnStatus func(channel string, status Status)
 	// OnSegment is called for every complete segment, for one segment at a time, in the
 	// order of numbers within a rendition. ffmpeg waits for it: it must be quick, and it
 	// must not call the session.
@@ -82,6 +98,8 @@ type Config struct {
 	// of its input, before it is killed; 0: 10 s.
 	Patience time.Duration
 	Logger   *slog.Logger // best one that names the channel; nil: nothing is logged
+
+	clock func() time.Duration // by which the machine is judged; nil: since the session began. Tests have a fast one
 }
 
 // Check says whether ffmpeg is installed: a *child.MissingError if it is not.
@@ -97,7 +115,18 @@ type Session struct {
 	out    *output
 	queue  chan sample
 	queued atomic.Int64 // bytes in queue
+	newest atomic.Int64 // the time of the newest picture that came, on the publisher's clock
+	lost   atomic.Int64 // samples that were dropped because the queue was full
 	done   chan struct{}
+
+	// Of the goroutine live:
+	group    group    // what has come since the last key frame
+	again    []sample // of it, what the next run has to be given once more
+	fault    string   // why the publisher's picture is not passed on
+	left     int      // rungs that were left out because the machine is too slow
+	governor load.Governor
+	status   Status
+	cpu      time.Duration // of the runs that have ended
 
 	// Of the goroutine that calls Video and Audio:
 	closed   sync.Once
@@ -117,6 +146,10 @@ func Start(ctx context.Context, cfg Config) (*Session, error) {
 	if cfg.Patience == 0 {
 		cfg.Patience = defaultPatience
 	}
+	if cfg.clock == nil {
+		began := time.Now()
+		cfg.clock = func() time.Duration { return time.Since(began) }
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -130,17 +163,22 @@ func Start(ctx context.Context, cfg Config) (*Session, error) {
 	if ahead := startMs - cfg.ArrivedMs; ahead > 0 {
 		cfg.Logger.Warn("the clock was set back: the timeline goes on ahead of it, because numbers never go back", "aheadMs", ahead)
 	}
+	if cfg.PassThrough { // the first picture is a key frame, so this puts all key frames on boundaries that can be
+		startMs -= startMs % timeline.SegmentMs
+	}
 	anchor, err := timeline.NewAnchor(cfg.FirstPTS, startMs, cfg.FrameRate)
 	if err != nil {
 		return nil, err
 	}
 	s := &Session{
-		cfg:    cfg,
-		anchor: anchor,
-		out:    newOutput(cfg),
-		queue:  make(chan sample, queueSamples),
-		done:   make(chan struct{}),
+		cfg:      cfg,
+		anchor:   anchor,
+		out:      newOutput(cfg),
+		queue:    make(chan sample, queueSamples),
+		done:     make(chan struct{}),
+		governor: load.Governor{Cores: runtime.NumCPU(), Drops: cfg.DropRungs},
 	}
+	s.newest.Store(int64(cfg.FirstPTS))
 	go s.live(ctx)
 	return s, nil
 }
@@ -186,6 +224,9 @@ func (s *Session) put(m sample) error {
 	if m.size == 0 {
 		return nil
 	}
+	if m.video {
+		s.newest.Store(int64(m.pts))
+	}
 	if s.skipping && m.keyframe && len(s.queue) < queueSamples/2 {
 		s.cfg.Logger.Warn("the transcoder keeps up again", "droppedSamples", s.skipped)
 		s.skipping, s.skipped = false, 0
@@ -209,4 +250,5 @@ func (s *Session) skip() {
 	}
 	s.skipping = true
 	s.skipped++
+	s.lost.Add(1)
 }
