@@ -17,6 +17,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"slipstream/origin"
 	"slipstream/origin/health"
 	"slipstream/origin/keys"
+	"slipstream/origin/permit"
 	"slipstream/origin/publish"
 	"slipstream/origin/transcode"
 	"slipstream/peer"
@@ -116,16 +118,22 @@ type serving struct {
 	HTTP3   bool          `help:"HTTP/3 too, over UDP at the port of HTTPS." name:"http3" env:"SLIPSTREAM_HTTP3"`
 	RTMPS   string        `help:"Address for RTMPS, such as :1936; default: none." placeholder:"ADDR"`
 	Data    string        `help:"Directory for keys, signed heads and the DVR window." default:"data" placeholder:"DIR"`
-	Channel []string      `help:"Channel name." default:"demo" placeholder:"NAME"`
+	Channel []string      `help:"Channel name; default: demo, or those of --channels." placeholder:"NAME"`
 	Window  time.Duration `help:"Time-shift window." default:"60s" placeholder:"TIME"`
 	DVR     time.Duration `help:"Longer window, such as 2h, kept on disk and listed at /live/<channel>/dvr.m3u8; default: none." placeholder:"TIME"`
-	Rung    []string      `help:"Rendition of the ladder; default: 360p and 180p." placeholder:"NAME:WxH:VIDEOKBPS:AUDIOKBPS"`
+	Rung    []string      `help:"Rendition of the ladder, of sound alone without a size; default: 1080p, 720p, 480p and 360p, of which none is larger than what is published (up: 360p and 180p)." placeholder:"NAME[:WxH:VIDEOKBPS]:AUDIOKBPS"`
 
 	TLSCert       string `help:"Certificate for HTTPS and RTMPS (PEM, with its chain); read again when it changes." placeholder:"FILE"`
 	TLSKey        string `help:"Its private key (PEM)." placeholder:"FILE"`
 	TLSSelfSigned bool   `help:"For trials: a certificate of this origin's own, kept in the data directory."`
 
-	FrameRate  int  `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
+	FrameRate   int          `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
+	PassThrough bool         `help:"Pass the publisher's picture on as it comes, as the rendition source, where its key frames allow it; smaller rungs are encoded."`
+	DropRungs   bool         `help:"Where this machine is too slow for the ladder, make less of it."`
+	Channels    channelTable `help:"Channels with settings of their own, for the configuration file: rung, frame-rate, pass-through and drop-rungs by channel." placeholder:"YAML"`
+	MaxChannels int          `help:"Channels at once, with those that publishers make whose token says so." default:"16" placeholder:"N"`
+	PublishKey  string       `help:"Key that publishing tokens are checked with: Ed25519 (PEM, private or public), or a secret of 32 bytes and more; default: keys/publish.key in the data directory." placeholder:"FILE"`
+
 	LowLatency bool `help:"Publish half-second parts of segments ahead of them (LL-HLS)."`
 
 	WHIP     string   `help:"UDP address for the media of WHIP, such as :8189; offers go to /whip/<channel> on the HTTP address; default: none." placeholder:"ADDR"`
@@ -145,17 +153,18 @@ type serving struct {
 
 // config describes the origin; ready is told when it listens.
 func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Config, error) {
-	ids := make(map[string]string) // filled before anything is served
+	ids := &sync.Map{}
+	made := func(channel origin.Channel) { ids.Store(channel.Name, channel.ID.String()) }
 	ladder, err := s.ladder()
 	return origin.Config{
 		HTTPS: s.HTTPS, HTTP3: s.HTTP3, RTMPS: s.RTMPS, TLSCert: s.TLSCert, TLSKey: s.TLSKey, TLSSelfSigned: s.TLSSelfSigned,
-		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Window: s.Window, DVR: s.DVR, Ladder: ladder, FrameRate: s.FrameRate,
-		LowLatency: s.LowLatency, Pull: s.Pull, PullOnce: s.PullOnce, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
+		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Settings: s.Channels, MaxChannels: s.MaxChannels, PublishKey: s.PublishKey, Window: s.Window, DVR: s.DVR, Ladder: ladder, FrameRate: s.FrameRate,
+		PassThrough: s.PassThrough, DropRungs: s.DropRungs, LowLatency: s.LowLatency, Made: made, Pull: s.Pull, PullOnce: s.PullOnce, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
 		WHIP: s.WHIP, WHIPHost: s.WHIPHost,
 		Backup: s.Backup, Slate: s.slate(), SlateFor: s.SlateFor, InputLost: s.InputLost, InputSteady: s.InputSteady,
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
-				ids[channel.Name] = channel.ID.String()
+				made(channel)
 			}
 			ready(at)
 		},
@@ -179,26 +188,23 @@ func (s serving) failOver() (p health.Policy) {
 }
 
 // ladder reads the rungs; none stands for the origin's own.
-func (s serving) ladder() ([]transcode.Rung, error) {
-	var ladder []transcode.Rung
+func (s serving) ladder() (ladder []transcode.Rung, err error) {
 	for _, text := range s.Rung {
-		r := transcode.Rung{}
-		name, sizes, _ := strings.Cut(text, ":")
-		r.Name = name
-		if n, err := fmt.Sscanf(sizes, "%dx%d:%d:%d", &r.Width, &r.Height, &r.VideoKbps, &r.AudioKbps); err != nil || n != 4 {
-			return nil, fmt.Errorf("the rung %q is not like 360p:640x360:800:96 (name, size, kb/s of video and of sound)", text)
+		rung, err := transcode.ParseRung(text)
+		if err != nil {
+			return nil, err
 		}
-		ladder = append(ladder, r)
+		ladder = append(ladder, rung)
 	}
 	return ladder, nil
 }
 
 // pages mounts the web player. A watch page names the channel's id, so that a
 // playlist of another owner, wherever it comes from, does not play on it.
-func pages(ids map[string]string) map[string]http.Handler {
+func pages(ids *sync.Map) map[string]http.Handler {
 	assets := player.Assets()
 	watch := func(w http.ResponseWriter, r *http.Request) {
-		id, known := ids[r.PathValue("channel")]
+		id, known := ids.Load(r.PathValue("channel"))
 		html, err := fs.ReadFile(assets, "watch.html")
 		if !known || err != nil {
 			http.Error(w, "There is no such channel here.", http.StatusNotFound)
@@ -206,7 +212,7 @@ func pages(ids map[string]string) map[string]http.Handler {
 		}
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Write(bytes.Replace(html, []byte("<slipstream-player"), []byte(`<slipstream-player channel="`+id+`"`), 1))
+		w.Write(bytes.Replace(html, []byte("<slipstream-player"), []byte(`<slipstream-player channel="`+id.(string)+`"`), 1))
 	}
 	page := func(name string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -229,10 +235,7 @@ type upCommand struct {
 
 // source says whether the test picture is to be published. A file is pulled.
 func (c *upCommand) source() (test bool, err error) {
-	channel := "demo"
-	if len(c.Channel) > 0 {
-		channel = c.Channel[0]
-	}
+	channel := origin.ChannelNames(c.Channel, c.Channels)[0]
 	pulled := c.Pull[channel] != "" || c.PullOnce[channel] != ""
 	switch {
 	case c.Source == "none":
@@ -265,6 +268,7 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	var seed func(origin.Channel) // known when the origin listens
 	cfg, err := c.config(io.log, func(at origin.Ready) {
 		channel := at.Channels[0]
 		web, rtmp := "http://"+reachable(at.HTTP), "rtmp://"+reachable(at.RTMP)+"/live"
@@ -286,13 +290,16 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 			fmt.Fprintf(io.out, "            %s/whip/%s  bearer token %s\n", web, channel.Name, channel.StreamKey)
 		}
 		fmt.Fprintf(io.out, "Statistics  %s/stats\n", web)
-		for _, channel := range at.Channels {
+		seed = func(channel origin.Channel) {
 			group.Go(func() error {
 				return seeder.Run(ctx, seeder.Config{
 					URL: web + "/live/" + channel.Name + "/index.m3u8", Channel: channel.ID.String(),
 					TokenSecret: secret, Log: io.log,
 				})
 			})
+		}
+		for _, channel := range at.Channels {
+			seed(channel)
 		}
 		if test {
 			group.Go(func() error {
@@ -302,6 +309,14 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(cfg.Ladder) == 0 { // this machine has the viewers too
+		cfg.Ladder = transcode.DemonstrationLadder()
+	}
+	made := cfg.Made
+	cfg.Made = func(channel origin.Channel) {
+		made(channel)
+		seed(channel)
 	}
 	cfg.Tracker = "/tracker"
 	cfg.Register = meeting.Register
@@ -326,6 +341,7 @@ func reachable(address string) string {
 type originCommands struct {
 	Serve  originCommand `cmd:"" default:"withargs" help:"Run an origin (the default)."`
 	Verify verifyCommand `cmd:"" help:"Check a channel's whole live window from outside."`
+	Token  tokenCommand  `cmd:"" help:"Sign a token that lets its bearer publish a channel."`
 }
 
 type originCommand struct {
@@ -361,6 +377,33 @@ func (c originCommand) Run(ctx context.Context, io streams) error {
 	}
 	cfg.Tracker = c.TrackerURL
 	return origin.Run(ctx, cfg)
+}
+
+type tokenCommand struct {
+	Channel string        `arg:"" help:"The channel's name."`
+	Create  bool          `help:"The bearer may make the channel, if there is none of that name."`
+	Backup  bool          `help:"The bearer is the channel's backup publisher."`
+	Address string        `help:"IP address or prefix that the publisher must come from; default: any." placeholder:"IP"`
+	After   time.Duration `help:"How long from now the token becomes valid." placeholder:"TIME"`
+	Valid   time.Duration `help:"For how long it is valid from then on; 0: for ever." default:"24h" placeholder:"TIME"`
+	Key     string        `help:"Private key or secret to sign with; default: keys/publish.key in the data directory." placeholder:"FILE"`
+	Data    string        `help:"Directory with the origin's keys." default:"data" placeholder:"DIR"`
+}
+
+func (c tokenCommand) Run(_ context.Context, io streams) error {
+	right := permit.Permit{Channel: c.Channel, Backup: c.Backup, Create: c.Create, Address: c.Address}
+	from := time.Now().Add(c.After)
+	if c.After != 0 {
+		right.From = from
+	}
+	if c.Valid != 0 {
+		right.Until = from.Add(c.Valid)
+	}
+	token, err := origin.Token(c.Data, c.Key, right)
+	if err == nil {
+		fmt.Fprintln(io.out, token)
+	}
+	return err
 }
 
 type verifyCommand struct {
@@ -511,6 +554,30 @@ func (c emulateCommand) Run(ctx context.Context, io streams) error {
 		return emulate.Keep(ctx, cfg)
 	}
 	return emulate.Run(ctx, cfg)
+}
+
+// channelTable are settings by channel: a table of the configuration file, or the same in YAML.
+type channelTable map[string]origin.Settings
+
+// Decode implements kong.MapperValue.
+func (t *channelTable) Decode(ctx *kong.DecodeContext) error {
+	token, err := ctx.Scan.PopValue("settings by channel")
+	if err != nil {
+		return err
+	}
+	text, isText := token.Value.(string)
+	if !isText {
+		raw, err := yaml.Marshal(token.Value)
+		if err != nil {
+			return err
+		}
+		text = string(raw)
+	}
+	if err := yaml.UnmarshalWithOptions([]byte(text), t, yaml.Strict()); err != nil {
+		problem, _, _ := strings.Cut(err.Error(), "\n")
+		return fmt.Errorf("the settings by channel are not understood: %s", problem)
+	}
+	return nil
 }
 
 // readConfig reads a YAML file whose keys are the flags' names, at the top level

@@ -214,6 +214,18 @@ func TestAFlagIsAnEnvironmentVariableAndAConfigurationKeyToo(t *testing.T) {
 	}
 }
 
+func TestATokenIsPrinted(t *testing.T) {
+	data := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"origin", "token", "news", "--create", "--valid=1h", "--data", data}, &stdout, &stderr)
+	if token := strings.TrimSpace(stdout.String()); code != 0 || strings.Count(token, ".") != 2 || strings.ContainsAny(token, " \n") {
+		t.Errorf("exit code %d, %q, %s", code, token, stderr.String())
+	}
+	if _, err := os.Stat(filepath.Join(data, "keys", "publish.key")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPullsAreATable(t *testing.T) {
 	data := "--data=" + t.TempDir()
 	refused := func(want string, args ...string) {
@@ -249,6 +261,9 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"no playlist", []string{"origin", "verify", "http://127.0.0.1:1/index.m3u8"}, exitFailed, "127.0.0.1:1"},
 		{"no scenario", []string{"sim", "run", "/nowhere.yaml"}, exitFailed, "/nowhere.yaml"},
 		{"no emulation of this", []string{"sim", "emulate", file(t, "stream: { segment: 4s }")}, exitFailed, "stream.segment must be 2s"},
+		{"no channel of that name", []string{"origin", "token", "../x"}, exitFailed, `the channel name "../x"`},
+		{"no setting of a channel", []string{"origin", "--config", file(t, "channels: {news: {colour: red}}")}, exitUsage, "colour"},
+		{"no ladder of a channel", []string{"origin", "--config", file(t, "channels: {news: {rung: [big]}}")}, exitFailed, `the channel "news": the rung "big"`},
 		{"no rung", []string{"origin", "--rung=big"}, exitFailed, `"big"`},
 		{"data directory", []string{"up", "--http=127.0.0.1:0", "--rtmp=127.0.0.1:0", "--source=none", "--data", unwritable}, exitFailed, unwritable},
 		{"port in use", []string{"up", "--http=" + taken(t), "--rtmp=127.0.0.1:0", "--source=none", "--data", t.TempDir()}, exitFailed, "another program uses"},

@@ -3,6 +3,7 @@ package origin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -24,8 +25,36 @@ type channel struct {
 	backupKey string // "": it takes no backup
 	store     *store.Store
 	playout   *playout.Playout
+	encoding  encoding
+	encoder   encoder
 	logger    *slog.Logger
 	publisher atomic.Pointer[server.Publisher]
+}
+
+// described is what an operator needs to know of it.
+func (ch *channel) described() Channel {
+	return Channel{ch.name, ch.keys.ID(), ch.keys.StreamKey(), ch.backupKey}
+}
+
+// place is that of its publisher or of its backup.
+func (ch *channel) place(backup bool) (string, error) {
+	switch {
+	case !backup:
+		return ch.name, nil
+	case ch.backupKey == "":
+		return "", fmt.Errorf("the channel %q takes no backup", ch.name)
+	}
+	return ingest.BackupOf(ch.name), nil
+}
+
+// served is what the server needs to know of it.
+func (ch *channel) served(cfg Config) server.Channel {
+	floors, audio := ch.encoding.rates()
+	return server.Channel{
+		Name: ch.name, ID: ch.keys.ID(), Store: ch.store, FloorBps: floors, AudioBps: audio, StreamKey: ch.keys.StreamKey(), Tracker: cfg.Tracker,
+		Publisher: func() server.Publisher { return *ch.publisher.Load() },
+		Encoder:   ch.encoder.status,
+	}
 }
 
 // open makes the channel ready for publishers. The context ends its encoder.
@@ -34,7 +63,7 @@ func (ch *channel) open(ctx context.Context, cfg Config, slate *playout.Slate) {
 		Policy: switcher.Policy{
 			PatienceMs: cfg.InputLost.Milliseconds(), SteadyMs: cfg.InputSteady.Milliseconds(), SlateMs: cfg.SlateFor.Milliseconds(),
 		},
-		FrameRate: cfg.FrameRate, Slate: slate, Logger: ch.logger, Now: time.Now,
+		FrameRate: ch.encoding.frameRate, WholeSegments: ch.encoding.passThrough, Slate: slate, Logger: ch.logger, Now: time.Now,
 		Start: func(e playout.Encoding) (playout.Encoder, error) { return ch.encode(ctx, e, cfg) },
 		After: ch.store.Signed,
 		Changed: func(on switcher.Source, protocol string) {
@@ -46,17 +75,32 @@ func (ch *channel) open(ctx context.Context, cfg Config, slate *playout.Slate) {
 // encode starts an encoder. Its first number lies above all that were ever signed.
 func (ch *channel) encode(ctx context.Context, e playout.Encoding, cfg Config) (playout.Encoder, error) {
 	encoding := transcode.Config{
-		Channel: ch.name, Ladder: cfg.Ladder, FrameRate: cfg.FrameRate, Audio: e.Sound.AAC, Opus: e.Sound.Opus, FirstPTS: e.FirstPTS, ArrivedMs: e.EpochMs,
+		Channel: ch.name, Ladder: ch.encoding.ladder, FrameRate: ch.encoding.frameRate, Audio: e.Sound.AAC, Opus: e.Sound.Opus, FirstPTS: e.FirstPTS, ArrivedMs: e.EpochMs,
 		After: max(0, ch.store.Signed()), OnSegment: ch.publish, Logger: ch.logger,
+		PassThrough: ch.encoding.passThrough, DropRungs: ch.encoding.dropRungs, OnStatus: ch.encoder.observe,
+		OnRungs: func(_ string, names []string) { ch.store.Offer(names, nowMs()) },
 	}
 	if cfg.LowLatency {
 		encoding.OnPart = ch.publishPart
 	}
-	session, err := transcode.Start(ctx, encoding)
+	s, err := transcode.Start(ctx, encoding)
 	if err != nil {
 		return nil, err // not a session that is nil
 	}
-	return session, nil
+	return session{s, ch}, nil
+}
+
+// session is a transcoding session that says when it has ended.
+type session struct {
+	*transcode.Session
+	ch *channel
+}
+
+// Close implements playout.Encoder.
+func (s session) Close() error {
+	err := s.Session.Close()
+	s.ch.encoder.ended()
+	return err
 }
 
 // start takes a publication in.

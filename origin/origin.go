@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,9 +18,9 @@ import (
 	"slipstream/origin/ingest"
 	"slipstream/origin/keys"
 	"slipstream/origin/manifest"
+	"slipstream/origin/permit"
 	"slipstream/origin/server"
 	"slipstream/origin/store"
-	"slipstream/origin/timeline"
 	"slipstream/origin/transcode"
 	"slipstream/origin/web"
 )
@@ -37,12 +36,24 @@ type Config struct {
 	WHIP     string           // address for the media of WHIP (UDP); "" for no WHIP
 	WHIPHost []string         // IP addresses that publishers reach it at, if they are not the machine's own
 	DataDir  string           // keys and signed heads; "data"
-	Channels []string         // names; "demo"
+	Channels []string         // names, beside those in Settings; "demo" if there are none
 	Window   time.Duration    // time-shift window; 60 s
 	DVR      time.Duration    // longer window, on disk; 0: none
 	Ladder   []transcode.Rung // transcode.DefaultLadder
 	// FrameRate is that of all rungs, a whole number that divides 90000; 30.
 	FrameRate int
+	// PassThrough passes the publisher's picture on in the place of the rungs that are as large, where it fits.
+	PassThrough bool
+	// DropRungs lets a machine that is too slow for its ladder make less of it.
+	DropRungs bool
+	// Settings are those of single channels, which they declare, too.
+	Settings map[string]Settings
+	// MaxChannels bounds the channels, those included that publishers make; 16.
+	MaxChannels int
+	// PublishKey is the file with the key of publishing tokens (package permit); one of the origin's own in the data directory.
+	PublishKey string
+	// Made is called when a publisher has made a channel.
+	Made func(Channel)
 	// Pull says which channels the origin fetches by itself, and where: the path of a file, which is looped, or an http or https URL.
 	// PullOnce is likewise for files that are played once. Such a channel has no other publisher.
 	Pull, PullOnce map[string]string
@@ -99,8 +110,12 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.DataDir == "" {
 		cfg.DataDir = "data"
 	}
-	if len(cfg.Channels) == 0 {
-		cfg.Channels = []string{"demo"}
+	cfg.Channels = ChannelNames(cfg.Channels, cfg.Settings)
+	if cfg.MaxChannels == 0 {
+		cfg.MaxChannels = 16
+	}
+	if cfg.Made == nil {
+		cfg.Made = func(Channel) {}
 	}
 	if len(cfg.Ladder) == 0 {
 		cfg.Ladder = transcode.DefaultLadder()
@@ -116,19 +131,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Ready == nil {
 		cfg.Ready = func(Ready) {}
 	}
-	if err := transcode.CheckLadder(cfg.Ladder); err != nil {
+	if err := cfg.checkChannels(); err != nil {
 		return cfg, setup(ErrConfig, err)
-	}
-	if _, err := timeline.FrameTicks(cfg.FrameRate); err != nil {
-		return cfg, setup(ErrConfig, err)
-	}
-	for i, name := range cfg.Channels {
-		if err := keys.CheckName(name); err != nil {
-			return cfg, setup(ErrConfig, err)
-		}
-		if slices.Contains(cfg.Channels[:i], name) {
-			return cfg, setup(ErrConfig, fmt.Errorf("the channel %q is named twice", name))
-		}
 	}
 	if err := cfg.checkInputs(); err != nil {
 		return cfg, setup(ErrConfig, err)
@@ -172,7 +176,15 @@ func Run(ctx context.Context, cfg Config) error {
 		return setup(ErrDataDir, err)
 	}
 	defer release()
-	channels, secret, err := openAll(cfg, nowMs())
+	secret, err := keys.Token(cfg.DataDir)
+	if err != nil {
+		return setup(ErrDataDir, err)
+	}
+	permits, err := openPermits(cfg)
+	if err != nil {
+		return setup(ErrDataDir, err)
+	}
+	channels, err := openChannels(cfg, permits)
 	if err != nil {
 		return setup(ErrDataDir, err)
 	}
@@ -196,6 +208,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return setup(ErrConfig, err)
 	}
+	channels.site = handler
 	site, err := web.Listen(web.Config{HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, HTTP3: cfg.HTTP3, TLS: secure, Handler: handler, Logger: cfg.Logger})
 	if err != nil {
 		return listenError(err)
@@ -219,84 +232,40 @@ func Run(ctx context.Context, cfg Config) error {
 		ready.WHIP = publishers.WHIPAddr().String()
 	}
 	for _, name := range cfg.Channels {
-		ch := channels[name]
-		ready.Channels = append(ready.Channels, Channel{name, ch.keys.ID(), ch.keys.StreamKey(), ch.backupKey})
+		ready.Channels = append(ready.Channels, channels.named(name).described())
 	}
 	cfg.Ready(ready)
 	group, ctx := errgroup.WithContext(ctx)
-	for _, ch := range channels {
+	channels.serve(func(ch *channel) {
 		ch.open(ctx, cfg, slate)
 		group.Go(func() error { return ch.playout.Run(ctx) })
-	}
+	})
 	group.Go(func() error { return publishers.Serve(ctx) })
 	group.Go(func() error { return site.Serve(ctx) })
 	startPulls(ctx, group, cfg, sources, inputs)
 	return group.Wait()
 }
 
-// openAll reads or makes the keys and the store of every channel, and the token secret.
-func openAll(cfg Config, nowMs int64) (map[string]*channel, []byte, error) {
-	secret, err := keys.Token(cfg.DataDir)
-	if err != nil {
-		return nil, nil, err
+// openPermits reads the key that publishing tokens are checked with.
+func openPermits(cfg Config) (permit.Key, error) {
+	if cfg.PublishKey != "" {
+		return permit.Read(cfg.PublishKey)
 	}
-	var renditions []string
-	for _, rung := range cfg.Ladder {
-		renditions = append(renditions, rung.Name)
-	}
-	channels := make(map[string]*channel)
-	for _, name := range cfg.Channels {
-		k, err := keys.Open(cfg.DataDir, name, nowMs)
-		if err != nil {
-			return nil, nil, err
-		}
-		s, err := store.Open(store.Config{
-			Dir: keys.ChannelDir(cfg.DataDir, name), Channel: k.ID(), SessionMs: nowMs, Renditions: renditions,
-			WindowMs: cfg.Window.Milliseconds(), DVRMs: cfg.DVR.Milliseconds(), Logger: cfg.Logger.With("channel", name), Signer: k,
-		}, nowMs)
-		if err != nil {
-			return nil, nil, err
-		}
-		ch := &channel{name: name, keys: k, store: s, logger: cfg.Logger.With("channel", name)}
-		if slices.Contains(cfg.Backup, name) {
-			if ch.backupKey, err = k.BackupKey(); err != nil {
-				return nil, nil, err
-			}
-		}
-		ch.publisher.Store(&server.Publisher{SinceMs: nowMs})
-		channels[name] = ch
-	}
-	return channels, secret, nil
+	return permit.Open(cfg.DataDir)
 }
 
-func newServer(cfg Config, channels map[string]*channel, secret []byte) (http.Handler, error) {
-	floors, audio := make(map[string]int64), make(map[string]int64)
-	for _, rung := range cfg.Ladder {
-		floors[rung.Name] = int64(rung.VideoKbps+rung.AudioKbps) * 1100 // bits/s, a tenth for fMP4 and peaks within the second
-		audio[rung.Name] = int64(rung.AudioKbps) * 1100
-	}
+func newServer(cfg Config, channels *channels, secret []byte) (*server.Server, error) {
 	config := server.Config{TokenSecret: secret, Mounts: cfg.Mounts, Register: cfg.Register, FailOver: cfg.FailOver, Logger: cfg.Logger, Now: nowMs}
 	for _, name := range cfg.Channels {
-		ch := channels[name]
-		config.Channels = append(config.Channels, server.Channel{
-			Name: name, ID: ch.keys.ID(), Store: ch.store, FloorBps: floors, AudioBps: audio, StreamKey: ch.keys.StreamKey(), Tracker: cfg.Tracker,
-			Publisher: func() server.Publisher { return *ch.publisher.Load() },
-		})
+		config.Channels = append(config.Channels, channels.named(name).served(cfg))
 	}
 	return server.New(config)
 }
 
-func newIngest(cfg Config, channels map[string]*channel, secure *tls.Config) ingest.Config {
-	streamKeys := make(map[string]string)
-	for name, ch := range channels {
-		streamKeys[name] = ch.keys.StreamKey()
-		streamKeys[ingest.BackupOf(name)] = ch.backupKey // an empty one lets nobody in
-	}
+func newIngest(cfg Config, channels *channels, secure *tls.Config) ingest.Config {
 	return ingest.Config{
-		Address: cfg.RTMP, SRT: cfg.SRT, RTMPS: cfg.RTMPS, WHIP: cfg.WHIP, WHIPHost: cfg.WHIPHost, TLS: secure, Authorize: ingest.StreamKeys("live", streamKeys), Logger: cfg.Logger,
-		Start: func(_ context.Context, p ingest.Publication) (ingest.Session, error) {
-			return channels[p.Channel].start(p)
-		},
+		Address: cfg.RTMP, SRT: cfg.SRT, RTMPS: cfg.RTMPS, WHIP: cfg.WHIP, WHIPHost: cfg.WHIPHost, TLS: secure,
+		Authorize: channels.authorize, Start: channels.start, Logger: cfg.Logger,
 	}
 }
 

@@ -78,10 +78,10 @@ type Config struct {
 	WHIP    string      // likewise for the media of WHIP, over UDP, such as ":8189"; "" for no WHIP. See Server.WHIP
 	// WHIPHost are the IP addresses that publishers send those media to, where they are not this machine's own.
 	WHIPHost []string
-	// Authorize says which channel a publisher may publish, from the application ("live", always so for WHIP)
-	// and the stream key: a name, or BackupOf one. Its error is told to the publisher. It must not reveal by its
+	// Authorize says which channel a publisher may publish, from the application ("live", always so for WHIP),
+	// the stream key or a token in its place, and the address it comes from (host:port): a name, or BackupOf one. Its error is told to the publisher. It must not reveal by its
 	// timing how much of a key is right: StreamKeys does not.
-	Authorize func(app, key string) (channel string, err error)
+	Authorize func(app, key, remote string) (channel string, err error)
 	// Start begins a session. For a channel, and for its backup, there is one at a time, and the next is started
 	// only after the last has been closed. The context ends with the server.
 	Start func(ctx context.Context, p Publication) (Session, error)
@@ -91,9 +91,12 @@ type Config struct {
 	Logger         *slog.Logger  // nil: nothing is logged
 }
 
+// ErrWrongKey says that no channel has that stream key.
+var ErrWrongKey = errors.New("the stream key is wrong")
+
 // StreamKeys authorizes publishers of one application by a table of stream keys, by
-// channel or BackupOf one. All keys are compared, each in constant time.
-func StreamKeys(app string, keyOfChannel map[string]string) func(app, key string) (string, error) {
+// channel or BackupOf one. All keys are compared, each in constant time. A key that is not among them is ErrWrongKey.
+func StreamKeys(app string, keyOfChannel map[string]string) func(app, key, remote string) (string, error) {
 	type entry struct {
 		channel string
 		sum     [sha256.Size]byte
@@ -104,7 +107,7 @@ func StreamKeys(app string, keyOfChannel map[string]string) func(app, key string
 			entries = append(entries, entry{channel, sha256.Sum256([]byte(key))})
 		}
 	}
-	return func(gotApp, key string) (string, error) {
+	return func(gotApp, key, _ string) (string, error) {
 		sum := sha256.Sum256([]byte(key))
 		channel, known := "", 0
 		for _, e := range entries {
@@ -116,7 +119,7 @@ func StreamKeys(app string, keyOfChannel map[string]string) func(app, key string
 		case gotApp != app:
 			return "", errors.New("there is no application " + quoted(gotApp) + " here: publish to /" + app)
 		case known == 0:
-			return "", errors.New("the stream key is wrong")
+			return "", ErrWrongKey
 		}
 		return channel, nil
 	}

@@ -254,7 +254,7 @@ func (s *Server) publish(ctx context.Context, protocol string, c *rtmp, conn net
 	if err != nil {
 		return err
 	}
-	channel, err := s.cfg.Authorize(wish.app, wish.key)
+	channel, err := s.cfg.Authorize(wish.app, wish.key, conn.RemoteAddr().String())
 	if err != nil {
 		return refuse("%v", err)
 	}

@@ -340,7 +340,7 @@ func TestStreamKeys(t *testing.T) {
 		{"live", "demo", "", "the stream key is wrong"},
 		{"vod\n", "secret", "", `there is no application "vod\n" here: publish to /live`},
 	} {
-		channel, err := authorize(c.app, c.key)
+		channel, err := authorize(c.app, c.key, "192.0.2.1:1")
 		if channel != c.channel || (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
 			t.Errorf("%q %q: channel %q, %v; want %q, %q", c.app, c.key, channel, err, c.channel, c.err)
 		}

@@ -53,7 +53,8 @@ func (s *Server) serveSRT(ctx context.Context) error {
 
 // receive is the whole of an SRT connection. SRT has no words for a refusal but a number (SRT Access Control, "Rejection codes").
 func (s *Server) receive(ctx context.Context, request srt.ConnRequest, logger *slog.Logger) error {
-	channel, err := s.cfg.Authorize(readStreamID(request.StreamId()))
+	app, key := readStreamID(request.StreamId())
+	channel, err := s.cfg.Authorize(app, key, request.RemoteAddr().String())
 	if err != nil {
 		request.Reject(srt.REJX_UNAUTHORIZED)
 		return err

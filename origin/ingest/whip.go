@@ -168,7 +168,7 @@ func (w *whip) authorize(r *http.Request) (place string, err error) {
 	if key = strings.TrimSpace(key); !strings.EqualFold(scheme, "Bearer") || key == "" {
 		return "", answer(http.StatusUnauthorized, "the stream key is missing: send it as a bearer token")
 	}
-	place, err = w.server.cfg.Authorize(whipApp, key)
+	place, err = w.server.cfg.Authorize(whipApp, key, r.RemoteAddr)
 	channel, _ := SplitPlace(place)
 	switch {
 	case err != nil:

@@ -1,6 +1,7 @@
 // Package keys keeps the secrets of an origin in its data directory.
 //
 //	<data>/keys/token.key                  shared by origin and tracker: signs join tokens (at least 32 random bytes)
+//	<data>/keys/publish.key                checks publishing tokens (package permit, which makes it)
 //	<data>/channels/<channel>/root.key     owns the channel: its public half's hash is the channel id (PKCS #8, PEM)
 //	<data>/channels/<channel>/signing.key  signs records; with the delegation by which the root key appointed it
 //	<data>/channels/<channel>/stream.key   lets an encoder publish; one line of text, may be edited

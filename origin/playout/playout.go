@@ -51,9 +51,12 @@ type Encoding struct {
 type Config struct {
 	Policy    switcher.Policy // its SlateMs does not count without Slate
 	FrameRate int             // of the output
-	Slate     *Slate          // nil: none
-	Start     func(Encoding) (Encoder, error)
-	After     func() int64 // the last number that was published
+	// WholeSegments sets the timeline so that the first picture begins a segment, up to two seconds before the clock: the publisher's own
+	// key frames are to be used.
+	WholeSegments bool
+	Slate         *Slate // nil: none
+	Start         func(Encoding) (Encoder, error)
+	After         func() int64 // the last number that was published
 	// Changed is told what feeds the output from now on, and over which protocol. It must not call the playout.
 	Changed func(on switcher.Source, protocol string)
 	Logger  *slog.Logger
@@ -137,6 +140,9 @@ func (p *Playout) begin(arrivedMs int64) error {
 	}
 	if ahead := startMs - arrivedMs; ahead > 0 {
 		p.cfg.Logger.Warn("the clock was set back: the timeline goes on ahead of it, because numbers never go back", "aheadMs", ahead)
+	}
+	if p.cfg.WholeSegments {
+		startMs -= startMs % timeline.SegmentMs
 	}
 	p.begun, p.startMs, p.edge = p.cfg.Now(), startMs, edge{}
 	return nil

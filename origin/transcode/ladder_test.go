@@ -82,6 +82,11 @@ func TestWhatCanBePassedThrough(t *testing.T) {
 	if from.width != 1280 || from.height != 720 {
 		t.Fatalf("the size is %dx%d", from.width, from.height)
 	}
+	changed := from
+	changed.parameters = []byte("another")
+	if got := from.fault(changed); got != another {
+		t.Errorf("another picture: %q", got)
+	}
 	if s := sourceOf([][]byte{{0x67, 1, 2}, {}, {0x65}}); s.width != 0 {
 		t.Errorf("nonsense has the width %d", s.width)
 	}
@@ -91,14 +96,14 @@ func TestWhatCanBePassedThrough(t *testing.T) {
 		want   string
 	}{
 		{"what x264 makes", func(*source) {}, ""},
-		{"nothing is known of it", func(s *source) { *s = source{} }, "not understood"},
+		{"nothing is known of it", func(s *source) { *s = source{parameters: s.parameters} }, "not understood"},
 		{"4:2:2", func(s *source) { s.sps.ProfileIdc = 122 }, "profile 122"},
 		{"interlaced", func(s *source) { s.sps.FrameMbsOnlyFlag = false }, "interlaced"},
 		{"huge", func(s *source) { s.width = 7680 }, "7680×720"},
 	} {
 		s := from
 		c.change(&s)
-		if got := s.fault(); got != c.want && (c.want == "" || !strings.Contains(got, c.want)) {
+		if got := s.fault(from); got != c.want && (c.want == "" || !strings.Contains(got, c.want)) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -140,6 +145,15 @@ func TestKeyFramesMustLieWhereSegmentsBegin(t *testing.T) {
 		}
 		if fault != c.want || fault == "" && (m.pts != c.moved || m.dts != m.pts) {
 			t.Errorf("%s: %q, the last one at %v; want %q, %v", c.name, fault, m.pts, c.want, c.moved)
+		}
+	}
+	var other alignment
+	same, news := [][]byte{mainSPS, {0x68, 1}, {0x65}}, [][]byte{mainSPS, {0x68, 2}, {0x65}}
+	for i, want := range []string{"", "", another} {
+		m := sample{video: true, keyframe: true, pts: 5000*ms + time.Duration(i)*2000*ms, data: [][][]byte{same, same, news}[i]}
+		m.dts = m.pts
+		if got := other.check(&m, anchor); got != want {
+			t.Errorf("key frame %d: %q, want %q", i, got, want)
 		}
 	}
 	// With B-frames what is sent after a key frame is decoded before it is shown; the delay stays what it was.

@@ -183,10 +183,13 @@ func (p *stall) lasts(pts time.Duration, count int) bool {
 // choose says what a run that begins with a key frame makes, and what it would make with one rung more.
 func (s *Session) choose(first sample) (made, with []Rung) {
 	from := sourceOf(first.data)
-	ladder := ladderFor(s.cfg.Ladder, from, s.cfg.sound() != nil)
+	if s.from.parameters == nil {
+		s.from = from
+	}
+	ladder := ladderFor(s.cfg.Ladder, s.from, s.cfg.sound() != nil)
 	if s.cfg.PassThrough && s.fault == "" {
-		if s.fault = from.fault(); s.fault == "" {
-			ladder = passThrough(ladder, from)
+		if s.fault = s.from.fault(from); s.fault == "" {
+			ladder = passThrough(ladder, s.from)
 		} else {
 			s.cfg.Logger.Warn("the publisher's picture is transcoded, not passed through", "reason", s.fault)
 		}

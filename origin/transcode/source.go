@@ -1,6 +1,7 @@
 package transcode
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -13,10 +14,28 @@ import (
 type source struct {
 	width, height int
 	sps           h264.SPS
+	parameters    []byte // the sets themselves
 }
 
 // sourceOf reads the sequence parameter set in front of a key frame.
 func sourceOf(unit [][]byte) source {
+	s := read(unit)
+	s.parameters = parametersOf(unit)
+	return s
+}
+
+// parametersOf are the parameter sets of an access unit, one after the other; not nil.
+func parametersOf(unit [][]byte) []byte {
+	out := []byte{}
+	for _, nal := range unit {
+		if len(nal) > 0 && (h264.NALUType(nal[0]&0x1f) == h264.NALUTypeSPS || h264.NALUType(nal[0]&0x1f) == h264.NALUTypePPS) {
+			out = append(out, nal...)
+		}
+	}
+	return out
+}
+
+func read(unit [][]byte) source {
 	for _, nal := range unit {
 		if len(nal) == 0 || h264.NALUType(nal[0]&0x1f) != h264.NALUTypeSPS {
 			continue
@@ -42,10 +61,12 @@ func (s source) fills(r Rung) bool {
 }
 
 // fault says why the source's picture cannot be passed on to viewers as it is, or nothing. What it says of itself must be
-// what every player decodes; whether its key frames lie where segments begin shows later (alignment).
-func (s source) fault() string {
+// what every player decodes, and still be so; whether its key frames lie where segments begin shows later (alignment).
+func (s source) fault(now source) string {
 	const baseline, main, high, maxLevel, maxWidth, maxHeight = 66, 77, 100, 52, 4096, 2304
 	switch {
+	case !bytes.Equal(s.parameters, now.parameters):
+		return another
 	case s.width == 0:
 		return "its parameters are not understood"
 	case s.sps.ProfileIdc != baseline && s.sps.ProfileIdc != main && s.sps.ProfileIdc != high:
@@ -58,7 +79,10 @@ func (s source) fault() string {
 	return ""
 }
 
-const noKeyframe = "it has no key frame at every multiple of two seconds from its first: set the publisher's key-frame interval to 2 s or 1 s"
+const (
+	another    = "another picture has come on, of a backup, slate or a publisher that returned: until the channel goes off the air it is transcoded"
+	noKeyframe = "it has no key frame at every multiple of two seconds from its first: set the publisher's key-frame interval to 2 s or 1 s"
+)
 
 // snap is how far a key frame may lie beside a boundary to be put on it: less than a picture lasts, and more than
 // timestamps of whole milliseconds are off.
@@ -71,12 +95,17 @@ type alignment struct {
 	number  timeline.Ticks // of the segment that the newest picture lies in
 	delay   time.Duration  // of the first picture, between decoding and showing it
 	started bool
+
+	parameters []byte // of the first picture
 }
 
 // check says why a picture does not fit, or nothing. A key frame that lies a little beside a boundary is put on it.
 func (a *alignment) check(m *sample, anchor timeline.Anchor) (fault string) {
 	if !a.started {
-		a.delay = m.pts - m.dts
+		a.delay, a.parameters = m.pts-m.dts, parametersOf(m.data)
+	}
+	if m.keyframe && !bytes.Equal(parametersOf(m.data), a.parameters) {
+		return another
 	}
 	epoch, err := anchor.Epoch(m.pts)
 	if err != nil {

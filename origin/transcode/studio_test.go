@@ -54,6 +54,9 @@ func openStudioFor(t *testing.T, change func(*transcode.Config)) *studio {
 				Ladder: transcode.DemonstrationLadder(), After: after, OnSegment: s.take, Logger: logger,
 			}
 			change(&cfg)
+			if cfg.PassThrough {
+				cfg.ArrivedMs -= cfg.ArrivedMs % 2000
+			}
 			return transcode.Start(ctx, cfg)
 		},
 	})

@@ -20,7 +20,7 @@
 // session and after the number that the caller says was published before: a segment
 // that would is dropped, and the discontinuity is marked on the next.
 //
-// What a run makes is decided when it begins: rungs that would only be the source's picture scaled up are left out, sound
+// What a run makes is decided when it begins: rungs that would only be the session's first picture scaled up are left out, sound
 // alone is where there is sound, the source's own picture is passed on if that is wanted and it fits (source.go), and
 // a machine that is too slow (package load) makes one rung less. A run that ends for such a reason does so on a segment's boundary, and the next
 // one is given what has come since the last key frame once more, so that no picture is lost between the two.
@@ -79,8 +79,8 @@ type Config struct {
 	FirstPTS  time.Duration                   // the publisher's timestamp of the first picture …
 	ArrivedMs int64                           // … and when it arrived, in epoch milliseconds: the anchor
 	After     int64                           // the last number that was published for the channel; 0: none
-	// PassThrough passes the publisher's picture on as the rung SourceRung, in the place of those that are as large, if it fits.
-	// The anchor is then a segment's boundary: the epoch of a picture is up to two seconds before its arrival.
+	// PassThrough passes the publisher's picture on as the rung SourceRung, in the place of those that are as large, as long as its key
+	// frames begin segments. For that ArrivedMs should be where one begins.
 	PassThrough bool
 	// DropRungs lets rungs go, the largest first, when the machine is too slow for them.
 	DropRungs bool
@@ -122,6 +122,7 @@ type Session struct {
 	// Of the goroutine live:
 	group    group    // what has come since the last key frame
 	again    []sample // of it, what the next run has to be given once more
+	from     source   // of the first picture
 	fault    string   // why the publisher's picture is not passed on
 	left     int      // rungs that were left out because the machine is too slow
 	governor load.Governor
@@ -162,9 +163,6 @@ func Start(ctx context.Context, cfg Config) (*Session, error) {
 	}
 	if ahead := startMs - cfg.ArrivedMs; ahead > 0 {
 		cfg.Logger.Warn("the clock was set back: the timeline goes on ahead of it, because numbers never go back", "aheadMs", ahead)
-	}
-	if cfg.PassThrough { // the first picture is a key frame, so this puts all key frames on boundaries that can be
-		startMs -= startMs % timeline.SegmentMs
 	}
 	anchor, err := timeline.NewAnchor(cfg.FirstPTS, startMs, cfg.FrameRate)
 	if err != nil {
