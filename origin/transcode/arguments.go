@@ -11,7 +11,8 @@ import (
 const (
 	// leadMs is where on the clock of the MPEG-TS a run begins: room for the timestamps
 	// that lie before the first picture (PCR, decoding times, sound).
-	leadMs = 10_000
+	leadMs       = 10_000
+	segmentTicks = timeline.SegmentMs * timeline.TicksPerSecond / 1000
 	// audioHz is the sampling rate of all renditions.
 	audioHz = 48_000
 	// fragmentUs is the longest fragment: what a part of LL-HLS will be.

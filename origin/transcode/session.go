@@ -110,6 +110,7 @@ func (s *Session) encode(ctx context.Context, first sample) error {
 	defer watch.Stop()
 	var last anew               // why the run is to end …
 	var boundary timeline.Ticks // … and when
+	fed := first.pts            // the newest picture that ffmpeg has
 	for {
 		m, again := sample{}, len(s.again) > 0
 		if again {
@@ -120,7 +121,7 @@ func (s *Session) encode(ctx context.Context, first sample) error {
 				return r.ended()
 			case <-watch.C:
 				if why := s.observe(r); why != "" && last == "" {
-					last, boundary = why, s.nextBoundary()
+					last, boundary = why, s.boundaryAfter(fed)
 				}
 				continue
 			case next, ok := <-s.queue:
@@ -133,7 +134,7 @@ func (s *Session) encode(ctx context.Context, first sample) error {
 			}
 		}
 		if m.keyframe && m.pts-first.pts > maxRun && last == "" {
-			last, boundary = errRenew, s.nextBoundary()
+			last, boundary = errRenew, s.boundaryAfter(fed)
 		}
 		if last != "" && m.video && !again && s.passes(m, boundary) {
 			return errors.Join(r.finish(ctx), last)
@@ -145,26 +146,35 @@ func (s *Session) encode(ctx context.Context, first sample) error {
 		if !fits {
 			return errors.Join(r.finish(ctx), anew(s.fault))
 		}
-		if m.video && progress.lasts(m.pts, s.out.count()) {
+		if !m.video {
+			continue
+		}
+		fed = m.pts
+		if progress.lasts(m.pts, s.out.count()) {
 			return errors.New("ffmpeg takes pictures but has given no segment for " + s.cfg.Patience.String())
 		}
 	}
 }
 
-// nextBoundary is where a run can end so that its last segment is whole: at the end of the one that the newest picture lies in.
-func (s *Session) nextBoundary() timeline.Ticks {
-	epoch, err := s.anchor.Epoch(time.Duration(s.newest.Load()))
+// boundaryAfter is where a run can end so that its last segment is whole: at the end of the one that the picture lies in. What waits
+// in the queue beyond that is left to the next run.
+func (s *Session) boundaryAfter(pts time.Duration) timeline.Ticks {
+	epoch, err := s.anchor.Epoch(pts)
 	if err != nil {
 		return 0
 	}
-	const segment = timeline.SegmentMs * timeline.TicksPerSecond / 1000
-	return (epoch/segment + 1) * segment
+	return ((epoch+s.halfFrame())/segmentTicks + 1) * segmentTicks
 }
 
 // passes reports whether a picture is the first beyond a boundary.
 func (s *Session) passes(m sample, boundary timeline.Ticks) bool {
 	epoch, err := s.anchor.Epoch(m.pts)
-	return err != nil || epoch >= boundary
+	return err != nil || epoch+s.halfFrame() >= boundary
+}
+
+// halfFrame is how far a picture may lie before a frame of the grid and be put on it: ffmpeg takes the nearest.
+func (s *Session) halfFrame() timeline.Ticks {
+	return timeline.TicksPerSecond / timeline.Ticks(2*s.cfg.FrameRate)
 }
 
 // stall notices, on the publisher's clock, that input leads to no output.

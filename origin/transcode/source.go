@@ -111,15 +111,15 @@ func (a *alignment) check(m *sample, anchor timeline.Anchor) (fault string) {
 	if err != nil {
 		return err.Error()
 	}
-	const segment = timeline.SegmentMs * timeline.TicksPerSecond / 1000
-	nearest := (epoch + segment/2) / segment * segment
+	nearest := (epoch + segmentTicks/2) / segmentTicks * segmentTicks
 	if off := epoch - nearest; m.keyframe && off >= -snap && off <= snap {
 		epoch = nearest
 		m.pts = anchor.Source(epoch)
 		m.dts = m.pts - a.delay // which timestamps of whole milliseconds may make a little longer or shorter
 	}
-	number := epoch / segment
-	if a.started && number != a.number && !(m.keyframe && epoch == number*segment) {
+	number := (epoch + snap) / segmentTicks
+	begins := m.keyframe && epoch == number*segmentTicks
+	if a.started && number != a.number && !begins {
 		return noKeyframe
 	}
 	a.number, a.started = number, true
