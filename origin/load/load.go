@@ -3,7 +3,7 @@
 //
 // Slowness shows as lag: how far the newest media that was published lies behind the newest picture of the publisher. It is half a
 // second where all is well, because media comes in parts of that length. A machine that is too slow falls behind until the
-// queue in front of the encoder is full, four seconds; from then on pictures are thrown away.
+// queue in front of the encoder is full; from then on pictures are thrown away. One that is behind and catches up is fast enough.
 //
 // The package is a core: no I/O and no clock. A Governor is told what was seen, about once a second, and says what to do.
 package load
@@ -11,11 +11,13 @@ package load
 import "fmt"
 
 const (
-	// settleMs is how long a new run of the encoder is not judged: it has to start, and to catch up with what came meanwhile.
-	settleMs = 10_000
+	// settleMs is how long a new run of the encoder is not judged: it has to start.
+	settleMs = 5000
 	// behindMs and onTimeMs are lags. Between them neither patience grows.
 	behindMs = 2500
 	onTimeMs = 1500
+	// catchUpMs is by how much a lag has to shrink within patienceMs.
+	catchUpMs = 500
 	// patienceMs is how long the machine must be behind, without a break, before a rung goes.
 	patienceMs = 5000
 	// calmMs is how long it must be on time before a rung comes back; each time that was a mistake, twice as long.
@@ -99,7 +101,7 @@ func (g *Governor) Observe(o Observation) Verdict {
 }
 
 func (g *Governor) late(o Observation) Verdict {
-	if g.behindMs == 0 {
+	if g.behindMs == 0 || o.LagMs <= g.since.LagMs-catchUpMs {
 		g.stretch(o)
 		g.behindMs = o.NowMs
 	}

@@ -14,6 +14,7 @@ type stretch struct {
 	lagMs   int64
 	cores   float64 // that the encoder uses
 	begins  bool    // with a new run of the encoder
+	perSec  int64   // by which the lag changes
 }
 
 // play shows a governor the stretches, a second at a time, and returns what it said, with the second it said it in. What it
@@ -25,7 +26,7 @@ func play(g load.Governor, rungs int, stretches ...stretch) string {
 		for i := range s.seconds {
 			second++
 			cpuMs += int64(s.cores * 1000)
-			o := load.Observation{NowMs: int64(second) * 1000, LagMs: s.lagMs, CPUMs: cpuMs, Pixels: int64(rungs) * 100, Last: rungs == 1}
+			o := load.Observation{NowMs: int64(second) * 1000, LagMs: s.lagMs + int64(i)*s.perSec, CPUMs: cpuMs, Pixels: int64(rungs) * 100, Last: rungs == 1}
 			if rungs < most {
 				o.Next = o.Pixels + 100
 			}
@@ -65,23 +66,26 @@ func TestWhatIsDoneAboutASlowMachine(t *testing.T) {
 		{"slowness that is interrupted", drops, 3, []stretch{
 			{seconds: 20, lagMs: well}, {seconds: 4, lagMs: slow}, {seconds: 1, lagMs: between}, {seconds: 5, lagMs: slow}, {seconds: 9, lagMs: well},
 		}, ""},
-		{"a start is slow", drops, 3, []stretch{{seconds: 9, lagMs: slow, begins: true}, {seconds: 60, lagMs: well}}, ""},
+		{"a start is slow", drops, 3, []stretch{{seconds: 5, lagMs: slow, begins: true}, {seconds: 60, lagMs: well}}, ""},
+		{"catching up, slowly", drops, 3, []stretch{{seconds: 20, lagMs: well}, {seconds: 40, lagMs: 9000, perSec: -150}}, ""},
+		{"catching up too slowly", drops, 3, []stretch{{seconds: 20, lagMs: well}, {seconds: 30, lagMs: 9000, perSec: -50}}, "26:drop 36:drop 46:slow"},
+		{"falling behind ever more", drops, 3, []stretch{{seconds: 20, lagMs: well}, {seconds: 6, lagMs: 3000, perSec: 500}}, "26:drop"},
 		{"lasting slowness", drops, 3, []stretch{{seconds: 20, lagMs: well}, {seconds: 6, lagMs: slow}}, "26:drop"},
-		{"slowness that nothing helps", drops, 3, []stretch{{seconds: 120, lagMs: slow}}, "6:drop 21:drop 36:slow"},
+		{"slowness that nothing helps", drops, 3, []stretch{{seconds: 120, lagMs: slow}}, "6:drop 16:drop 26:slow"},
 		{"rungs must stay", fixed, 3, []stretch{{seconds: 120, lagMs: slow}}, "6:slow"},
 		{"told once until it was calm", fixed, 3, []stretch{
 			{seconds: 20, lagMs: slow}, {seconds: 30, lagMs: well}, {seconds: 20, lagMs: slow}, {seconds: 62, lagMs: well}, {seconds: 20, lagMs: slow},
 		}, "6:slow 138:slow"},
-		{"it comes back after a calm minute", drops, 3, []stretch{{seconds: 6, lagMs: slow}, {seconds: 100, lagMs: well, cores: 0.5}}, "6:drop 76:restore"},
+		{"it comes back after a calm minute", drops, 3, []stretch{{seconds: 6, lagMs: slow}, {seconds: 100, lagMs: well, cores: 0.5}}, "6:drop 71:restore"},
 		{"not where it is only half calm", drops, 3, []stretch{{seconds: 6, lagMs: slow}, {seconds: 300, lagMs: between, cores: 0.5}}, "6:drop"},
 		{"not where there is no room", drops, 2, []stretch{{seconds: 6, lagMs: slow}, {seconds: 300, lagMs: well, cores: 0.9}}, "6:drop"},
-		{"just where there is", drops, 2, []stretch{{seconds: 6, lagMs: slow}, {seconds: 100, lagMs: well, cores: 0.8}}, "6:drop 76:restore"},
+		{"just where there is", drops, 2, []stretch{{seconds: 6, lagMs: slow}, {seconds: 100, lagMs: well, cores: 0.8}}, "6:drop 71:restore"},
 		{"a return that was a mistake takes longer next time", drops, 2, []stretch{
 			{seconds: 6, lagMs: slow}, {seconds: 70, lagMs: well}, {seconds: 20, lagMs: slow}, {seconds: 250, lagMs: well},
-		}, "6:drop 76:restore 91:drop 221:restore"},
+		}, "6:drop 71:restore 82:drop 92:slow 217:restore"},
 		{"one that lasted is none", drops, 2, []stretch{
 			{seconds: 6, lagMs: slow}, {seconds: 270, lagMs: well}, {seconds: 6, lagMs: slow}, {seconds: 75, lagMs: well},
-		}, "6:drop 76:restore 282:drop 352:restore"},
+		}, "6:drop 71:restore 282:drop 347:restore"},
 	} {
 		if got := play(c.governor, c.rungs, c.stretches...); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)

@@ -138,6 +138,11 @@ func without(ladder []Rung, n int) (rest []Rung, left int) {
 	return rest, left
 }
 
+// missing are the names of the rungs that are not among the others.
+func missing(ladder, others []Rung) []string {
+	return slices.DeleteFunc(names(ladder), func(name string) bool { return slices.Contains(names(others), name) })
+}
+
 // lastPicture reports whether nothing can be left out any more: there is one picture only, or all that is encoded is sound.
 func lastPicture(ladder []Rung) bool {
 	pictures := 0

@@ -109,7 +109,7 @@ func TestASlowMachineMakesLessOfTheLadder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const told = "this machine is too slow for the channel's ladder, of which it makes 1 rungs less"
+	const told = "left out from now on: 360p"
 	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(s.log.String(), told); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the machine is not found to be too slow")

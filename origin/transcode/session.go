@@ -205,6 +205,7 @@ func (s *Session) choose(first sample) (made, with []Rung) {
 		}
 	}
 	made, s.left = without(ladder, s.left)
+	s.missing = missing(ladder, made)
 	with, _ = without(ladder, s.left-1)
 	s.status.Rungs, s.status.Left, s.status.Transcoded = names(made), s.left, s.fault
 	if s.cfg.OnRungs != nil {

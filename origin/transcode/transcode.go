@@ -62,8 +62,10 @@ const (
 	defaultFrameRate = 30
 	// queueSamples and queueBytes bound what waits for ffmpeg: some four seconds of
 	// pictures and sound. That covers ffmpeg's start.
-	queueSamples    = 400
-	queueBytes      = 32 << 20
+	queueSamples = 400
+	queueBytes   = 32 << 20
+	// patientSamples are some twenty seconds, where rungs may go: until then nothing is to be lost.
+	patientSamples  = 5 * queueSamples
 	defaultPatience = 10 * time.Second
 	// maxRun is when a run is renewed: 33 bits of MPEG-TS timestamps last for 26.5 hours.
 	maxRun = 24 * time.Hour
@@ -124,7 +126,8 @@ type Session struct {
 	again    []sample // of it, what the next run has to be given once more
 	from     source   // of the first picture
 	fault    string   // why the publisher's picture is not passed on
-	left     int      // rungs that were left out because the machine is too slow
+	left     int      // rungs that were left out because the machine is too slow …
+	missing  []string // … and their names
 	governor load.Governor
 	status   Status
 	cpu      time.Duration // of the runs that have ended
@@ -168,11 +171,15 @@ func Start(ctx context.Context, cfg Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	most := queueSamples
+	if cfg.DropRungs {
+		most = patientSamples
+	}
 	s := &Session{
 		cfg:      cfg,
 		anchor:   anchor,
 		out:      newOutput(cfg),
-		queue:    make(chan sample, queueSamples),
+		queue:    make(chan sample, most),
 		done:     make(chan struct{}),
 		governor: load.Governor{Cores: runtime.NumCPU(), Drops: cfg.DropRungs},
 	}
@@ -225,7 +232,7 @@ func (s *Session) put(m sample) error {
 	if m.video {
 		s.newest.Store(int64(m.pts))
 	}
-	if s.skipping && m.keyframe && len(s.queue) < queueSamples/2 {
+	if s.skipping && m.keyframe && len(s.queue) < cap(s.queue)/2 {
 		s.cfg.Logger.Warn("the transcoder keeps up again", "droppedSamples", s.skipped)
 		s.skipping, s.skipped = false, 0
 	}

@@ -2,6 +2,7 @@ package transcode
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"slipstream/origin/load"
@@ -61,7 +62,9 @@ func (s *Session) observe(r *run) (why anew) {
 		s.cfg.Logger.Warn(s.status.Slow, "advice", advice)
 	case load.Drop:
 		s.left++
-		s.status.Slow = fmt.Sprintf("this machine is too slow for the channel's ladder, of which it makes %d rungs less: %s", s.left, figures)
+		rest, _ := without(r.rungs, 1)
+		s.missing = append(s.missing, missing(r.rungs, rest)...)
+		s.status.Slow = fmt.Sprintf("this machine is too slow for the channel's ladder, %s; left out from now on: %s", figures, strings.Join(s.missing, ", "))
 		s.cfg.Logger.Warn(s.status.Slow)
 		why = "this machine is too slow for the ladder"
 	case load.Restore:
