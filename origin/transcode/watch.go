@@ -64,7 +64,7 @@ func (s *Session) observe(r *run) (why anew) {
 		s.left++
 		rest, _ := without(r.rungs, 1)
 		s.missing = append(s.missing, missing(r.rungs, rest)...)
-		s.status.Slow = fmt.Sprintf("this machine is too slow for the channel's ladder, %s; left out from now on: %s", figures, strings.Join(s.missing, ", "))
+		s.status.Slow = fmt.Sprintf("this machine is too slow for the channel's ladder: %s; left out from now on: %s", figures, strings.Join(s.missing, ", "))
 		s.cfg.Logger.Warn(s.status.Slow)
 		why = "this machine is too slow for the ladder"
 	case load.Restore:

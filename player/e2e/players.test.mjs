@@ -8,7 +8,7 @@ import { json, launch, live, open, pause, plainPage, playing, Program, startChan
 const run = promisify(execFile);
 
 test("plain hls.js, ffprobe and our own verifier accept the origin's channel as it is", async (t) => {
-	const channel = await startChannel(t);
+	const channel = await startChannel(t, ["--rung=360p:640x360:800:96", "--rung=180p:320x180:250:96", "--rung=audio:48"]);
 	await live(channel, 5);
 
 	await t.test("hls.js without our loaders plays it", async (t) => {
@@ -23,14 +23,27 @@ test("plain hls.js, ffprobe and our own verifier accept the origin's channel as 
 		await page.context().close();
 	});
 
-	await t.test("ffprobe finds two renditions of H.264 and AAC and reads them without a complaint", async () => {
+	await t.test("hls.js plays the sound alone, and our own player the channel that has it", async (t) => {
+		const browser = await launch(t);
+		const page = await open(browser, await plainPage(t, channel.playlist.replace("index.m3u8", "audio/index.m3u8")));
+		const ours = await open(browser, channel.watch);
+		const heard = () => page.evaluate(() => ({ time: document.querySelector("video").currentTime, width: document.querySelector("video").videoWidth }));
+		await until(async () => (await heard()).time > 3, 15_000, "hls.js does not play three seconds of sound alone");
+		assert.equal((await heard()).width, 0);
+		assert.deepEqual(await page.evaluate(() => window.errors), []);
+		await playing(ours);
+		assert.equal((await stats(ours)).rejectedLeaves, 0);
+		assert.deepEqual(ours.complaints, []);
+	});
+
+	await t.test("ffprobe finds two renditions of H.264 and AAC, and AAC alone, and reads them without a complaint", async () => {
 		const { stdout, stderr } = await run("ffprobe", [
 			"-v", "warning", "-read_intervals", "%+4", "-show_streams", "-show_packets", "-of", "json", channel.playlist,
 		], { maxBuffer: 64 << 20 });
 		const found = JSON.parse(stdout);
 		const videos = found.streams.filter((s) => s.codec_name === "h264").map((s) => `${s.width}x${s.height}`).sort();
 		assert.deepEqual(videos, ["320x180", "640x360"]);
-		assert.equal(found.streams.filter((s) => s.codec_name === "aac").length, 2);
+		assert.equal(found.streams.filter((s) => s.codec_name === "aac").length, 3);
 		const times = found.packets.filter((p) => p.stream_index === found.streams.find((s) => s.codec_name === "h264").index).map((p) => Number(p.pts_time));
 		assert.ok(times.length > 60, `only ${times.length} frames`);
 		for (let i = 1; i < times.length; i++) {
