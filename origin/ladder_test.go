@@ -42,7 +42,7 @@ func TestAPublisherMakesAChannel(t *testing.T) {
 	}
 	var log logtest.Buffer
 	cfg := small(t, &log)
-	cfg.PassThrough, cfg.MaxChannels = true, 2
+	cfg.PassThrough, cfg.LowLatency, cfg.MaxChannels = true, true, 2
 	cfg.Ladder = append(cfg.Ladder, transcode.Rung{Name: "audio", AudioKbps: 32})
 	made := make(chan Channel, 1)
 	cfg.Made = func(ch Channel) { made <- ch }

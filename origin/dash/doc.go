@@ -24,6 +24,9 @@
 // be empty; players jump over that. What neither dash.js nor Shaka gets over is a Period with sound followed by one without. So a channel
 // that has had sound keeps it, as silence, for as long as the origin runs (package playout).
 //
+// A rendition that ceases to be made stays in the Periods that it was in: players may be there still. One of sound alone is in none,
+// because sound is listed apart from the pictures anyway.
+//
 // A Period must keep its start and its id while its first segments leave the window, so the store remembers where a row of
 // segments began (hls.View.SinceMs). Segments are addressed by time ($Time$), in milliseconds: a number would be a segment's
 // place in its timeline, which ceases to be the number in HLS when a rendition alone lacks a segment.

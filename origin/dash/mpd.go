@@ -37,6 +37,26 @@ type Rendition struct {
 	hls.Rendition
 	AudioBps int64 // what the encoder may use for sound, bits/s; 0: not known
 	View     hls.View
+	Past     bool // it is not made any more: only what lies in the others' windows is listed
+}
+
+// withinWindow takes from renditions that are not made any more what has left the windows of the others.
+func withinWindow(renditions []Rendition) (out []Rendition) {
+	oldest := int64(math.MaxInt64)
+	for _, r := range renditions {
+		if !r.Past && len(r.View.Entries) > 0 {
+			oldest = min(oldest, r.View.Entries[0].Number)
+		}
+	}
+	for _, r := range renditions {
+		if r.Past {
+			r.View.Entries = slices.DeleteFunc(slices.Clone(r.View.Entries), func(e hls.Entry) bool { return e.Number < oldest })
+		}
+		if !r.Past || len(r.View.Entries) > 0 {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // soundOnly reports whether a rendition has no picture. It is left out: sound is listed apart from the pictures anyway.
@@ -55,8 +75,11 @@ func SegmentURI(startMs int64) string { return strconv.FormatInt(startMs, 10) + 
 // publishTime is when the newest segment was published, because only segments change what an MPD says.
 func MPD(c Channel, nowMs int64) (string, error) {
 	renditions, publishedMs := slices.Clone(c.Renditions), int64(0)
-	renditions = slices.DeleteFunc(renditions, func(r Rendition) bool { return r.soundOnly() })
+	renditions = slices.DeleteFunc(withinWindow(renditions), func(r Rendition) bool { return r.soundOnly() })
 	for _, r := range renditions {
+		if r.Past {
+			continue
+		}
 		if len(r.View.Entries) == 0 {
 			return "", hls.ErrOffAir
 		}

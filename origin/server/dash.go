@@ -12,6 +12,7 @@ import (
 	"slipstream/origin/cmaf"
 	"slipstream/origin/dash"
 	"slipstream/origin/hls"
+	"slipstream/origin/store"
 	"slipstream/origin/timeline"
 )
 
@@ -62,9 +63,15 @@ func (ch *channel) presentation(nowMs int64) (*rendered, error) {
 
 func (ch *channel) dash() dash.Channel {
 	out := dash.Channel{WindowMs: ch.Store.WindowMs()}
-	for _, st := range ch.Store.Status() {
+	add := func(st store.Status, past bool) {
 		view, _ := ch.Store.View(st.Rendition)
-		out.Renditions = append(out.Renditions, dash.Rendition{Rendition: ch.describe(st), AudioBps: ch.AudioBps[st.Rendition], View: view})
+		out.Renditions = append(out.Renditions, dash.Rendition{Rendition: ch.describe(st), AudioBps: ch.AudioBps[st.Rendition], View: view, Past: past})
+	}
+	for _, st := range ch.Store.Status() {
+		add(st, false)
+	}
+	for _, st := range ch.Store.Past() {
+		add(st, true)
 	}
 	return out
 }

@@ -21,10 +21,21 @@ func TestARenditionThatIsNotMade(t *testing.T) {
 		t.Fatalf("its playlist: %d %s", a.status, a.body)
 	}
 	s.store.Offer([]string{"180p"}, s.nowMs.Load())
-	for _, path := range []string{"/live/demo/index.m3u8", "/live/demo/manifest.mpd"} {
-		if a := s.ask("GET", path); a.status != http.StatusOK || strings.Contains(a.body, "360p") || !strings.Contains(a.body, "180p") {
-			t.Errorf("%s: %d\n%s", path, a.status, a.body)
-		}
+	if a := s.ask("GET", "/live/demo/index.m3u8"); a.status != http.StatusOK || strings.Contains(a.body, "360p") || !strings.Contains(a.body, "180p") {
+		t.Errorf("%d\n%s", a.status, a.body)
+	}
+	s.nowMs.Store((first+3)*2000 + 2300)
+	segment := cmaf.Segment{
+		Rendition: "180p", Number: first + 3, StartMs: (first + 3) * 2000, DurationMs: 2000, Data: data("180p", first+3), Init: []byte("init"),
+		Codecs: "avc1.4d401e,mp4a.40.2", Width: 640, Height: 360, FrameRate: 30, Discontinuity: true,
+	}
+	if err := s.store.Publish(segment, s.nowMs.Load()); err != nil {
+		t.Fatal(err)
+	}
+	// DASH players may be in the Period still in which it was made.
+	mpd := s.ask("GET", "/live/demo/manifest.mpd")
+	if periods := strings.Split(mpd.body, "<Period"); len(periods) != 3 || !strings.Contains(periods[1], `"360p"`) || strings.Contains(periods[2], `"360p"`) {
+		t.Errorf("%d\n%s", mpd.status, mpd.body)
 	}
 	if a := s.ask("GET", rung); a.status != http.StatusNotFound || !strings.Contains(a.body, `the rendition "360p" of the channel "demo" is not made at the moment`) {
 		t.Errorf("its playlist: %d %s", a.status, a.body)

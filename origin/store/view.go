@@ -226,13 +226,18 @@ type Status struct {
 }
 
 // Status returns the state of every rendition that is offered, in the configured order.
-func (s *Store) Status() []Status {
+func (s *Store) Status() []Status { return s.status(offered) }
+
+// Past returns the state of those that are not made any more.
+func (s *Store) Past() []Status { return s.status(absent) }
+
+func (s *Store) status(of presence) []Status {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	var out []Status
 	for _, name := range s.cfg.Renditions {
 		r := s.rings[name]
-		if r.presence != offered {
+		if r.presence != of {
 			continue
 		}
 		st := Status{Rendition: name, Head: -1, Listed: len(r.segments), HeldBytes: r.bytes, Published: r.published, Media: r.media}
