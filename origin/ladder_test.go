@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,21 @@ func TestAPublisherMakesAChannel(t *testing.T) {
 		t.Errorf("ffprobe reads of the sound alone: %v\n%s", err, out)
 	}
 
+	// As MPEG-TS, too: pictures with B-frames, and sound alone.
+	for rendition, want := range map[string]string{"source": "h264", "audio": "aac"} {
+		out, err := exec.Command("ffprobe", "-loglevel", "error", "-live_start_index", "0", "-read_intervals", "%+3", "-of", "csv=p=0",
+			"-show_entries", "stream=codec_name:packet=pts,dts", live+rendition+"/ts.m3u8").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want) || strings.Contains(string(out), "rror") {
+			t.Errorf("%s as MPEG-TS: %v\n%.2000s", rendition, err, out)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^(\d+),(\d+)`).FindAllStringSubmatch(string(out), -1) {
+			pts, _ := strconv.ParseInt(m[1], 10, 64)
+			dts, _ := strconv.ParseInt(m[2], 10, 64)
+			if pts < dts {
+				t.Fatalf("a picture of %s is shown at %d, before it is decoded at %d", rendition, pts, dts)
+			}
+		}
+	}
 	for key, says := range map[string]string{
 		show: "already has a publisher",
 		token(t, cfg, permit.Permit{Channel: "third", Create: true}):                                      "this origin has 2 channels already",

@@ -23,6 +23,9 @@ const (
 	soundFrames = 4
 	// maxSoundFrame is what the 13 bits of an ADTS header can express.
 	maxSoundFrame = 8191 - 7
+	// maxReordering is H.264's own limit, and slowest how many pictures a second are reckoned with at least.
+	maxReordering = 16
+	slowest       = 10
 )
 
 // Segment returns the segment of that number as MPEG-TS, with the picture and the sound that its init section describes.
@@ -51,6 +54,21 @@ func Segment(init, data []byte, number int64) ([]byte, error) {
 	return closeCounters(out.Bytes(), number)
 }
 
+// reordering is how many pictures may be sent before one that is shown earlier, as the parameter sets have it. In MP4 such a picture may
+// have an offset that is negative (ISO/IEC 23000-19), so that key frames are decoded when they are shown; in a transport stream nothing may be shown
+// before it is decoded. What comes from the init section alone is the same for all segments.
+func reordering(sets [][]byte) int64 {
+	const baseline = 66
+	var sps h264.SPS
+	switch {
+	case len(sets) == 0 || sps.Unmarshal(sets[0]) != nil || sps.ProfileIdc == baseline || sps.PicOrderCntType == 2:
+		return 0
+	case sps.VUI != nil && sps.VUI.BitstreamRestriction != nil:
+		return min(int64(sps.VUI.BitstreamRestriction.MaxNumReorderFrames), maxReordering)
+	}
+	return min(int64(sps.MaxNumRefFrames), maxReordering)
+}
+
 // writer puts pictures and sound into one stream.
 type writer struct {
 	mux              mpegts.Writer
@@ -64,6 +82,10 @@ func (w *writer) add(kind cmaf.Kind, samples cmaf.Samples) error {
 			if len(set) == 0 {
 				return errors.New("the init section has an empty parameter set")
 			}
+		}
+		early := reordering(samples.SPS) * samples.Timescale / slowest
+		for i := range samples.List {
+			samples.List[i].DTS -= early
 		}
 		w.pictures, w.video = samples, &mpegts.Track{Codec: &codecs.H264{}}
 		w.mux.Tracks = append(w.mux.Tracks, w.video)
