@@ -66,41 +66,80 @@ func byKey(delegations []Delegation) map[KeyID][]Delegation {
 	return keys
 }
 
-// patternSegments is how many segments of a playlist have to agree on what URIs look like, if it has as many.
-const patternSegments = 8
+// patternURIs is how many URIs of a playlist have to agree on what URIs look like, if it has as many.
+const patternURIs = 8
 
 // NextURI tells where segment number will be, from where a playlist says that its last segments are: every URI must be
 // the same but for the segment's number, which it contains in one place. There is no answer where that is not so, or where
 // there are fewer than two segments to go by.
 func NextURI(listed []Segment, number int64) (uri string, ok bool) {
-	var last []Segment // newest first
-	for i := len(listed) - 1; i >= 0 && len(last) < patternSegments; i-- {
-		if !listed[i].Gap {
-			last = append(last, listed[i])
+	var last []named
+	for i := len(listed) - 1; i >= 0 && len(last) < patternURIs; i-- {
+		if s := listed[i]; !s.Gap {
+			last = append(last, named{s.URI, []int64{s.Number}})
 		}
 	}
 	if len(last) < 2 {
 		return "", false
 	}
-	newest, digits := last[0].URI, strconv.FormatInt(last[0].Number, 10)
+	return follow(last, []int64{number})
+}
+
+// NextPartURI is NextURI for parts: their URIs contain the segment's number, and somewhere behind it their own. The parts to go by
+// must be of two segments.
+func NextPartURI(listed []Part, number int64, index int) (uri string, ok bool) {
+	listed = listed[max(len(listed)-patternURIs, 0):]
+	if len(listed) == 0 || listed[0].Number == listed[len(listed)-1].Number {
+		return "", false
+	}
+	var last []named
+	for _, p := range listed {
+		last = append(last, named{p.URI, []int64{p.Number, int64(p.Index)}})
+	}
+	return follow(last, []int64{number, int64(index)})
+}
+
+// named is a URI, or the end of one, and the numbers in it, in order.
+type named struct {
+	uri     string
+	numbers []int64
+}
+
+// follow puts other numbers in the place of those that the URIs differ by.
+func follow(list []named, numbers []int64) (uri string, ok bool) {
+	first := list[0].uri
+	if len(numbers) == 0 {
+		for _, n := range list {
+			ok = n.uri == first
+			if !ok {
+				return "", false
+			}
+		}
+		return first, true
+	}
+	digits := strconv.FormatInt(list[0].numbers[0], 10)
 	for at := 0; ; at++ {
-		i := strings.Index(newest[at:], digits)
+		i := strings.Index(first[at:], digits)
 		if i < 0 {
 			return "", false
 		}
 		at += i
-		before, after := newest[:at], newest[at+len(digits):]
-		if agree(last, before, after) {
-			return before + strconv.FormatInt(number, 10) + after, true
+		if rest, ok := behind(list, first[:at]); ok {
+			if end, ok := follow(rest, numbers[1:]); ok {
+				return first[:at] + strconv.FormatInt(numbers[0], 10) + end, true
+			}
 		}
 	}
 }
 
-func agree(segments []Segment, before, after string) bool {
-	for _, s := range segments {
-		if s.URI != before+strconv.FormatInt(s.Number, 10)+after {
-			return false
+// behind cuts off what all URIs must begin with, and the number after it.
+func behind(list []named, begin string) (rest []named, ok bool) {
+	for _, n := range list {
+		end, ok := strings.CutPrefix(n.uri, begin+strconv.FormatInt(n.numbers[0], 10))
+		if !ok {
+			return nil, false
 		}
+		rest = append(rest, named{end, n.numbers[1:]})
 	}
-	return true
+	return rest, true
 }

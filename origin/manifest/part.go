@@ -34,72 +34,84 @@ type VerifiedPart struct {
 func (v *Verifier) Parts(pl Playlist, nowMs int64) ([]VerifiedPart, error) {
 	keys := byKey(pl.Delegations)
 	var out []VerifiedPart
+	var before *Record
 	for _, p := range pl.Parts {
-		where := fmt.Sprintf("part %d of segment %d of %q", p.Index, p.Number, v.rendition)
-		if p.Record == nil || p.InitRecord == nil {
-			return nil, refuse(NoRecord, where, "it has no record, or its init section has none")
-		}
-		rec := *p.Record
-		switch {
-		case rec.Kind != KindPart:
-			return nil, refuse(WrongKind, where, "its record is not that of a part (kind %d)", rec.Kind)
-		case rec.Rendition != v.rendition:
-			return nil, refuse(WrongRendition, where, "its record belongs to rendition %q", rec.Rendition)
-		case rec.Sequence != p.Number || rec.Part != p.Index:
-			return nil, refuse(WrongSequence, where, "its record is that of %s", rec.place())
-		case rec.Init != p.InitRecord.Root:
-			return nil, refuse(WrongInit, where, "it was signed for another init section than the one listed")
-		}
-		if d := p.DurationMs - rec.DurationMs; d < -1 || d > 1 {
-			return nil, refuse(WrongTiming, where, "the playlist says it lasts %d ms, its record %d ms", p.DurationMs, rec.DurationMs)
-		}
-		if err := v.partContinues(rec, out); err != nil {
+		if err := v.part(p, keys, before, nowMs); err != nil {
 			return nil, err
 		}
-		if !v.genuine.has(rec.Hash()) {
-			if err := v.signed(rec, keys, where); err != nil {
-				return nil, err
-			}
-		}
-		if err := permitted(Verified{Record: rec, Init: *p.InitRecord}, keys, nowMs); err != nil {
-			return nil, err
-		}
-		if ahead := rec.CreatedMs - nowMs; ahead > MaxSkewMs {
-			return nil, refuse(Future, where, "its record was signed %d s in the future: one of the clocks is wrong", ahead/1000)
-		}
-		if old, ok := v.parts.get(partPlace{rec.Sequence, rec.Part}); ok && old.Root != rec.Root && old.Variant == rec.Variant {
-			e := refuse(Equivocation, where, "equivocation: the channel signed two different contents for it")
-			e.Proof = []Record{old, rec}
-			return nil, e
-		}
-		out = append(out, VerifiedPart{p, rec})
+		before = p.Record
+		out = append(out, VerifiedPart{p, *p.Record})
 	}
 	for _, p := range out {
-		v.parts.put(partPlace{p.Record.Sequence, p.Record.Part}, p.Record)
-		v.genuine.put(p.Record.Hash(), struct{}{})
+		v.rememberPart(p.Record)
 	}
 	return out, nil
+}
+
+// NextPart checks a part's record that came without a playlist, and takes it for the one after the newest part. Of the part in the
+// result only the URI is missing (see NextPartURI). It is held to all that Parts holds records to; beyond that it must be the
+// part that comes next, without any change that a playlist has to announce: otherwise the code is NotNext, or WrongInit.
+func (v *Verifier) NextPart(rec Record, nowMs int64) (VerifiedPart, error) {
+	if err := v.Genuine(rec); err != nil {
+		return VerifiedPart{}, err
+	}
+	newest, init := v.newest.Record, v.newest.Init
+	index, endMs := 0, newest.StartMs+newest.DurationMs
+	var before *Record
+	if v.open.Sequence == v.head+1 {
+		before, index, endMs = &v.open, v.open.Part+1, v.open.StartMs+v.open.DurationMs
+	}
+	p := Part{Number: rec.Sequence, Index: rec.Part, DurationMs: rec.DurationMs, InitRecord: &init, Record: &rec}
+	if err := v.part(p, byKey(v.current), before, nowMs); err != nil {
+		return VerifiedPart{}, err
+	}
+	gapMs := rec.StartMs - endMs
+	switch {
+	case v.head < 0 || rec.Sequence != v.head+1 || rec.Part != index:
+		return VerifiedPart{}, refuse(NotNext, rec.place(), "part %d of segment %d comes next", index, v.head+1)
+	case rec.Session != newest.Session || rec.Variant != newest.Variant:
+		return VerifiedPart{}, refuse(NotNext, rec.place(), "it begins something new, which a playlist has to announce")
+	case gapMs < -1 || gapMs > 1:
+		return VerifiedPart{}, refuse(NotNext, rec.place(), "it begins %d ms after the end of what came before it", gapMs)
+	}
+	v.rememberPart(rec)
+	return VerifiedPart{p, rec}, nil
+}
+
+// part checks one part, and its record against the record of the part before it, if there is one.
+func (v *Verifier) part(p Part, keys map[KeyID][]Delegation, before *Record, nowMs int64) error {
+	as := Segment{Number: p.Number, DurationMs: p.DurationMs, InitRecord: p.InitRecord, Record: p.Record}
+	if err := v.authenticAs(KindPart, p.Index, as, fmt.Sprintf("part %d of segment %d of %q", p.Index, p.Number, v.rendition), keys); err != nil {
+		return err
+	}
+	rec := *p.Record
+	entry := Verified{Record: rec, Init: *p.InitRecord}
+	if err := v.fresh([]Verified{entry}, false, nowMs); err != nil {
+		return err
+	}
+	if err := permitted(entry, keys, nowMs); err != nil {
+		return err
+	}
+	old, known := v.parts.get(partPlace{rec.Sequence, rec.Part})
+	segment, follows := v.seen.get(rec.Sequence - 1)
+	if err := contradicts(rec, old, known, segment, follows); err != nil {
+		return err
+	}
+	if before == nil || before.Sequence != rec.Sequence {
+		return nil
+	}
+	if gapMs := rec.StartMs - (before.StartMs + before.DurationMs); gapMs < -1 || gapMs > 1 {
+		return refuse(WrongTiming, rec.place(), "it begins %d ms after the end of the part before it", gapMs)
+	}
+	return nil
+}
+
+func (v *Verifier) rememberPart(rec Record) {
+	v.parts.put(partPlace{rec.Sequence, rec.Part}, rec)
+	v.open = rec
 }
 
 type partPlace struct {
 	sequence int64
 	part     int
-}
-
-// partContinues checks a part's record against the segment before its own and against the part before it.
-func (v *Verifier) partContinues(rec Record, before []VerifiedPart) error {
-	if segment, ok := v.seen.get(rec.Sequence - 1); ok && rec.Previous != segment.Hash() {
-		return refuse(BrokenChain, rec.place(), "its record does not follow the record of segment %d", rec.Sequence-1)
-	}
-	if len(before) == 0 {
-		return nil
-	}
-	last := before[len(before)-1].Record
-	if last.Sequence != rec.Sequence {
-		return nil
-	}
-	if gapMs := rec.StartMs - (last.StartMs + last.DurationMs); gapMs < -1 || gapMs > 1 {
-		return refuse(WrongTiming, rec.place(), "it begins %d ms after the end of the part before it", gapMs)
-	}
-	return nil
 }

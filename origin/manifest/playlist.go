@@ -30,6 +30,7 @@ type Playlist struct {
 	Delegations      []Delegation
 	Segments         []Segment
 	Parts            []Part // in order; also those of the segment that is not complete yet
+	Blocks           bool   // the server holds a request for what is about to come until it is there (CAN-BLOCK-RELOAD)
 	EndList          bool
 }
 
@@ -152,6 +153,9 @@ func (r *playlistReader) standard(tag, value string) error {
 		r.next.Gap = true
 	case "#EXT-X-DISCONTINUITY":
 		r.next.Discontinuity = true
+	case "#EXT-X-SERVER-CONTROL":
+		can, _ := attribute(value, "CAN-BLOCK-RELOAD")
+		r.list.Blocks = can == "YES"
 	case "#EXT-X-ENDLIST":
 		r.list.EndList = true
 	}

@@ -26,7 +26,10 @@ type vectors struct {
 	Objects     []objectVector     `json:"objects"`
 	Playlists   []playlistVector   `json:"playlists"`
 	News        []playlistVector   `json:"news"`     // likewise, with records that come alone
+	Parts       []playlistVector   `json:"parts"`    // likewise, of parts: accepted are 64 · number + index of each
 	Patterns    []patternVector    `json:"patterns"` // where the next segment will be
+
+	PartPatterns []partPatternVector `json:"partPatterns"` // likewise, the next part
 }
 
 type treeVector struct {
@@ -150,7 +153,11 @@ func buildVectors() vectors {
 	for _, sc := range news() {
 		v.News = append(v.News, sc.vector())
 	}
+	for _, sc := range partStories() {
+		v.Parts = append(v.Parts, sc.told(tellParts))
+	}
 	v.Patterns = patterns()
+	v.PartPatterns = partPatterns()
 	return v
 }
 
@@ -302,7 +309,9 @@ func (o objectVector) run() error {
 	}
 }
 
-func (sc scenario) vector() playlistVector {
+func (sc scenario) vector() playlistVector { return sc.told(tell) }
+
+func (sc scenario) told(tell teller) playlistVector {
 	vec := playlistVector{Name: sc.name, Channel: sc.channel.String(), Rendition: sc.rendition}
 	for _, p := range sc.polls {
 		vector := pollVector{Text: p.text, NowMs: p.nowMs}
@@ -311,36 +320,71 @@ func (sc scenario) vector() playlistVector {
 		}
 		vec.Polls = append(vec.Polls, vector)
 	}
-	vec.run()
+	vec.run(tell)
 	return vec
 }
 
-func (p *pollVector) tell(v *Verifier) ([]Verified, error) {
+// teller tells a verifier a poll's playlist or record, and returns what was accepted.
+type teller func(p *pollVector, v *Verifier) ([]int64, error)
+
+func tell(p *pollVector, v *Verifier) ([]int64, error) {
+	var list []Verified
 	if p.Record == "" {
 		pl, err := ReadPlaylist(p.Text)
+		if err == nil {
+			list, err = v.Playlist(pl, p.NowMs)
+		}
 		if err != nil {
 			return nil, err
 		}
-		return v.Playlist(pl, p.NowMs)
+	} else {
+		next, err := v.Next(must(ParseRecord(must(base64URL.DecodeString(p.Record)))), p.NowMs)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, next)
 	}
-	rec := must(ParseRecord(must(base64URL.DecodeString(p.Record))))
-	next, err := v.Next(rec, p.NowMs)
-	if err != nil {
-		return nil, err
+	var numbers []int64
+	for _, entry := range list {
+		numbers = append(numbers, entry.Record.Sequence)
 	}
-	return []Verified{next}, nil
+	return numbers, nil
+}
+
+func tellParts(p *pollVector, v *Verifier) ([]int64, error) {
+	var list []VerifiedPart
+	if p.Record == "" {
+		pl, err := ReadPlaylist(p.Text)
+		if err == nil {
+			_, err = v.Playlist(pl, p.NowMs)
+		}
+		if err == nil {
+			list, err = v.Parts(pl, p.NowMs)
+		}
+		if err != nil {
+			return nil, err
+		}
+	} else {
+		next, err := v.NextPart(must(ParseRecord(must(base64URL.DecodeString(p.Record)))), p.NowMs)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, next)
+	}
+	var places []int64
+	for _, part := range list {
+		places = append(places, MaxParts*part.Record.Sequence+int64(part.Record.Part))
+	}
+	return places, nil
 }
 
 // run tells the polls to one verifier and fills in the answers.
-func (vec *playlistVector) run() {
+func (vec *playlistVector) run(tell teller) {
 	v := NewVerifier(must(ParseHash(vec.Channel)), vec.Rendition)
 	for i := range vec.Polls {
 		p := &vec.Polls[i]
-		list, err := p.tell(v)
-		p.Code, p.Sentence, p.Accepted = CodeOf(err), sentence(err), []int64{}
-		for _, entry := range list {
-			p.Accepted = append(p.Accepted, entry.Record.Sequence)
-		}
+		accepted, err := tell(p, v)
+		p.Code, p.Sentence, p.Accepted = CodeOf(err), sentence(err), append([]int64{}, accepted...)
 	}
 }
 
@@ -412,7 +456,7 @@ func TestVectors(t *testing.T) {
 	for _, want := range append(v.Playlists, v.News...) {
 		got := want
 		got.Polls = append([]pollVector(nil), want.Polls...)
-		got.run()
+		got.run(tell)
 		for i, p := range got.Polls {
 			refusals[p.Code] = true
 			if w := want.Polls[i]; p.Code != w.Code || p.Sentence != w.Sentence {

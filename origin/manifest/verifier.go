@@ -33,6 +33,7 @@ type Verifier struct {
 	genuine   *memory[Hash, struct{}] // hashes of the records of init sections and parts whose signature has been checked
 	appointed *memory[Hash, struct{}] // likewise of delegations
 	parts     *memory[partPlace, Record]
+	open      Record // newest part accepted
 }
 
 // NewVerifier returns a verifier for one rendition of a channel.
@@ -114,7 +115,10 @@ func (v *Verifier) delegations(list []Delegation) (map[KeyID][]Delegation, error
 
 // authentic checks one entry by itself: its records are there, in their place, and signed by an appointed key.
 func (v *Verifier) authentic(s Segment, keys map[KeyID][]Delegation) error {
-	where := segmentPlace(s.Number, v.rendition)
+	return v.authenticAs(KindSegment, 0, s, segmentPlace(s.Number, v.rendition), keys)
+}
+
+func (v *Verifier) authenticAs(kind Kind, part int, s Segment, where string, keys map[KeyID][]Delegation) error {
 	if s.Record == nil {
 		return refuse(NoRecord, where, "it has no record")
 	}
@@ -123,16 +127,16 @@ func (v *Verifier) authentic(s Segment, keys map[KeyID][]Delegation) error {
 	}
 	rec, init := *s.Record, *s.InitRecord
 	switch {
-	case rec.Kind != KindSegment:
-		return refuse(WrongKind, where, "its record is not that of a segment (kind %d)", rec.Kind)
+	case rec.Kind != kind:
+		return refuse(WrongKind, where, "its record is not that of a %s (kind %d)", map[Kind]string{KindSegment: "segment", KindPart: "part"}[kind], rec.Kind)
 	case init.Kind != KindInit:
 		return refuse(WrongKind, where, "the record beside its init section is not that of an init section (kind %d)", init.Kind)
 	case rec.Rendition != v.rendition:
 		return refuse(WrongRendition, where, "its record belongs to rendition %q", rec.Rendition)
 	case init.Rendition != v.rendition:
 		return refuse(WrongRendition, where, "the record of its init section belongs to rendition %q", init.Rendition)
-	case rec.Sequence != s.Number:
-		return refuse(WrongSequence, where, "its record is that of segment %d", rec.Sequence)
+	case rec.Sequence != s.Number || rec.Part != part:
+		return refuse(WrongSequence, where, "its record is that of %s", rec.place())
 	}
 	if err := v.signed(rec, keys, where); err != nil {
 		return err
@@ -168,8 +172,8 @@ func (v *Verifier) signed(rec Record, keys map[KeyID][]Delegation, where string)
 	if !rec.SignedBy(v.channel, appointed[0].SigningKey) {
 		return refuse(Signature, where, "the signature of its record does not match: the record was changed, or another key signed it")
 	}
-	if rec.Kind == KindInit {
-		v.genuine.put(rec.Hash(), struct{}{}) // one init record serves all segments of a playlist
+	if rec.Kind != KindSegment {
+		v.genuine.put(rec.Hash(), struct{}{}) // one init record serves all segments of a playlist, and parts are listed for a while
 	}
 	return nil
 }
@@ -215,11 +219,7 @@ func permitted(entry Verified, keys map[KeyID][]Delegation, nowMs int64) error {
 func (v *Verifier) consistent(list []Verified) error {
 	for i, entry := range list {
 		rec := entry.Record
-		if old, ok := v.seen.get(rec.Sequence); ok && old.Root != rec.Root && old.Variant == rec.Variant {
-			e := refuse(Equivocation, rec.place(), "equivocation: the channel signed two different contents for it")
-			e.Proof = []Record{old, rec}
-			return e
-		}
+		old, seen := v.seen.get(rec.Sequence)
 		var before Record
 		known := false
 		if i > 0 {
@@ -227,10 +227,23 @@ func (v *Verifier) consistent(list []Verified) error {
 		} else {
 			before, known = v.seen.get(rec.Sequence - 1)
 		}
-		if known && rec.Previous != before.Hash() {
-			return refuse(BrokenChain, rec.place(), "its record does not follow the record of segment %d: one of them was left out or replaced",
-				before.Sequence)
+		if err := contradicts(rec, old, seen, before, known); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// contradicts holds a record to an older one of the same place, and to that of the segment before it, as far as these are known.
+func contradicts(rec, old Record, seen bool, before Record, known bool) error {
+	if seen && old.Root != rec.Root && old.Variant == rec.Variant {
+		e := refuse(Equivocation, rec.place(), "equivocation: the channel signed two different contents for it")
+		e.Proof = []Record{old, rec}
+		return e
+	}
+	if known && rec.Previous != before.Hash() {
+		return refuse(BrokenChain, rec.place(), "its record does not follow the record of segment %d: one of them was left out or replaced",
+			before.Sequence)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import {
   leafHashes,
   leafLength,
   ManifestError,
+  nextPartUri,
   nextUri,
   parseDelegation,
   parseHash,
@@ -24,6 +25,7 @@ import {
   signedBy,
   treeRoot,
   Verifier,
+  type Part,
   type Segment,
 } from "../src/manifest";
 
@@ -60,6 +62,9 @@ interface Vectors {
   }[];
   /** Likewise, with records that come alone. */
   news: Vectors["playlists"];
+  /** Likewise, of parts: accepted are 64 · number + index of each. */
+  parts: Vectors["playlists"];
+  partPatterns: { name: string; first: number; uris: string[] | null; uri: string }[];
   patterns: { name: string; first: number; uris: string[] | null; number: number; uri: string }[];
 }
 
@@ -171,6 +176,31 @@ describe("playlists", () => {
       });
       expect([code, accepted]).toEqual([poll.code, poll.accepted]);
     }
+  });
+});
+
+describe("parts", () => {
+  test.each(named(vectors.parts))("%s", async (_, v) => {
+    const verifier = new Verifier(parseHash(v.channel)!, v.rendition);
+    for (const poll of v.polls) {
+      let accepted: number[] = [];
+      const code = await codeOf(async () => {
+        let list: Part[];
+        if (poll.record) list = [await verifier.nextPart(parseRecord(fromBase64Url(poll.record)!), poll.nowMs)];
+        else {
+          const playlist = readPlaylist(poll.text);
+          await verifier.playlist(playlist, poll.nowMs);
+          list = await verifier.parts(playlist, poll.nowMs);
+        }
+        accepted = list.map((p) => 64 * p.number + p.index);
+      });
+      expect([code, accepted]).toEqual([poll.code, poll.accepted]);
+    }
+  });
+
+  test.each(named(vectors.partPatterns))("where the next will be: %s", (_, v) => {
+    const listed = (v.uris ?? []).map((uri, i) => ({ number: v.first + (i >> 2), index: i & 3, uri }) as Part);
+    expect(nextPartUri(listed, 107, 2) ?? "").toBe(v.uri);
   });
 });
 

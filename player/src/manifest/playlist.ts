@@ -17,6 +17,9 @@ export const MAX_URI = 2048;
 const TAG_DELEGATION = "#EXT-X-SLIPSTREAM-DELEGATION";
 const TAG_INIT = "#EXT-X-SLIPSTREAM-INIT";
 const TAG_RECORD = "#EXT-X-SLIPSTREAM-RECORD";
+const TAG_PART = "#EXT-X-SLIPSTREAM-PART";
+/** Bounds the parts of a segment. */
+export const MAX_PARTS = 64;
 
 export interface Segment {
   /** The playlist's media sequence plus the entry's index. */
@@ -34,6 +37,12 @@ export interface Segment {
   record?: SignedRecord;
 }
 
+/** An EXT-X-PART, with the number of the segment that it is a part of. */
+export interface Part extends Segment {
+  /** Within its segment, from 0. */
+  index: number;
+}
+
 export interface Playlist {
   targetDurationMs: number;
   mediaSequence: number;
@@ -41,6 +50,10 @@ export interface Playlist {
   discontinuitySequence: number;
   delegations: Delegation[];
   segments: Segment[];
+  /** In order; also those of the segment that is not complete yet. */
+  parts: Part[];
+  /** The server holds a request for what is about to come until it is there. */
+  blocks: boolean;
   endList: boolean;
 }
 
@@ -64,6 +77,8 @@ class PlaylistReader {
     discontinuitySequence: 0,
     delegations: [],
     segments: [],
+    parts: [],
+    blocks: false,
     endList: false,
   };
   private line = 0;
@@ -83,7 +98,7 @@ class PlaylistReader {
     const tag = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + 1);
     if (tag === TAG_DELEGATION) this.delegation(value);
-    else if (tag === TAG_INIT || tag === TAG_RECORD) this.record(tag, value);
+    else if (tag === TAG_INIT || tag === TAG_RECORD || tag === TAG_PART) this.record(tag, value);
     else this.standard(tag, value);
   }
 
@@ -136,6 +151,12 @@ class PlaylistReader {
       case "#EXT-X-DISCONTINUITY":
         this.next.discontinuity = true;
         break;
+      case "#EXT-X-PART":
+        this.part(value);
+        break;
+      case "#EXT-X-SERVER-CONTROL":
+        this.list.blocks = attribute(value, "CAN-BLOCK-RELOAD") === "YES";
+        break;
       case "#EXT-X-ENDLIST":
         this.list.endList = true;
     }
@@ -152,14 +173,38 @@ class PlaylistReader {
   }
 
   private record(tag: string, value: string): void {
-    const segment = `segment ${this.list.mediaSequence + this.list.segments.length}`;
-    const where = tag === TAG_INIT ? `the init record of ${segment}` : `the record of ${segment}`;
-    if (tag === TAG_INIT ? this.next.initRecord : this.next.record) throw this.refusal(`${where} is there twice`);
+    const { next } = this;
+    const slot = tag === TAG_INIT ? "initRecord" : tag === TAG_PART ? "partRecord" : "record";
+    const what = tag === TAG_INIT ? "the init record" : tag === TAG_PART ? `the record of part ${next.parts}` : "the record";
+    const where = `${what} of segment ${this.number}`;
+    if (next[slot]) throw this.refusal(`${where} is there twice`);
     const bytes = fromBase64Url(value);
     if (!bytes) throw new ManifestError("malformed-record", where, "it is not base64url");
-    const record = relocate(where, () => parseRecord(bytes));
-    if (tag === TAG_INIT) this.next.initRecord = record;
-    else this.next.record = record;
+    next[slot] = relocate(where, () => parseRecord(bytes));
+  }
+
+  /** One that is a byte range of something else, or is missing, has no record and can not be used. */
+  private part(value: string): void {
+    const { next } = this;
+    if (next.parts === MAX_PARTS) throw this.refusal(`a segment has more than ${MAX_PARTS} parts`);
+    const uri = attribute(value, "URI");
+    const durationMs = parseSecondsMs(attribute(value, "DURATION") ?? "");
+    if (!uri || durationMs === undefined || exceedsBytes(uri, MAX_URI)) throw this.refusal("the value of EXT-X-PART is not understood");
+    this.list.parts.push({ ...this.collected(uri, durationMs, next.partRecord), pdtMs: 0, index: next.parts++ });
+    next.partRecord = undefined;
+  }
+
+  /** What the tags so far say of the entry being collected, or of a part of it. */
+  private collected(uri: string, durationMs: number, record: SignedRecord | undefined): Segment {
+    const { number, next, mapUri } = this;
+    const { pdtMs, gap, discontinuity } = next;
+    const initRecord = next.initRecord ?? (next.newMap ? undefined : this.initRecord); // a new map must bring its own
+    return { number, uri, durationMs, pdtMs, gap, discontinuity, mapUri, initRecord, record };
+  }
+
+  /** The number of the entry being collected. */
+  private get number(): number {
+    return this.list.mediaSequence + this.list.segments.length;
   }
 
   /** Ends the entry that the tags before it describe. */
@@ -168,19 +213,9 @@ class PlaylistReader {
     if (next.durationMs === undefined) throw this.refusal("a URI has no EXTINF before it");
     if (exceedsBytes(line, MAX_URI)) throw this.refusal(`a URI has more than ${MAX_URI} bytes`);
     if (this.list.segments.length === MAX_SEGMENTS) throw this.refusal(`it has more than ${MAX_SEGMENTS} segments`);
-    if (next.newMap) this.initRecord = undefined; // a new map must bring its own record
-    if (next.initRecord) this.initRecord = next.initRecord;
-    this.list.segments.push({
-      number: this.list.mediaSequence + this.list.segments.length,
-      uri: line,
-      durationMs: next.durationMs,
-      pdtMs: next.pdtMs,
-      gap: next.gap,
-      discontinuity: next.discontinuity,
-      mapUri: this.mapUri,
-      initRecord: this.initRecord,
-      record: next.record,
-    });
+    const segment = this.collected(line, next.durationMs, next.record);
+    this.initRecord = segment.initRecord;
+    this.list.segments.push(segment);
     this.next = emptyEntry();
   }
 }
@@ -193,10 +228,13 @@ interface Entry {
   newMap: boolean;
   initRecord?: SignedRecord;
   record?: SignedRecord;
+  /** For the next part, and how many there were. */
+  partRecord?: SignedRecord;
+  parts: number;
 }
 
 function emptyEntry(): Entry {
-  return { pdtMs: 0, gap: false, discontinuity: false, newMap: false };
+  return { pdtMs: 0, gap: false, discontinuity: false, newMap: false, parts: 0 };
 }
 
 /** Names the place in the playlist where bytes that could not be parsed were found. */

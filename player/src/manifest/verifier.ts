@@ -6,8 +6,8 @@
 import { equalBytes, toHex, type Bytes } from "../bytes";
 import { checkDelegation, delegationHash, MAX_SKEW_MS, objection, type Delegation } from "./delegation";
 import { ManifestError, type Code } from "./errors";
-import { MAX_SEGMENTS, type Playlist, type Segment } from "./playlist";
-import { hashAhead, KIND_INIT, KIND_SEGMENT, place, recordHash, segmentPlace, signedBy, type SignedRecord } from "./record";
+import { MAX_PARTS, MAX_SEGMENTS, type Part, type Playlist, type Segment } from "./playlist";
+import { hashAhead, KIND_INIT, KIND_PART, KIND_SEGMENT, place, recordHash, segmentPlace, signedBy, type SignedRecord } from "./record";
 
 /** A playlist whose newest record is older is a replay. */
 export const MAX_AGE_MS = 600_000;
@@ -30,9 +30,12 @@ export class Verifier {
   /** Of the last playlist accepted. */
   private current: Delegation[] = [];
   private readonly seen = new Memory<number, SignedRecord>(2 * MAX_SEGMENTS);
-  /** Init records: one serves all segments of a playlist. */
-  private readonly checked = new Memory<string, Promise<boolean>>(64);
+  /** Records of init sections, of which one serves all segments of a playlist, and of parts, which are listed for a while. */
+  private readonly checked = new Memory<string, Promise<boolean>>(4 * MAX_PARTS);
   private readonly appointed = new Memory<string, true>(64);
+  private readonly acceptedParts = new Memory<string, SignedRecord>(16 * MAX_PARTS);
+  /** The newest of them. */
+  private open: SignedRecord | undefined;
   /** Signatures are checked asynchronously: playlists take turns. */
   private turn: Promise<unknown> = Promise.resolve();
 
@@ -73,6 +76,67 @@ export class Verifier {
     return this.inTurn(() => this.checkNext(record, nowMs));
   }
 
+  /**
+   * Checks the parts of a playlist that was accepted just now, and returns them in order. A viewer whose playlist fails here
+   * plays whole segments.
+   */
+  parts(list: Playlist, nowMs: number): Promise<Part[]> {
+    return this.inTurn(async () => {
+      const keys = byKey(list.delegations);
+      let before: SignedRecord | undefined;
+      for (const p of list.parts) {
+        await this.checkPart(p, keys, before, nowMs);
+        before = p.record;
+      }
+      for (const { record } of list.parts) this.rememberPart(record!);
+      return list.parts;
+    });
+  }
+
+  /**
+   * Checks a part's record that came without a playlist, and takes it for the one after the newest part. Of the part in the
+   * result only the URI is missing (see nextPartUri). What a playlist has to announce is "not-next", or "init".
+   */
+  nextPart(record: SignedRecord, nowMs: number): Promise<Part> {
+    return this.inTurn(() => this.checkNextPart(record, nowMs));
+  }
+
+  private async checkNextPart(record: SignedRecord, nowMs: number): Promise<Part> {
+    const refuse = (reason: string) => new ManifestError("not-next", place(record), reason);
+    const keys = byKey(this.current);
+    await this.signed(record, keys, place(record));
+    const { newest, head } = this;
+    if (!newest) throw refuse(NO_PLAYLIST);
+    const before = this.open?.sequence === head + 1 ? this.open : undefined;
+    const last = before ?? newest.record;
+    const next: Part = { ...following(newest, record), index: record.part };
+    await this.checkPart(next, keys, before, nowMs);
+    const index = before ? before.part + 1 : 0;
+    if (record.sequence !== head + 1 || record.part !== index) throw refuse(`part ${index} of segment ${head + 1} comes next`);
+    if (record.session !== newest.record.session || record.variant !== newest.record.variant) throw refuse(NEW);
+    const gapMs = record.startMs - (last.startMs + last.durationMs);
+    if (Math.abs(gapMs) > 1) throw refuse(LATER(gapMs, "what came"));
+    this.rememberPart(record);
+    return next;
+  }
+
+  /** Checks one part, and its record against the record of the part before it, if there is one. */
+  private async checkPart(p: Part, keys: Appointed, before: SignedRecord | undefined, nowMs: number): Promise<void> {
+    const part = await this.authentic(p, keys, p.index);
+    const { record } = part;
+    this.fresh([part], false, nowMs);
+    permitted(record, keys, nowMs);
+    permitted(part.init, keys, nowMs);
+    contradicts(record, this.acceptedParts.get(partId(record)), this.seen.get(p.number - 1));
+    const gapMs = before?.sequence === p.number ? record.startMs - (before.startMs + before.durationMs) : 0;
+    if (Math.abs(gapMs) > 1) throw new ManifestError("timing", place(record), LATER(gapMs, "the part"));
+  }
+
+  private rememberPart(record: SignedRecord): void {
+    this.acceptedParts.put(partId(record), record);
+    this.open = record;
+  }
+
   private inTurn<T>(check: () => Promise<T>): Promise<T> {
     const result = this.turn.then(check);
     this.turn = result.catch(() => undefined);
@@ -90,20 +154,9 @@ export class Verifier {
     const keys = byKey(this.current);
     await this.signed(record, keys, place(record));
     const { newest } = this;
-    if (!newest) throw refuse("not-next", "no playlist was accepted yet");
+    if (!newest) throw refuse("not-next", NO_PLAYLIST);
     const { sequence, startMs, durationMs, session, variant } = newest.record;
-    const segment: Segment = {
-      number: record.sequence,
-      uri: "",
-      durationMs: record.durationMs,
-      pdtMs: 0,
-      gap: false,
-      discontinuity: false,
-      mapUri: newest.segment.mapUri,
-      initRecord: newest.init,
-      record,
-    };
-    const next: Verified = { segment, record, init: newest.init };
+    const next: Verified = { segment: following(newest, record), record, init: newest.init };
     this.fresh([next], false, nowMs);
     permitted(record, keys, nowMs);
     permitted(next.init, keys, nowMs);
@@ -113,11 +166,11 @@ export class Verifier {
     }
     const same = equalBytes(record.init, newest.record.init) && record.session === session && record.variant === variant;
     if (!same) {
-      throw refuse("not-next", "it begins something new, which a playlist has to announce");
+      throw refuse("not-next", NEW);
     }
     const gapMs = record.startMs - (startMs + durationMs);
     if (Math.abs(gapMs) > 1) {
-      throw refuse("not-next", `it begins ${gapMs} ms after the end of the segment before it`);
+      throw refuse("not-next", LATER(gapMs, "the segment"));
     }
     this.remember([next]);
     return next;
@@ -152,14 +205,15 @@ export class Verifier {
   }
 
   /** Checks one entry by itself: its records are there, in their place, and signed by an appointed key. */
-  private async authentic(s: Segment, keys: Appointed): Promise<Verified> {
-    const where = segmentPlace(s.number, this.rendition);
+  private async authentic(s: Segment, keys: Appointed, part?: number): Promise<Verified> {
+    const inPart = part === undefined ? "" : `part ${part} of `;
+    const where = inPart + segmentPlace(s.number, this.rendition);
     const refuse = (code: Code, reason: string) => new ManifestError(code, where, reason);
     const { record, initRecord: init } = s;
     if (!record) throw refuse("no-record", "it has no record");
     if (!init) throw refuse("no-record", "its init section has no record");
-    if (record.kind !== KIND_SEGMENT) {
-      throw refuse("kind", `its record is not that of a segment (kind ${record.kind})`);
+    if (record.kind !== (inPart ? KIND_PART : KIND_SEGMENT)) {
+      throw refuse("kind", `its record is not that of a ${inPart ? "part" : "segment"} (kind ${record.kind})`);
     }
     if (init.kind !== KIND_INIT) {
       throw refuse("kind", `the record beside its init section is not that of an init section (kind ${init.kind})`);
@@ -170,8 +224,8 @@ export class Verifier {
     if (init.rendition !== this.rendition) {
       throw refuse("rendition", `the record of its init section belongs to rendition "${init.rendition}"`);
     }
-    if (record.sequence !== s.number) {
-      throw refuse("sequence", `its record is that of segment ${record.sequence}`);
+    if (record.sequence !== s.number || record.part !== (part ?? 0)) {
+      throw refuse("sequence", `its record is that of ${place(record)}`);
     }
     await Promise.all([this.signed(record, keys, where), hashAhead(record)]);
     await this.signed(init, keys, `${where}: its init section`);
@@ -195,7 +249,7 @@ export class Verifier {
     const old = this.seen.get(record.sequence);
     if (old && equalBytes(old.encoded, record.encoded)) return;
     const check = () => signedBy(record, this.channel, appointed[0].signingKey);
-    if (!(await (record.kind === KIND_INIT ? this.once(record, check) : check()))) {
+    if (!(await (record.kind === KIND_SEGMENT ? check() : this.once(record, check)))) {
       throw new ManifestError(
         "signature",
         where,
@@ -238,22 +292,8 @@ export class Verifier {
   /** Checks the records against each other and against those accepted before. */
   private consistent(list: Verified[]): void {
     list.forEach(({ record }, i) => {
-      const old = this.seen.get(record.sequence);
-      if (old && !equalBytes(old.root, record.root) && old.variant === record.variant) {
-        throw new ManifestError(
-          "equivocation",
-          place(record),
-          "equivocation: the channel signed two different contents for it",
-        );
-      }
       const before = i > 0 ? list[i - 1].record : this.seen.get(record.sequence - 1);
-      if (before && !equalBytes(record.previous, recordHash(before))) {
-        throw new ManifestError(
-          "chain",
-          place(record),
-          `its record does not follow the record of segment ${before.sequence}: one of them was left out or replaced`,
-        );
-      }
+      contradicts(record, this.seen.get(record.sequence), before);
     });
   }
 
@@ -263,6 +303,36 @@ export class Verifier {
       if (entry.record.sequence >= this.head) this.newest = entry;
     }
   }
+}
+
+const NO_PLAYLIST = "no playlist was accepted yet";
+const NEW = "it begins something new, which a playlist has to announce";
+const LATER = (gapMs: number, what: string) => `it begins ${gapMs} ms after the end of ${what} before it`;
+
+/** A segment or part that a record of its own tells of, after the newest segment. Its address is missing. */
+function following(newest: Verified, record: SignedRecord): Segment {
+  const { sequence: number, durationMs } = record;
+  const { mapUri } = newest.segment;
+  return { number, uri: "", durationMs, pdtMs: 0, gap: false, discontinuity: false, mapUri, initRecord: newest.init, record };
+}
+
+/** Holds a record to an older one of the same place, and to that of the segment before it, as far as these are known. */
+function contradicts(record: SignedRecord, old: SignedRecord | undefined, before: SignedRecord | undefined): void {
+  if (old && !equalBytes(old.root, record.root) && old.variant === record.variant) {
+    throw new ManifestError("equivocation", place(record), "equivocation: the channel signed two different contents for it");
+  }
+  if (before && !equalBytes(record.previous, recordHash(before))) {
+    throw new ManifestError(
+      "chain",
+      place(record),
+      `its record does not follow the record of segment ${before.sequence}: one of them was left out or replaced`,
+    );
+  }
+}
+
+/** Names a part among those of its rendition. */
+function partId({ sequence, part }: SignedRecord): string {
+  return `${sequence}.${part}`;
 }
 
 function byKey(list: Delegation[]): Appointed {
