@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// holdBack is how many segments behind the live edge a viewer starts, as
-	// players do (RFC 8216bis 4.4.3.8: HOLD-BACK of at least three target durations).
+	// holdBack is how many segments, or parts, behind the live edge a viewer starts, as
+	// players do (RFC 8216bis 4.4.3.8: HOLD-BACK and PART-HOLD-BACK of at least three target durations).
 	holdBack = 3
 	// joinToleranceMs bridges rounding between the end of one segment and the
 	// start of the next.
@@ -75,10 +75,13 @@ func (v *viewer) renditionOf(number int64) string {
 	return name
 }
 
+// PlaysParts implements session.PartPlayer.
+func (*viewer) PlaysParts() bool { return true }
+
 // DeadlineMs implements session.Audience: a segment is needed when the playhead
 // gets to it.
 func (v *viewer) DeadlineMs(nowMs int64, seg session.Segment) int64 {
-	if v.play == nil || seg.StartMs+seg.DurationMs <= v.play.PositionMs() {
+	if v.play == nil || seg.StartMs+seg.DurationMs <= min(v.play.PositionMs(), v.bufferedMs) {
 		return 0
 	}
 	if v.ladder != nil && v.renditionOf(seg.Number) != seg.Rendition {
@@ -124,10 +127,14 @@ func (v *viewer) Advance(nowMs int64, _ string, window []session.Segment) {
 	v.jump(window)
 }
 
+// start begins with a segment, or within one, which is needed from its beginning: there the first picture is that needs no other.
 func (v *viewer) start(window []session.Segment) {
-	first := window[max(len(window)-holdBack, 0)]
-	v.bufferedMs = first.StartMs
-	v.play = playback.New(v.joinedMs, first.StartMs)
+	first := max(len(window)-holdBack, 0)
+	v.play = playback.New(v.joinedMs, window[first].StartMs)
+	for first > 0 && window[first-1].Number == window[first].Number {
+		first--
+	}
+	v.bufferedMs = window[first].StartMs
 }
 
 func (v *viewer) buffer(window []session.Segment) {

@@ -36,6 +36,35 @@ func TestViewerStartsThreeSegmentsBehindLiveAndWantsNothingOlder(t *testing.T) {
 	}
 }
 
+func TestViewerOfPartsStartsThreePartsBehindLiveAndNeedsTheSegmentFromItsBeginning(t *testing.T) {
+	v := &viewer{joinedMs: 21_600}
+	live := window(9)
+	for i := range int64(4) {
+		live = append(live, session.Segment{Number: 10, Part: int(i) + 1, StartMs: 20_000 + 500*i, DurationMs: 500})
+	}
+	v.Advance(22_100, "360p", live)
+	if v.play.PositionMs() != 20_500 {
+		t.Fatalf("it begins at %d", v.play.PositionMs())
+	}
+	for i, want := range []int64{0, 22_100, 22_100, 22_600, 23_100} {
+		if got := v.DeadlineMs(22_100, live[i]); got != want {
+			t.Errorf("entry %d is wanted at %d, want %d", i, got, want)
+		}
+	}
+	for i := range live {
+		live[i].Complete = i < 2
+	}
+	v.Advance(22_200, "360p", live)
+	if v.play.State() != playback.Starting {
+		t.Errorf("it plays without the part that it begins with")
+	}
+	live[2].Complete = true
+	v.Advance(22_300, "360p", live)
+	if v.play.State() != playback.Playing || v.play.LatencyMs(22_300) != 1_800 {
+		t.Errorf("state %s, latency %d ms", v.play.State(), v.play.LatencyMs(22_300))
+	}
+}
+
 func TestViewerPlaysOverAPublishersAbsence(t *testing.T) {
 	v := &viewer{}
 	v.Advance(0, "360p", window(0, 1, 2))

@@ -105,6 +105,9 @@ type archive struct {
 	lagMs    int64 // how long after its end a segment shows up here at the soonest
 }
 
+// PlaysParts implements session.PartPlayer: viewers close to the live edge need them.
+func (*archive) PlaysParts() bool { return true }
+
 // DeadlineMs implements session.Audience: a segment is wanted patienceMs after
 // it was published, what is older than our visit patienceMs after we came.
 func (a *archive) DeadlineMs(nowMs int64, seg session.Segment) int64 {

@@ -298,6 +298,7 @@ func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the CDN is down", http.StatusServiceUnavailable)
 	case name == "index.m3u8":
 		c.polls.Add(1)
+		c.hold(r)
 		text := c.playlist(c.edge())
 		if edit, ok := c.edit.Load().(func(string) string); ok {
 			text = edit(text)
@@ -310,6 +311,17 @@ func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		c.serveSegment(w, r, name)
 	}
+}
+
+// hold lets a request for a part wait until it is out.
+func (c *channel) hold(r *http.Request) {
+	number, err := strconv.ParseInt(r.URL.Query().Get("_HLS_msn"), 10, 64)
+	part, err2 := strconv.ParseInt(r.URL.Query().Get("_HLS_part"), 10, 64)
+	if err != nil || err2 != nil {
+		return
+	}
+	outMs := number*segmentMs + min((part+1)*partMs, segmentMs)
+	time.Sleep(time.Until(time.UnixMilli(outMs)))
 }
 
 func (c *channel) bandwidth() int { return c.bytes * 8 * 1000 / segmentMs * 9 / 8 }
@@ -362,6 +374,9 @@ func (c *channel) playlist(edge int64) string {
 	}
 	fmt.Fprintf(&b, "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:%d\n%s%s\n",
 		first, manifest.TagDelegation, encode(c.delegation.Encode()))
+	if c.parts != nil {
+		fmt.Fprintf(&b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.5\n#EXT-X-PART-INF:PART-TARGET=0.5\n")
+	}
 	fmt.Fprintf(&b, "#EXT-X-MAP:URI=\"init.mp4\"\n%s%s\n", manifest.TagInit, encode(c.init.Encode()))
 	for n := first; n <= edge; n++ {
 		segment, ok := c.segments[n]

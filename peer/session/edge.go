@@ -15,6 +15,7 @@ const (
 	refreshFloorMs = 300 // an early poll comes no sooner than this after the last one
 	lagDownMs      = 25  // what a poll that succeeds at the first try takes off the lag
 	lagUpMs        = 75  // what one in vain adds
+	blockMs        = 150 // a request that waits for what is new is made so long before that is expected
 	promptMs       = 60  // a poll no later than this after its time was as early as it could be: ticks are coarse
 	unheardLimit   = 2   // heads found by ourselves, of which no neighbour spoke, until we count on nobody
 )
@@ -22,8 +23,8 @@ const (
 // edge follows the live edge of one rendition and says when the CDN has to be asked for it. It is pure: times are
 // arguments, in epoch ms.
 type edge struct {
-	stepMs    int64 // duration of a segment
-	endMs     int64 // media time at which the newest segment ends, 0 before the first
+	stepMs    int64 // duration of a segment, or of a part where there are parts
+	endMs     int64 // media time at which the newest of them ends, 0 before the first
 	lagMs     int64 // how long after its end a segment is known at the soonest
 	settled   bool  // the newest segment has changed before our eyes, so lagMs means something
 	learnedMs int64 // when the newest became known
@@ -31,6 +32,8 @@ type edge struct {
 	heard     bool  // a neighbour announced it, too, and in time
 	unheard   int   // segments in a row before it that were found and not heard of
 	ended     bool  // there will be no other
+	blocks    bool  // the server holds requests for what is about to come until it is there
+	targetMs  int64 // the playlist's target duration
 
 	polledMs int64
 	misses   int   // polls in vain since the newest
@@ -41,6 +44,10 @@ type edge struct {
 
 // expectedMs is when the next segment should be there.
 func (e *edge) expectedMs() int64 { return e.endMs + e.stepMs + e.lagMs }
+
+// waits tells whether the next poll is to be held by the server until there is something new. Where such a request was in vain
+// what there is is asked for, until something moves.
+func (e *edge) waits() bool { return e.blocks && e.endMs > 0 && e.misses == 0 && e.failures == 0 }
 
 // dueMs is when to poll next. Who is first (rank 0) asks as soon as there may be something; the others leave time for it
 // to reach them, the more the higher they rank among so many.
@@ -53,12 +60,16 @@ func (e *edge) dueMs(rank, among int) int64 {
 		return e.polledMs + pollFailedMs<<min(e.failures-1, pollBackoffs)
 	case e.endMs == 0:
 		return e.polledMs
+	case !e.settled && e.waits():
+		due = e.polledMs
 	case !e.settled:
 		due = e.polledMs + min(pollSearchMs<<min(e.misses/2, pollBackoffs), e.stepMs)
 	case e.misses > 0:
-		due = e.polledMs + min(pollAgainMs<<min(e.misses-1, 2*pollBackoffs), e.stepMs)
+		due = e.polledMs + min(pollAgainMs<<min(e.misses-1, 2*pollBackoffs), max(e.stepMs, e.targetMs))
 	case rank > 0 && e.unheard < unheardLimit:
 		due += e.stepMs/5 + e.stepMs*3/10*int64(rank-1)/int64(among)
+	case e.blocks:
+		due -= blockMs
 	}
 	if e.hurryMs > 0 {
 		due = min(due, max(e.hurryMs, e.polledMs+refreshFloorMs))
@@ -80,7 +91,9 @@ func (e *edge) learned(nowMs, endMs, stepMs int64, byPoll bool) {
 		e.lagMs = min(e.lagMs, lag)
 	case lag > e.lagMs+e.stepMs: // the origin or a clock has changed its mind
 		e.lagMs = lag
-	case byPoll && e.misses == 0 && e.polledMs <= e.expectedMs()+promptMs:
+	case lag > e.lagMs && e.blocks: // answers that waited tell when, others have to find out
+		e.lagMs += (lag - e.lagMs) / 8
+	case byPoll && !e.blocks && e.misses == 0 && e.polledMs <= e.expectedMs()+promptMs:
 		e.lagMs = min(e.lagMs, lag) - lagDownMs
 	default:
 		e.lagMs = min(e.lagMs, lag)
@@ -93,12 +106,15 @@ func (e *edge) learned(nowMs, endMs, stepMs int64, byPoll bool) {
 	}
 	e.endMs, e.stepMs, e.learnedMs = endMs, stepMs, nowMs
 	e.found, e.heard = byPoll, !byPoll
-	e.misses, e.hurried, e.hurryMs = 0, false, 0
+	e.closed()
 }
+
+// closed books that a segment whose parts were known is known as a whole, or that something else has moved.
+func (e *edge) closed() { e.misses, e.hurried, e.hurryMs = 0, false, 0 }
 
 // missed books a poll that brought nothing new. One before its time says nothing about the origin.
 func (e *edge) missed() {
-	if e.settled && e.polledMs < e.expectedMs() {
+	if e.settled && !e.blocks && e.polledMs < e.expectedMs() {
 		return
 	}
 	if e.misses++; e.misses == 1 && e.settled {

@@ -212,14 +212,11 @@ func (s *Session) renditionOf(name string) *rendition {
 func (s *Session) news(r *rendition, rec manifest.Record) {
 	now := s.nowMs()
 	switch {
-	case r == nil || rec.Kind == manifest.KindPart && !r.byParts:
+	case r == nil || rec.Kind == manifest.KindPart && len(r.parts) == 0:
 		s.questions.useless(keyOf(rec))
-	case r.byParts: // of parts only the playlist tells where they are
-		s.questions.useless(keyOf(rec))
-		r.edge.hurry(now)
-	case rec.Sequence > r.verifier.Head()+1: // the one before it may be on its way
+	case len(r.window) > 0 && !r.isNext(rec): // what comes before it may be on its way
 		if len(r.ahead) < maxAhead {
-			r.ahead[rec.Sequence] = rec
+			r.ahead = append(r.ahead, rec)
 			s.questions.settled(keyOf(rec))
 		}
 		r.edge.hurry(now + askAgainMs)
@@ -233,14 +230,15 @@ func (s *Session) news(r *rendition, rec manifest.Record) {
 
 // catchUp goes on with records that came too early.
 func (s *Session) catchUp(r *rendition, nowMs int64) {
-	maps.DeleteFunc(r.ahead, func(n int64, _ manifest.Record) bool { return n <= r.verifier.Head() })
 	for {
-		next, ok := r.ahead[r.verifier.Head()+1]
-		if !ok {
+		r.ahead = slices.DeleteFunc(r.ahead, func(rec manifest.Record) bool { return rec.Sequence <= r.verifier.Head() })
+		next := slices.IndexFunc(r.ahead, r.isNext)
+		if next < 0 {
 			return
 		}
-		delete(r.ahead, next.Sequence)
-		if !s.extend(r, next, nowMs) {
+		rec := r.ahead[next]
+		r.ahead = slices.Delete(r.ahead, next, next+1)
+		if !s.extend(r, rec, nowMs) {
 			r.edge.hurry(nowMs)
 			return
 		}

@@ -56,7 +56,7 @@ func TestPartsTravelBetweenViewersCloseToTheLiveEdge(t *testing.T) {
 		}
 		deal(viewers)
 		time.Sleep(4 * time.Second)
-		served, before := c.served.Load(), make([]observation, len(viewers))
+		served, polls, before := c.served.Load(), c.polls.Load(), make([]observation, len(viewers))
 		for i, v := range viewers {
 			before[i] = v.observe()
 		}
@@ -70,6 +70,11 @@ func TestPartsTravelBetweenViewersCloseToTheLiveEdge(t *testing.T) {
 		t.Logf("%.2f copies of each part came from the CDN", copies)
 		if copies > 2 {
 			t.Errorf("the CDN sent %.2f copies of each part", copies)
+		}
+		polls = c.polls.Load() - polls
+		t.Logf("%d polls for %d parts", polls, 2*seconds)
+		if polls > int64(len(viewers)*2*seconds/2) {
+			t.Errorf("%d viewers polled %d times for %d parts: neighbours do not tell of them", len(viewers), polls, 2*seconds)
 		}
 		for i, v := range viewers {
 			o := v.observe()

@@ -14,11 +14,22 @@ func (s *Session) poll(nowMs int64) {
 			continue
 		}
 		r.polling = true
+		address, waits := r.url.String(), r.edge.waits()
+		if waits {
+			address = waiting(r.url, r.awaited())
+		}
 		r.edge.polled(nowMs)
 		s.stats.PlaylistRequests++
 		go func() {
-			text, err := s.fetch.text(s.ctx, r.url.String())
-			s.post(func() { s.polled(r, text, err) })
+			text, err := s.fetch.text(s.ctx, address)
+			s.post(func() {
+				if err != nil && waits { // nothing new in time, perhaps: what there is tells
+					r.edge.missed()
+					r.polling = false
+					return
+				}
+				s.polled(r, text, err)
+			})
 		}()
 	}
 }
@@ -27,10 +38,8 @@ func (s *Session) poll(nowMs int64) {
 // piece, or if there is nobody else; otherwise after those neighbours that draw a lower lot. Where a tracker has dealt
 // duties somebody has this one, so even the lowest waits a little.
 func (s *Session) rank(r *rendition) (rank, among int) {
-	next := int64(0)
-	if len(r.window) > 0 {
-		next = turn(r.window[len(r.window)-1].record) + 1
-	}
+	awaited := r.awaited()
+	next := awaited.number + int64(awaited.part)
 	if r.stripes>>(next%sched.Stripes)&1 != 0 {
 		return 0, 1
 	}
@@ -76,19 +85,19 @@ func (s *Session) accept(r *rendition, text string, nowMs int64) error {
 	if err != nil {
 		return err
 	}
-	beforeMs := r.endMs()
+	beforeMs, before := r.endMs(), r.verifier.Head()
 	verified, err := r.verifier.Playlist(playlist, nowMs)
 	if err != nil {
 		return err
 	}
-	r.edge.ended = playlist.EndList
+	r.edge.ended, r.edge.blocks, r.edge.targetMs = playlist.EndList, playlist.Blocks, playlist.TargetDurationMs
 	if len(verified) > 0 {
 		s.takeWindow(r, playlist, verified)
 	}
 	if len(r.recorded) > 0 {
 		return nil
 	}
-	if r.endMs() <= beforeMs {
+	if r.endMs() <= beforeMs && r.verifier.Head() == before {
 		r.edge.missed()
 		return nil
 	}

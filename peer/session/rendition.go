@@ -31,14 +31,15 @@ type rendition struct {
 	byKey    map[wire.Key]struct{} // likewise, its objects
 
 	listed    []manifest.Segment // by the last playlist, and what followed since
-	window    []entry
-	byParts   bool                      // the window has parts
-	whole     map[int64]entry           // segments of which the window has the parts, by number
-	length    int                       // of the last playlist's window
-	view      []Segment                 // the window as it was handed out
-	changed   bool                      // since then
-	ahead     map[int64]manifest.Record // genuine records, by number, of what comes after the next segment
-	evicted   int64                     // newest sequence that the store made room by forgetting
+	segments  []entry            // of these
+	parts     []manifest.VerifiedPart
+	window    []entry           // what is to be played: parts as far as there are any, else segments
+	whole     map[int64]entry   // segments of which the window has the parts, by number
+	length    int               // segments of the last playlist
+	view      []Segment         // the window as it was handed out
+	changed   bool              // since then
+	ahead     []manifest.Record // genuine records of what comes after the next segment or part
+	evicted   int64             // newest sequence that the store made room by forgetting
 	initRoots map[manifest.Hash]bool
 }
 
@@ -119,8 +120,7 @@ func (s *Session) follow(m *manifest.Multivariant) error {
 		}
 		s.renditions = append(s.renditions, &rendition{
 			id: int32(len(s.renditions)), name: v.Rendition, url: ref,
-			verifier: manifest.NewVerifier(s.channel, v.Rendition),
-			ahead:    make(map[int64]manifest.Record), initRoots: make(map[manifest.Hash]bool),
+			verifier: manifest.NewVerifier(s.channel, v.Rendition), initRoots: make(map[manifest.Hash]bool),
 		})
 	}
 	s.choose(s.nowMs())

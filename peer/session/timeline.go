@@ -1,6 +1,10 @@
 package session
 
 import (
+	"errors"
+	"maps"
+	"slices"
+
 	"slipstream/origin/manifest"
 )
 
@@ -15,16 +19,16 @@ const (
 // takeWindow replaces a rendition's window by what a playlist says, adds what is new to the objects and forgets what is
 // too old. Where the CDN lags behind what neighbours told, that stays.
 func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified []manifest.Verified) {
-	window := s.split(r, playlist, s.entries(r, playlist, verified))
+	segments := s.entries(r, playlist, verified)
 	if playlist.EndList && len(r.window) == 0 {
-		s.takeRecording(r, window)
+		s.takeRecording(r, segments)
 		return
 	}
-	r.length = len(window)
+	r.length = len(segments)
 	last := verified[len(verified)-1].Record.Sequence
-	for i, e := range r.window {
-		if e.Number == last+1 && !r.byParts {
-			window = append(window, r.window[i:]...)
+	for i, e := range r.segments {
+		if e.Number == last+1 {
+			segments = append(segments, r.segments[i:]...)
 			break
 		}
 	}
@@ -34,18 +38,26 @@ func (s *Session) takeWindow(r *rendition, playlist manifest.Playlist, verified 
 			break
 		}
 	}
-	r.window, r.listed, r.changed = window, playlist.Segments, true
-	s.show(r)
-	for _, e := range window {
-		s.addObject(r, e)
-	}
-	for number := range r.whole {
-		s.assemble(r, number)
-	}
-	s.forgetOld(r)
+	r.segments, r.listed = segments, playlist.Segments
+	s.takeParts(r, playlist)
+	s.renew(r)
 	if playlist.EndList {
 		s.over(r)
 	}
+}
+
+// renew makes a rendition's window anew, and acts on what changed.
+func (s *Session) renew(r *rendition) {
+	s.compose(r)
+	s.show(r)
+	for _, e := range r.window {
+		s.addObject(r, e)
+	}
+	for _, number := range slices.Sorted(maps.Keys(r.whole)) {
+		s.addObject(r, r.whole[number])
+		s.assemble(r, number)
+	}
+	s.forgetOld(r)
 }
 
 // entries makes a window of a playlist. A gap has no record: it lies between what comes before and after it.
@@ -88,31 +100,58 @@ func (s *Session) entry(r *rendition, v manifest.Verified) entry {
 	return e
 }
 
-// extend takes a record that neighbours told for the next segment of the window. It reports false where only the
-// playlist can say what comes next.
+// extend takes a record that neighbours told for what comes next. It reports false where only the playlist can say
+// what that is.
 func (s *Session) extend(r *rendition, rec manifest.Record, nowMs int64) bool {
 	beforeMs := r.endMs()
-	uri, ok := manifest.NextURI(r.listed, rec.Sequence)
-	if !ok {
-		return false
+	takes := s.extendBySegment
+	if rec.Kind == manifest.KindPart {
+		takes = s.extendByPart
 	}
-	v, err := r.verifier.Next(rec, nowMs)
-	if err != nil {
+	if err := takes(r, rec, nowMs); err != nil {
 		s.log.Debug("a record does not continue what is known", "error", err)
 		return false
 	}
-	v.Segment.URI = uri
-	e := s.entry(r, v)
-	r.listed, r.window = append(r.listed, v.Segment), append(r.window, e)
-	if surplus := len(r.window) - max(r.length, minWindow); surplus > 0 {
-		r.listed, r.window = r.listed[surplus:], r.window[surplus:]
-	}
-	r.changed = true
-	s.show(r)
-	s.addObject(r, e)
-	s.forgetOld(r)
+	s.renew(r)
 	s.moved(r, beforeMs, nowMs, false)
 	return true
+}
+
+var errNoPattern = errors.New("the playlist does not tell where it would be")
+
+func (s *Session) extendBySegment(r *rendition, rec manifest.Record, nowMs int64) error {
+	uri, ok := manifest.NextURI(r.listed, rec.Sequence)
+	if !ok {
+		return errNoPattern
+	}
+	v, err := r.verifier.Next(rec, nowMs)
+	if err != nil {
+		return err
+	}
+	v.Segment.URI = uri
+	r.listed, r.segments = append(r.listed, v.Segment), append(r.segments, s.entry(r, v))
+	if surplus := len(r.segments) - max(r.length, minWindow); surplus > 0 {
+		r.listed, r.segments = r.listed[surplus:], r.segments[surplus:]
+	}
+	return nil
+}
+
+func (s *Session) extendByPart(r *rendition, rec manifest.Record, nowMs int64) error {
+	listed := make([]manifest.Part, len(r.parts))
+	for i, p := range r.parts {
+		listed[i] = p.Part
+	}
+	uri, ok := manifest.NextPartURI(listed, rec.Sequence, rec.Part)
+	if !ok {
+		return errNoPattern
+	}
+	p, err := r.verifier.NextPart(rec, nowMs)
+	if err != nil {
+		return err
+	}
+	p.Part.URI = uri
+	r.parts = append(r.parts, p)
+	return nil
 }
 
 // endMs is the media time at which what is known ends.
@@ -127,16 +166,23 @@ func (r *rendition) endMs() int64 {
 // moved books a new head, and tells neighbours of what came after a media time.
 func (s *Session) moved(r *rendition, beforeMs, nowMs int64, byPoll bool) {
 	head := r.window[len(r.window)-1]
-	newest := r.window[max(len(r.window)-maxTold, 0):]
+	newest := slices.Clone(r.window[max(len(r.window)-maxTold, 0):])
 	stepMs := int64(1)
 	for _, e := range newest {
 		stepMs = max(stepMs, e.DurationMs)
 	}
-	r.edge.learned(nowMs, r.endMs(), stepMs, byPoll)
+	if r.endMs() > beforeMs {
+		r.edge.learned(nowMs, r.endMs(), stepMs, byPoll)
+	} else {
+		r.edge.closed()
+	}
+	if whole, split := r.whole[r.verifier.Head()]; split {
+		newest = append(newest, whole)
+	}
 	for _, e := range newest {
 		o := s.objectByKey(e.key)
 		switch {
-		case o == nil || e.StartMs < beforeMs || !r.active:
+		case o == nil || e.StartMs < beforeMs && !e.assembled || !r.active:
 		case byPoll:
 			s.tell(o)
 		default:
