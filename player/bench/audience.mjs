@@ -16,7 +16,7 @@ const READING_AGE_MS = [1400, 1900];
 
 /** The systems that can be measured: a page, and its options besides the playlist, given a place and a name for the run. */
 export const systems = {
-	"plain": () => ["plain", {}],
+	"plain": (place) => ["plain", place.lowLatency ? { latency: "low" } : {}],
 	"p2pml-5/4": (place, run) => ["p2pml", { sync: 5, window: 4, tracker: place.webtorrent, swarm: run }],
 	"p2pml-3/2": (place, run) => ["p2pml", { sync: 3, window: 2, tracker: place.webtorrent, swarm: run }],
 	"ours": (place) => ["ours", { channel: place.id }],

@@ -6,6 +6,9 @@ const MAX_LATER_MS = 300;
 const MAX_STARTUP = 1.1;
 /** Least share of the bound on the offload by Mb/s of uplink. */
 const MIN_SHARE = new Map([[1.5, 0.7], [3, 0.85], [10, 0.92]]);
+/** With parts: where the picture is behind live at most, and the least share of the bound. */
+const LOW_LATENCY_MS = { plain: 2000, ours: 2500 };
+const LOW_LATENCY_SHARE = 0.8;
 /** So much of the offload may be lost to 1 % of packet loss. */
 const MAX_LOST_TO_LOSS = 0.1;
 
@@ -18,6 +21,13 @@ export function judge(runs) {
 		const atLeast = (what, measured, bar) => verdicts.push({ where, what, measured, bar, pass: measured >= bar });
 		const same = (r, system, loss) => r.system === system && r.pages === ours.pages && r.uplinkMbps === ours.uplinkMbps && r.loss === loss;
 		const plain = runs.find((r) => same(r, "plain", ours.loss));
+		if (ours.lowLatency) {
+			if (plain) atMost("latency of plain hls.js, median (ms)", plain.latencyMsP50, LOW_LATENCY_MS.plain);
+			atMost("latency, median (ms)", ours.latencyMsP50, LOW_LATENCY_MS.ours);
+			atLeast("share of the bound", ours.shareOfBound, LOW_LATENCY_SHARE);
+			atMost("stalls", ours.stalls, 0);
+			continue;
+		}
 		if (plain) {
 			atMost("latency, median (ms)", ours.latencyMsP50, plain.latencyMsP50 + MAX_LATER_MS);
 			atMost("latency, mean (ms)", ours.latencyMsMean, plain.latencyMsMean + MAX_LATER_MS);

@@ -11,10 +11,11 @@ import { heading, row, verdicts } from "./table.mjs";
 
 const { values: options } = parseArgs({
 	options: {
-		systems: { type: "string", default: Object.keys(systems).join(",") },
+		systems: { type: "string" }, // all, by default
 		pages: { type: "string", default: "8,16" },
 		uplinks: { type: "string" }, // Mb/s: emulated access links instead of loopback
 		loss: { type: "string", default: "0,1" }, // per cent, on those links
+		"low-latency": { type: "boolean", default: false }, // half-second parts; plain hls.js and ours only
 		join: { type: "string", default: "2" }, // seconds between one page and the next
 		warm: { type: "string", default: "20" }, // seconds from the last page to the measurement
 		measure: { type: "string", default: "90" }, // seconds
@@ -23,13 +24,15 @@ const { values: options } = parseArgs({
 });
 const numbers = (name) => options[name].split(",").map(Number);
 const ms = (name) => Math.round(Number(options[name]) * 1000);
+const lowLatency = options["low-latency"];
+const systemsToRun = options.systems?.split(",") ?? Object.keys(systems).filter((name) => !lowLatency || !name.startsWith("p2pml"));
 const durations = { joinMs: ms("join"), warmMs: ms("warm"), measureMs: ms("measure") };
 
 /** Where to measure, with how many pages. */
 function* places() {
 	for (const pages of numbers("pages")) {
-		if (!options.uplinks) yield [pages, onLoopback];
-		else for (const uplink of numbers("uplinks")) for (const loss of numbers("loss")) yield [pages, () => onLinks(pages, uplink, loss / 100)];
+		if (!options.uplinks) yield [pages, () => onLoopback(lowLatency)];
+		else for (const uplink of numbers("uplinks")) for (const loss of numbers("loss")) yield [pages, () => onLinks(pages, uplink, loss / 100, lowLatency)];
 	}
 }
 
@@ -38,9 +41,9 @@ console.error(heading());
 for (const [pages, open] of places()) {
 	const place = await open();
 	try {
-		for (const system of options.systems.split(",")) {
+		for (const system of systemsToRun) {
 			const raw = await measure(place, { system, pages, ...durations });
-			runs.push({ place: place.name, ...place.links, ...figures(raw), raw });
+			runs.push({ place: place.name, lowLatency, ...place.links, ...figures(raw), raw });
 			console.error(row(runs.at(-1)));
 		}
 	} finally {

@@ -10,14 +10,15 @@ const POOR_UPLINK_BPS = 100_000;
 const POOR_SHARE = 0.25;
 const SEED = 1;
 
-/** @param uplinkMbps of the good lines; loss: share of packets lost each way, between any two hosts */
-export async function onLinks(pages, uplinkMbps, loss) {
+/** @param uplinkMbps of the good lines; loss: share of packets lost each way, between any two hosts; lowLatency: with parts */
+export async function onLinks(pages, uplinkMbps, loss, lowLatency) {
 	const directory = scratch();
 	const { start, close } = cast();
 	try {
 		const scenario = join(directory, "links.yaml");
 		await writeFile(scenario, describe(pages, uplinkMbps, loss));
-		const emulator = start(binary, ["sim", "emulate", "--keep", scenario]);
+		// The origin, which the emulator starts, hears of it by its environment.
+		const emulator = start(binary, ["sim", "emulate", "--keep", scenario], lowLatency ? { SLIPSTREAM_LOW_LATENCY: "true" } : {});
 		const [line] = await emulator.says(/^\{.*\}$/m, 90_000);
 		const { hosts, origin, playlist, control } = JSON.parse(line);
 		const poor = hosts.filter((h) => h.uplinkBps === POOR_UPLINK_BPS).length;
@@ -25,7 +26,7 @@ export async function onLinks(pages, uplinkMbps, loss) {
 		const stats = () => json(`${control}/stats.json`);
 		const services = await startServices((command, args) => start(origin.run, [command, ...args]), origin.address);
 		return {
-			name: `${uplinkMbps} Mb/s up, ${loss * 100} % loss`, close, stats, playlist, id: (await stats()).channels[0].id, ...services,
+			name: `${uplinkMbps} Mb/s up, ${loss * 100} % loss${lowLatency ? ", parts" : ""}`, lowLatency, close, stats, playlist, id: (await stats()).channels[0].id, ...services,
 			links: { uplinkMbps, loss }, uplinks: hosts.map((h) => h.uplinkBps),
 			browserOf: (i) => ({
 				name: hosts[i].name, executablePath: hosts[i].browser,

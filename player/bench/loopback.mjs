@@ -18,7 +18,7 @@ const CLIP_SECONDS = 60;
  * Starts origin and tracker as two programs, without a seeder: what a seeder sends costs an operator too, and the origin
  * would not count it.
  */
-export async function onLoopback() {
+export async function onLoopback(lowLatency) {
 	const directory = scratch();
 	const [http, rtmp, meeting] = await Promise.all([freePort(), freePort(), freePort()]);
 	const { start, close } = cast();
@@ -26,7 +26,8 @@ export async function onLoopback() {
 		const clip = join(directory, "clip.mp4");
 		await makeClip(clip);
 		const origin = start(binary, ["origin", `--http=${ADDRESS}:${http}`, `--rtmp=${ADDRESS}:${rtmp}`, `--data=${directory}/data`,
-			`--tracker-url=ws://${ADDRESS}:${meeting}/tracker`, `--rung=${RUNG}`, `--frame-rate=${FRAME_RATE}`]);
+			`--tracker-url=ws://${ADDRESS}:${meeting}/tracker`, `--rung=${RUNG}`, `--frame-rate=${FRAME_RATE}`,
+			...(lowLatency ? ["--low-latency"] : [])]);
 		const [, key] = await origin.says(/stream key (\S+)/);
 		start(binary, ["tracker", `--listen=${ADDRESS}:${meeting}`, `--token-key=${directory}/data/keys/token.key`]);
 		start("ffmpeg", ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-fflags", "+genpts", "-i", clip, "-c", "copy",
@@ -35,7 +36,7 @@ export async function onLoopback() {
 		const stats = () => json(`${base}/stats.json`);
 		await until(async () => (await stats()).channels[0].renditions[0].published.segments >= 8, 60_000, () => `the channel did not go live:\n${origin.output}`);
 		return {
-			name: "loopback", close, stats, playlist: `${base}/live/demo/index.m3u8`, id: (await stats()).channels[0].id,
+			name: lowLatency ? "loopback, parts" : "loopback", lowLatency, close, stats, playlist: `${base}/live/demo/index.m3u8`, id: (await stats()).channels[0].id,
 			...(await startServices(start, ADDRESS)),
 			browserOf: () => ({ name: "all", flags: [] }),
 		};

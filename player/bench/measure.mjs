@@ -4,7 +4,7 @@ const SEGMENT_MS = 2000;
 
 /** Standing for less is not counted as a stall: browsers under load drop a frame or two whoever feeds them. */
 export const STALL_MS = 250;
-const MEDIA = ["segment", "leaves", "init"];
+const MEDIA = ["segment", "part", "leaves", "init"];
 const PLAYLISTS = ["playlist", "multivariant"];
 
 /**

@@ -7,7 +7,7 @@ function reading(media, lists, segments) {
 	const none = { requests: 0, bytes: 0 };
 	return { channels: [{
 		renditions: [{ published: { segments, bytes: segments * 250_000 } }],
-		http: { segment: { requests: media, bytes: media * 250_000 }, leaves: none, init: none, token: none, multivariant: none, playlist: { requests: lists, bytes: lists * 5000 } },
+		http: { segment: { requests: media, bytes: media * 250_000 }, part: none, leaves: none, init: none, token: none, multivariant: none, playlist: { requests: lists, bytes: lists * 5000 } },
 	}] };
 }
 

@@ -27,10 +27,10 @@ export function scratch() {
 
 /** A program whose output is kept; end() closes its input, interrupts it, and waits. */
 class Program {
-	constructor(command, args) {
+	constructor(command, args, environment = {}) {
 		this.name = [command, ...args].join(" ");
 		this.output = "";
-		this.child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
+		this.child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...environment } });
 		children.add(this.child);
 		for (const stream of [this.child.stdout, this.child.stderr]) stream.on("data", (b) => { this.output = (this.output + b).slice(-1_000_000); });
 		this.child.stdin.on("error", () => undefined); // it may have ended already
@@ -59,8 +59,8 @@ class Program {
 export function cast() {
 	const programs = [];
 	return {
-		start(command, args) {
-			programs.push(new Program(command, args));
+		start(command, args, environment) {
+			programs.push(new Program(command, args, environment));
 			return programs.at(-1);
 		},
 		async close() {

@@ -179,7 +179,7 @@ func (v *services) traffic(ctx context.Context) (traffic, error) {
 			t.Requests += h.Requests
 			t.AllBytes += h.Bytes
 			switch kind {
-			case "segment":
+			case "segment", "part":
 				t.MediaBytes += h.Bytes
 			case "playlist", "multivariant":
 				t.PlaylistBytes += h.Bytes

@@ -1,8 +1,8 @@
 // hls.js as it comes: what every other system is held against.
 import Hls from "hls.js";
-import { errors, playlist, video } from "./page.js";
+import { errors, options, playlist, video } from "./page.js";
 
-const hls = new Hls({ liveSyncDurationCount: 3, lowLatencyMode: false });
+const hls = new Hls(options.get("latency") === "low" ? {} : { liveSyncDurationCount: 3, lowLatencyMode: false });
 hls.on(Hls.Events.ERROR, (_, data) => errors.push(data.details));
 hls.attachMedia(video());
 hls.loadSource(playlist);
