@@ -1,5 +1,5 @@
 // How sources become what browsers load.
-import { corePlugin } from "./core-plugin.mjs";
+import { classes, corePlugin } from "./core-plugin.mjs";
 import { shortNames } from "./short-names.mjs";
 
 const here = new URL(".", import.meta.url).pathname;
@@ -14,6 +14,7 @@ export const common = {
   target: "es2022",
   minify: true,
   legalComments: "eof",
+  tsconfigRaw: classes,
   logLevel: "warning",
 };
 

@@ -1,9 +1,16 @@
 // Makes the module "slipstream:core": all of src/core.ts as one function that needs nothing around it. The page starts a
 // worker with the function's source text, or calls it where there can be no worker, so the code is there once.
 import * as esbuild from "esbuild";
-import { shortNames } from "./short-names.mjs";
+import { readdirSync } from "node:fs";
+import { innerNames } from "./short-names.mjs";
 
-const entry = new URL("src/core.ts", import.meta.url).pathname;
+const here = (path) => new URL(path, import.meta.url).pathname;
+const entry = here("src/core.ts");
+/** What the core speaks with: the page, and by messages whose formats these are. */
+const foreign = ["port", "announce", "view", "remote", "ed25519"].map((name) => here(`src/${name}.ts`));
+
+/** Members without a value need not be mentioned in JavaScript. */
+export const classes = { compilerOptions: { useDefineForClassFields: false } };
 
 /** @type {esbuild.Plugin} */
 export const corePlugin = {
@@ -18,13 +25,20 @@ export const corePlugin = {
         globalName: "core",
         target: "es2022",
         minify: build.initialOptions.minify,
-        mangleProps: build.initialOptions.minify ? shortNames(new URL("src", import.meta.url).pathname) : undefined,
+        mangleProps: build.initialOptions.minify ? innerNames(entry, foreign, libraries()) : undefined,
         write: false,
         metafile: true,
         legalComments: "none",
+        tsconfigRaw: classes,
       });
       const contents = `export default function (scope) {\n${outputFiles[0].text}\ncore.serve(scope);\n}`;
       return { contents, loader: "js", watchFiles: Object.keys(metafile.inputs) };
     });
   },
 };
+
+/** Where TypeScript keeps what it knows of the language and of browsers. */
+function libraries() {
+  const [platform] = readdirSync(here("node_modules/@typescript"));
+  return here(`node_modules/@typescript/${platform}/lib`);
+}

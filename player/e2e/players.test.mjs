@@ -71,34 +71,43 @@ test("plain hls.js, ffprobe and our own verifier accept the origin's channel as 
 	});
 });
 
-test("hls.js plays half-second parts close behind live", async (t) => {
+test("half-second parts are played close behind live, by plain hls.js and by viewers who carry them for each other", async (t) => {
 	const channel = await startChannel(t, ["--low-latency"]);
 	await live(channel, 3);
 	const browser = await launch(t);
-	const url = await plainPage(t, channel.playlist);
-	const pages = [await open(browser, url), await open(browser, url)];
-	for (const page of pages) await until(() => page.evaluate(() => document.querySelector("video").currentTime > 0), 15_000, "hls.js does not start");
-	const ours = await open(browser, channel.watch);
-	await playing(ours);
+	const plain = await open(browser, await plainPage(t, channel.playlist));
+	await until(() => plain.evaluate(() => document.querySelector("video").currentTime > 0), 15_000, "hls.js does not start");
+	const crowd = Program.start(t, ["peer", "-n", "3", "--rendition=360p", "--warmup=10s", "--duration=26s", "--json", channel.playlist]);
+	const ours = [await open(browser, channel.watch), await open(browser, channel.watch)];
+	for (const page of ours) await playing(page);
 	await pause(8_000);
-	const before = await Promise.all(pages.map(watched));
+	const look = async () => ({ plain: await watched(plain), ours: await Promise.all(ours.map(stats)) });
+	const before = await look();
 	await pause(10_000);
-	const after = await Promise.all(pages.map(watched));
+	const after = await look();
 	t.diagnostic(JSON.stringify(after));
-	for (const [i, now] of after.entries()) {
-		// Three whole segments would be six seconds and more.
-		assert.ok(now.behindMs < 4_000, `page ${i} is ${now.behindMs} ms behind live`);
-		assert.ok(now.time - before[i].time > 9, `page ${i} played ${now.time - before[i].time} s in 10 s`);
-		assert.ok(now.parts > 15, `page ${i} was given ${now.parts} parts`);
-		assert.deepEqual(now.errors, []);
-	}
-	const { channels: [{ http }] } = await json(`${channel.base}/stats.json`);
-	assert.ok(http.part.requests >= 2 * 35, `${http.part.requests} parts were fetched`);
 
-	const seen = await stats(ours);
-	assert.equal(seen.stalls, 0, `our own player, which plays whole segments, stalled: ${JSON.stringify(seen)}`);
-	assert.equal(seen.rejectedLeaves, 0);
-	assert.deepEqual(ours.complaints, []);
+	// Three whole segments would be six seconds and more.
+	assert.ok(after.plain.behindMs < 4_000, `plain hls.js is ${after.plain.behindMs} ms behind live`);
+	assert.ok(after.plain.time - before.plain.time > 9, `plain hls.js played ${after.plain.time - before.plain.time} s in 10 s`);
+	assert.ok(after.plain.parts > 15, `plain hls.js was given ${after.plain.parts} parts`);
+	assert.deepEqual(after.plain.errors, []);
+	const { channels: [{ http }] } = await json(`${channel.base}/stats.json`);
+	assert.ok(http.part.requests >= 35, `${http.part.requests} parts were fetched`);
+
+	for (const [i, now] of after.ours.entries()) {
+		assert.equal(now.stalls, 0, JSON.stringify(now));
+		assert.ok(now.state === "playing" && now.latencyMs > 500 && now.latencyMs < 4_000, `our page ${i} is ${now.latencyMs} ms behind live, ${now.state}`);
+		const [p2p, cdn] = ["p2pBytes", "httpBytes"].map((what) => now[what] - before.ours[i][what]);
+		assert.ok(p2p > cdn, `our page ${i} got ${p2p} bytes from others, ${cdn} from the CDN`);
+		assert.equal(now.rejectedLeaves, 0);
+		assert.deepEqual(ours[i].complaints, []);
+	}
+	assert.equal((await crowd.ended).code, 0, crowd.output);
+	const viewers = JSON.parse(crowd.stdout);
+	t.diagnostic(crowd.stdout);
+	assert.equal(viewers.stalls, 0, crowd.stdout);
+	assert.ok(viewers.latencyMsP50 < 4_000 && viewers.offload > 0.5, crowd.stdout);
 });
 
 /** What a viewer of a plain page sees: how far behind the picture is, by the dates in the playlist. */

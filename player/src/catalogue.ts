@@ -2,30 +2,35 @@
 // segments in them that are known by a verified record. Only what a Verifier
 // accepted gets in, from a playlist or by a neighbour's word.
 
-import { equalBytes, type Bytes } from "./bytes";
-import { Feed, type Edge, type Turn } from "./feed";
+import { concat, equalBytes, type Bytes } from "./bytes";
+import { Feed, type Edge, type Place, type Turn } from "./feed";
 import type { Text } from "./fetch";
 import type { MediaHttp } from "./media-http";
 import type { Judgement } from "./gossip";
 import type { Inits } from "./inits";
 import {
+  KIND_PART,
   leafCount,
   ManifestError,
   MAX_PLAYLIST_BYTES,
+  nextPartUri,
   nextUri,
   readPlaylist,
   Verifier,
+  type Part,
   type Playlist,
   type SignedRecord,
   type Verified,
 } from "./manifest";
-import type { Carried, Listing, Rendition } from "./objects";
-import { address, listed, mediaPlaylist, targetDurationMs, type Listed } from "./retell";
+import { turnOf, type Carried, type Listing, type Rendition } from "./objects";
+import { address, listed, listedPart, mediaPlaylist, partTargetMs, targetDurationMs, type Listed, type ListedPart } from "./retell";
 import { event, Kind, type Event } from "./sched";
 import type { Store } from "./store";
 import { Transfer, type Clock, type NetworkMeter } from "./timing";
 import { keyOf, type Key } from "./wire";
 
+/** Parts are listed of so many whole segments, as by the origin. */
+const LISTED_PARTS = 3;
 /** What left the playlist is kept this much longer for those who are behind. */
 const KEEP_BEYOND_MS = 10_000;
 /** Records of later segments than the next that are kept until the next one is there. */
@@ -43,6 +48,8 @@ export interface CatalogueHost {
   deadline(o: Carried, entry: Listing): number;
   /** A segment became known. */
   added(o: Carried, news: News): void;
+  /** It was put together from its parts. */
+  assembled(o: Carried): void;
   /** It is too old, or the store forgot its bytes. */
   removed(o: Carried): void;
   /** A window has changed, and all that is new was added. */
@@ -55,6 +62,8 @@ export interface CatalogueHost {
 interface Told {
   playlist: Playlist;
   list: Listed[];
+  /** In order, those of the newest segments and of the one that is not complete yet. */
+  parts: ListedPart[];
   base: string;
   /** How many segments a playlist lists. */
   length: number;
@@ -85,11 +94,11 @@ export class Catalogue {
     this.renditions = renditions.map(({ name, url }, id) => {
       const verifier = new Verifier(channel, name);
       const feed = new Feed(clock, {
-        load: () => http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true }),
+        load: (until) => http.text(until ? waiting(url, until) : url, MAX_PLAYLIST_BYTES, { revalidate: true }),
         accept: (text) => this.accept(r, text),
         turn: (sequence) => host.turn(name, sequence),
       });
-      const r: Rendition = { id, name, url, feed, verifier, ahead: [], window: [] };
+      const r: Rendition = { id, name, url, feed, verifier, ahead: [], window: [], split: [] };
       return r;
     });
   }
@@ -110,7 +119,7 @@ export class Catalogue {
     const known = this.byUrl.get(url);
     if (known) return known;
     for (const r of this.renditions) {
-      const entry = r.window.find((e) => e.segment?.url === url);
+      const entry = [...r.window, ...r.split].find((e) => e.segment?.url === url);
       if (entry) return this.enter(r, entry);
     }
     return undefined;
@@ -131,7 +140,8 @@ export class Catalogue {
   /** The window's entry for an object, or one made of its record if it left the window. */
   entryOf(o: Carried): Listing {
     const { startMs, durationMs, sequence } = o.record;
-    return o.rendition.window.find((e) => e.object === o) ?? { number: sequence, startMs, durationMs, gap: false };
+    const { window, split } = o.rendition;
+    return [...window, ...split].find((e) => e.object === o) ?? { number: sequence, startMs, durationMs, gap: false };
   }
 
   /** Follows the store when it made room: what is still listed is known again, without its bytes. */
@@ -140,7 +150,7 @@ export class Catalogue {
       const o = this.byKey.get(keyOf(record.root));
       if (!o) continue;
       this.remove(o);
-      const entry = o.rendition.window.find((e) => e.object === o);
+      const entry = [...o.rendition.window, ...o.rendition.split].find((e) => e.object === o);
       if (entry) entry.object = this.add(o.rendition, record, o.url, entry, "old", true);
     }
   }
@@ -163,17 +173,32 @@ export class Catalogue {
     return "genuine";
   }
 
-  /** Takes a record in, and those of later segments that came before it. */
+  /** Takes a record in, and those that came before it although they are of what comes after it. */
   private async follow(r: Rendition, record: SignedRecord): Promise<void> {
-    if (record.sequence !== r.verifier.head + 1) {
+    if (!this.isNext(r, record)) {
       await r.verifier.genuine(record);
-      if (record.sequence > r.verifier.head && r.ahead.length < MAX_AHEAD) r.ahead.push(record);
-      return;
+      if (record.sequence <= r.verifier.head) return;
+      if (!this.isNext(r, record)) {
+        if (r.ahead.length < MAX_AHEAD) r.ahead.push(record);
+        return;
+      }
     }
-    this.extend(r, await r.verifier.next(record, Date.now()));
-    const next = r.ahead.find((other) => other.sequence === r.verifier.head + 1);
+    if (record.kind === KIND_PART) this.extendBy(r, await r.verifier.nextPart(record, Date.now()));
+    else this.extend(r, await r.verifier.next(record, Date.now()));
+    const next = r.ahead.find((other) => this.isNext(r, other));
     r.ahead = r.ahead.filter((other) => other !== next && other.sequence > r.verifier.head);
     if (next) await this.follow(r, next);
+  }
+
+  /** Whether a record is of what comes next: a part, or where there are parts a segment all of whose parts are known. */
+  private isNext(r: Rendition, { kind, sequence, part, startMs, durationMs }: SignedRecord): boolean {
+    const parts = this.told.get(r)?.parts ?? [];
+    if (sequence !== r.verifier.head + 1) return false;
+    if (parts.length === 0) return kind !== KIND_PART;
+    const open = parts.filter((p) => p.number === sequence);
+    if (kind === KIND_PART) return part === open.length;
+    const last = open.at(-1)?.record;
+    return last !== undefined && Math.abs(last.startMs + last.durationMs - startMs - durationMs) <= open.length;
   }
 
   private anyVerifier(): Verifier | undefined {
@@ -187,11 +212,20 @@ export class Catalogue {
       const list = [...listed(playlist, verified, text.url)];
       const length = list.length;
       this.refused = "";
+      const parts = await r.verifier.parts(playlist, Date.now()).then(
+        (parts) => parts.map((p) => listedPart(p, text.url)),
+        (): ListedPart[] => [], // whole segments are played
+      );
       // An edge of the CDN that lags does not take back what a neighbour told.
       const after = (list.at(-1)?.segment.number ?? Infinity) + 1;
-      const known = this.told.get(r)?.list.filter((e) => e.segment.number >= after) ?? [];
+      const told = this.told.get(r);
+      const known = told?.list.filter((e) => e.segment.number >= after) ?? [];
       if (known[0]?.segment.number === after && !playlist.endList) list.push(...known);
-      return this.tell(r, { playlist, list, base: text.url, length }, "polled");
+      // Nor does what a young channel's playlist still lists come back: players count from the first.
+      if (told) shorten(playlist, list, told.playlist.mediaSequence - playlist.mediaSequence);
+      const newest = parts.at(-1);
+      if (newest && told) parts.push(...told.parts.filter((p) => p.record.startMs > newest.record.startMs));
+      return this.tell(r, { playlist, list, parts, base: text.url, length }, "polled");
     } catch (error) {
       this.refused = (error as Error).message;
       throw error;
@@ -209,50 +243,91 @@ export class Catalogue {
     const segment = { ...verified.segment, uri };
     const { startMs, durationMs } = record;
     const entry: Listed = { segment, verified: { ...verified, segment }, startMs, durationMs, url, mapUrl: last.mapUrl };
-    let { mediaSequence, discontinuitySequence } = told.playlist;
     const list = [...told.list, entry];
-    while (list.length > Math.max(told.length, 1)) {
-      if (list.shift()!.segment.discontinuity) discontinuitySequence++;
-      mediaSequence++;
-    }
-    const playlist = { ...told.playlist, mediaSequence, discontinuitySequence };
+    const playlist = { ...told.playlist };
+    shorten(playlist, list, list.length - Math.max(told.length, 1));
     r.feed.advance(this.tell(r, { ...told, playlist, list }, "told"));
+  }
+
+  /** Lists a part whose record came without a playlist. */
+  private extendBy(r: Rendition, part: Part): void {
+    const told = this.told.get(r);
+    const uri = told && nextPartUri(told.parts, part.number, part.index);
+    if (!uri) return r.feed.pollSoon();
+    r.feed.advance(this.tell(r, { ...told, parts: [...told.parts, listedPart({ ...part, uri }, told.base)] }, "told"));
   }
 
   private tell(r: Rendition, told: Told, news: News): Edge {
     const { playlist, list } = told;
-    this.told.set(r, told);
-    if (list.some((e) => e.verified)) this.takeWindow(r, list, playlist.endList, news);
     const last = list.at(-1);
+    const oldest = (list.at(-LISTED_PARTS)?.segment.number ?? 0);
+    const parts = told.parts.filter((p) => p.number >= oldest);
+    this.told.set(r, { ...told, parts });
+    if (list.some((e) => e.verified)) this.takeWindow(r, list, parts, playlist.endList, news);
+    const number = (last?.segment.number ?? -1) + 1;
+    const open = parts.filter((p) => p.number === number);
+    const lastMs = last ? last.startMs + last.durationMs : 0;
+    const headMs = open.reduce((ms, p) => ms + p.durationMs, lastMs);
+    const durationMs = last?.durationMs ?? 2000;
+    // The parts of a segment are out before it is: then the next one's are waited for.
+    const full = headMs - lastMs > durationMs - partTargetMs(parts) / 2 && open.length > 0;
     return {
-      head: last?.segment.number ?? -1,
-      headMs: last ? last.startMs + last.durationMs : 0,
-      durationMs: last?.durationMs ?? 2000,
+      at: { number, part: open.length },
+      awaited: full ? { number: number + 1, part: 0 } : { number, part: open.length },
+      headMs,
+      durationMs: partTargetMs(parts) || durationMs,
       targetDurationMs: targetDurationMs(list),
       ended: playlist.endList,
-      text: mediaPlaylist(playlist, list),
+      blocks: playlist.blocks,
+      text: mediaPlaylist(playlist, list, parts),
     };
   }
 
   /** Replaces a rendition's window, adds what is new to the objects and forgets what is too old. */
-  private takeWindow(r: Rendition, list: Listed[], ended: boolean, news: News): void {
-    r.window = list.map(({ segment, startMs, durationMs, verified, url }): Listing => {
+  private takeWindow(r: Rendition, list: Listed[], parts: ListedPart[], ended: boolean, news: News): void {
+    const listing = (number: number, startMs: number, durationMs: number, record: SignedRecord | undefined, url: string): Listing => {
+      return { number, startMs, durationMs, gap: !record, segment: record && { record, url }, object: record && this.byUrl.get(url) };
+    };
+    const part = ({ number, record, url }: ListedPart) => listing(number, record.startMs, record.durationMs, record, url);
+    r.window = [];
+    r.split = [];
+    for (const { segment, startMs, durationMs, verified, url, mapUrl } of list) {
       const { number } = segment;
-      const known = verified && { record: verified.record, url };
-      return { number, startMs, durationMs, gap: !verified, segment: known, object: known && this.byUrl.get(url) };
-    });
-    list.forEach(({ verified, mapUrl }, i) => {
-      if (!verified) return;
-      if (mapUrl) this.inits.add(mapUrl, verified.init);
+      const entry = listing(number, startMs, durationMs, verified?.record, url);
+      const own = parts.filter((p) => p.number === number);
+      const missingMs = own.reduce((ms, p) => ms - p.durationMs, durationMs);
+      if (own.length > 0 && Math.abs(missingMs) <= own.length) {
+        r.split.push({ ...entry, split: true });
+        r.window.push(...own.map(part));
+      } else r.window.push(entry);
+      if (verified && mapUrl) this.inits.add(mapUrl, verified.init);
       // A recording is long: a segment is entered when the playhead comes near, see session.ts.
-      if (ended) this.recorded.add(keyOf(verified.record.root));
-      else this.enter(r, r.window[i], i === list.length - 1 ? news : "old");
-    });
+      if (verified && ended) this.recorded.add(keyOf(verified.record.root));
+    }
+    const open = parts.filter((p) => p.number > list.at(-1)!.segment.number);
+    for (const p of open) if (p.mapUrl) this.inits.add(p.mapUrl, p.initRecord!);
+    r.window.push(...open.map(part));
+    for (const entries of ended ? [] : [r.window, r.split]) {
+      entries.forEach((e, i) => this.enter(r, e, i === entries.length - 1 ? news : "old"));
+    }
+    for (const { number } of r.split) this.assemble(r, number);
     const oldestMs = r.window[0].startMs - KEEP_BEYOND_MS;
     for (const o of [...this.objects.values()]) {
       if (o.rendition === r && o.record.startMs < oldestMs) this.remove(o);
     }
     this.host.changed(r.name);
+  }
+
+  /** Puts a segment together if all of its parts are there: it is the same bytes, and checked like any others. */
+  assemble(r: Rendition, number: number): void {
+    const whole = r.split.find((e) => e.number === number)?.object;
+    if (!whole || whole.made || this.store.complete(whole.key)) return;
+    const parts = r.window.filter((e) => e.number === number).map((e) => e.object && this.store.object(e.object.key));
+    if (!parts.every((bytes) => bytes !== undefined)) return;
+    whole.made = true;
+    void this.store.putObject(whole.key, concat(...parts)).then((outcome) => {
+      if (outcome === "stored") this.host.assembled(whole);
+    });
   }
 
   /** Takes segments of a recording off the books that have nothing to be kept for, if there are too many. */
@@ -294,8 +369,8 @@ export class Catalogue {
     this.byUrl.set(url, o);
     o.deadlineMs = this.host.deadline(o, entry);
     const { id, leaves, deadlineMs: value } = o;
-    const { sequence, size } = record;
-    this.host.event(event(Kind.ObjectAdd, { object: id, rendition: r.id, sequence, leaves, size, value }));
+    const { size } = record;
+    this.host.event(event(Kind.ObjectAdd, { object: id, rendition: r.id, sequence: turnOf(record), leaves, size, value }));
     this.host.added(o, news);
     this.forgetFar();
     return o;
@@ -309,4 +384,20 @@ export class Catalogue {
     for (const [url, x] of this.byUrl) if (x === o) this.byUrl.delete(url);
     this.host.removed(o);
   }
+}
+
+/** Takes segments off a playlist's beginning, but one. */
+function shorten(playlist: Playlist, list: Listed[], count: number): void {
+  for (let n = Math.min(count, list.length - 1); n > 0; n--) {
+    if (list.shift()!.segment.discontinuity) playlist.discontinuitySequence++;
+    playlist.mediaSequence++;
+  }
+}
+
+/** The address of a playlist that has a part, or waits until it has. */
+function waiting(url: string, { number, part }: Place): string {
+  const address = new URL(url);
+  address.searchParams.set("_HLS_msn", `${number}`);
+  if (part !== undefined) address.searchParams.set("_HLS_part", `${part}`);
+  return address.href;
 }

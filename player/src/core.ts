@@ -3,6 +3,7 @@
 
 import { ChannelConnection, type Connector } from "./channel";
 import { ed25519Provider, javascriptFrom } from "./crypto";
+import type { Place } from "./feed";
 import { MediaHttp } from "./media-http";
 import { DeliveryError, type Entry } from "./objects";
 import { letter, opened, type Account, type CoreConfig, type CoreScope, type Failure, type FromCore, type Letter, type ToCore } from "./port";
@@ -44,7 +45,7 @@ class Core implements Audience {
       case "open":
         return this.open(m.config);
       case "playlist":
-        return void this.playlist(m.id, m.rendition, m.fetched);
+        return void this.playlist(m.id, m.rendition, m.fetched, m.place);
       case "deliver":
         return this.deliver(m.id, m.url);
       case "cancel":
@@ -86,9 +87,9 @@ class Core implements Audience {
 
   // ── for the player ───────────────────────────────────────────────────────
 
-  private async playlist(id: number, rendition: string, fetched?: Letter): Promise<void> {
+  private async playlist(id: number, rendition: string, fetched?: Letter, place?: Place): Promise<void> {
     try {
-      const text = await this.session!.playlist(rendition, fetched && opened(fetched));
+      const text = await this.session!.playlist(rendition, fetched && opened(fetched), place);
       this.tellHealth();
       this.say({ type: "playlist", id, letter: letter(text) });
     } catch (error) {

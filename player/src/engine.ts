@@ -10,6 +10,7 @@
 import type Hls from "hls.js";
 import type { HlsConfig } from "hls.js";
 import { equalBytes, type Bytes } from "./bytes";
+import type { Place } from "./feed";
 import { Http, type Requests, type Text } from "./fetch";
 import { fragmentLoader, playlistLoader, type LoaderHost } from "./hls";
 import {
@@ -30,7 +31,7 @@ import { NO_ACCOUNT, Remote } from "./remote";
 import { address, multivariantPlaylist } from "./retell";
 import { supportsWebRtc } from "./rtc";
 import type { Ticket } from "./session";
-import { NO_VIEW, RECORDING_BUFFER_S, SYNC_SEGMENTS } from "./view";
+import { NO_VIEW, RECORDING_BUFFER_S } from "./view";
 
 export interface EngineOptions {
   /** The channel's id: the stream must be signed for it. Without one the first stream's id is believed. */
@@ -113,9 +114,7 @@ export class SlipstreamEngine implements LoaderHost {
     return {
       pLoader: playlistLoader(this),
       fLoader: fragmentLoader(this),
-      lowLatencyMode: false,
       enableInterstitialPlayback: false,
-      liveSyncDurationCount: SYNC_SEGMENTS,
       backBufferLength: 30,
       maxBufferLength: RECORDING_BUFFER_S,
       testBandwidth: false, // it would fetch a first segment in vain
@@ -212,10 +211,11 @@ export class SlipstreamEngine implements LoaderHost {
     return !this.unsigned;
   }
 
-  async playlist(url: string, isManifest: boolean): Promise<Text> {
+  async playlist(url: string, isManifest: boolean, place?: Place): Promise<Text> {
     if (isManifest) return this.manifest(url);
-    const rendition = this.levels.get(url) ?? folderOf(url);
-    if (this.session) return this.session.playlist(rendition);
+    const asked = url.replace(/[?&]_HLS_.*/, ""); // what hls.js wants to wait for, it adds to the address
+    const rendition = this.levels.get(asked) ?? folderOf(asked);
+    if (this.session) return this.session.playlist(rendition, place);
     if (this.unsigned) return this.http.text(url, MAX_PLAYLIST_BYTES);
     throw new DeliveryError(404, "The channel's own playlist comes first.");
   }

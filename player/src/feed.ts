@@ -24,6 +24,8 @@ const WAIT_SPREAD = 3 / 10;
 const NEWS_PART = 1 / 2;
 /** So many segments in a row that nobody told us of, and we poll as if we had no neighbours. */
 const LONELY_AFTER = 2;
+/** A request that waits for what is new is made so long before that is expected. */
+const BLOCK_MS = 150;
 /** A head that is older was not the head any more. */
 const FRESH_SEGMENTS = 1.5;
 /** A poll because of something that only the playlist explains: no sooner than this after the last. */
@@ -37,24 +39,36 @@ const WAIT_TARGETS = 1.5;
 /** How long polls may fail before the player is told. */
 const PATIENCE_MS = 8000;
 
+/** A part; without an index a whole segment. */
+export interface Place {
+  number: number;
+  part?: number;
+}
+
 /** What is known of a rendition. */
 export interface Edge {
-  /** The newest segment: its number, its end in media time, how long it is. */
-  head: number;
+  /** Of what is known nothing is missing before this part (0: no part of that segment is known). */
+  at: { number: number; part: number };
+  /** What there will be next. */
+  awaited: { number: number; part: number };
+  /** The newest segment or part: its end in media time, how long it is. */
   headMs: number;
   durationMs: number;
   targetDurationMs: number;
   ended: boolean;
+  /** The server holds requests for what is awaited until it is there. */
+  blocks: boolean;
   /** The playlist that the player may read. */
   text: string;
 }
 
 export interface FeedHost {
-  load(): Promise<Text>;
+  /** Asks the CDN; for a playlist that has a place, if one is given. */
+  load(until?: Place): Promise<Text>;
   /** Verifies a playlist and takes it in; throws to refuse it. */
   accept(text: Text): Promise<Edge>;
-  /** Whose turn it is to look for a segment: ours if the rank is 0, else after so many of so many. */
-  turn(segment: number): Turn;
+  /** Whose turn it is to look for a segment or part: ours if the rank is 0, else after so many of so many. */
+  turn(turn: number): Turn;
 }
 
 export interface Turn {
@@ -67,6 +81,8 @@ interface Reader {
   untilMs: number;
   /** Take whatever the next poll brings, even if nothing changed. */
   anything: boolean;
+  /** Wait until this is there, not only for any change. */
+  place?: Place;
   resolve: (text: Text) => void;
   reject: (error: Error) => void;
 }
@@ -89,8 +105,8 @@ export class Feed {
   private failingSinceMs = 0;
   private readers: Reader[] = [];
   /** What we found by polling, until the next one. */
-  private found: { head: number; atMs: number } | undefined;
-  private told = -1; // the newest segment that a neighbour told of
+  private found: { headMs: number; atMs: number } | undefined;
+  private toldMs = -1; // the end of the newest segment or part that a neighbour told of
   private untold = 0; // segments in a row that nobody told of in time
 
   constructor(
@@ -113,17 +129,21 @@ export class Feed {
     return this.latest !== undefined && this.failures === 0;
   }
 
-  /** For the player: the newest verified playlist, or the next one if it has that already. It may bring an answer of the CDN. */
-  read(fetched?: Text): Promise<Text> {
+  /**
+   * For the player: the newest verified playlist, or the next one if it has that already; with a place, the first one that
+   * has it. It may bring an answer of the CDN.
+   */
+  read(fetched?: Text, place?: Place): Promise<Text> {
     const now = this.clock.now();
     if (!this.polling) this.offered = fetched;
     const wasActive = this.active;
     this.askedMs = now;
-    if (this.latest && (this.ended || (wasActive ? this.fresh : this.upToDate(now)))) {
+    const known = !wasActive ? this.upToDate(now) : place ? this.has(place) : this.fresh;
+    if (this.latest && (this.ended || known)) {
       return Promise.resolve(this.take(this.latest));
     }
     return new Promise((resolve, reject) => {
-      this.readers.push({ untilMs: now + WAIT_TARGETS * this.targetMs, anything: !wasActive, resolve, reject });
+      this.readers.push({ untilMs: now + WAIT_TARGETS * this.targetMs, anything: !wasActive, place, resolve, reject });
       if (!wasActive) this.soonMs = now;
       this.tick();
     });
@@ -135,14 +155,14 @@ export class Feed {
     this.found = undefined;
     this.untold = 0;
     this.move(edge, { ...this.latest, receivedMs: performance.now() });
-    this.answer(() => true);
+    this.answer((r) => this.suits(r, true));
   }
 
-  /** A neighbour told of a segment that we know. */
-  heard(segment: number): void {
-    this.told = Math.max(this.told, segment);
+  /** A neighbour told of a segment or part that we know, by its end. */
+  heard(endMs: number): void {
+    this.toldMs = Math.max(this.toldMs, endMs);
     const { found } = this;
-    if (found?.head !== segment || this.clock.now() > found.atMs + this.durationMs * NEWS_PART) return;
+    if (found?.headMs !== endMs || this.clock.now() > found.atMs + this.durationMs * NEWS_PART) return;
     this.found = undefined;
     this.untold = 0;
   }
@@ -186,11 +206,12 @@ export class Feed {
     if (!edge) return polledMs + FIRST_LOOK_MS;
     const againMs = this.moved ? AGAIN_MS[this.misses - 1] : FIRST_LOOK_MS * 2 ** Math.min(this.misses >> 1, 3);
     if (!this.moved || this.misses > 0) {
-      return Math.min(soonMs, polledMs + Math.min(againMs ?? Infinity, edge.durationMs));
+      if (edge.blocks && this.misses === 0) return polledMs;
+      return Math.min(soonMs, polledMs + Math.min(againMs ?? Infinity, edge.targetDurationMs));
     }
-    const { rank, among } = this.host.turn(edge.head + 1);
+    const { rank, among } = this.host.turn(turnOf(edge));
     const first = rank === 0 || this.untold >= LONELY_AFTER;
-    const waitMs = first ? 0 : edge.durationMs * (WAIT_PART + (WAIT_SPREAD * (rank - 1)) / among);
+    const waitMs = first ? (edge.blocks ? -BLOCK_MS : 0) : edge.durationMs * (WAIT_PART + (WAIT_SPREAD * (rank - 1)) / among);
     return Math.min(soonMs, this.expectedMs(edge) + waitMs);
   }
 
@@ -201,7 +222,7 @@ export class Feed {
 
   private async poll(): Promise<void> {
     try {
-      const text = this.offered ?? (await this.host.load());
+      const text = this.offered ?? (await this.load());
       this.offered = undefined;
       const edge = await this.host.accept(text);
       const before = this.edge;
@@ -210,22 +231,40 @@ export class Feed {
       const changed = this.move(edge, text);
       this.failures = 0;
       if (changed) {
-        if (settled && prompt) this.lagMs -= EARLIER_MS;
-        if (before) this.foundIt(edge.head);
-      } else if (!settled || this.polledMs >= this.expectedMs(edge)) {
+        if (settled && prompt && !edge.blocks) this.lagMs -= EARLIER_MS;
+        if (before) this.foundIt(edge);
+      } else if (!settled || this.polledMs >= this.expectedMs(edge) || edge.blocks) {
         if (this.misses++ === 0 && settled) this.lagMs += LATER_MS; // before its time a poll says nothing
       }
       const now = this.clock.now();
-      this.answer((r) => changed || r.anything || now >= r.untilMs);
+      this.answer((r) => this.suits(r, changed) || now >= r.untilMs);
     } catch (error) {
       this.failed(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
+  /** Where the server can, the answer comes when there is something new. Nothing new in time is no failure. */
+  private async load(): Promise<Text> {
+    const { edge, misses } = this;
+    if (!edge?.blocks || misses > 0) return this.host.load();
+    return this.host.load(edge.awaited).catch(() => this.host.load());
+  }
+
+  /** Whether a reader waits for nothing more. */
+  private suits(r: Reader, changed: boolean): boolean {
+    return r.anything || (r.place ? this.has(r.place) : changed);
+  }
+
+  private has({ number, part = Infinity }: Place): boolean {
+    const at = this.edge?.at;
+    return at !== undefined && (number < at.number || (number === at.number && part < at.part));
+  }
+
   /** Takes the edge over; whether it is further than the one before. */
   private move(edge: Edge, text: Text): boolean {
     const before = this.edge;
-    const changed = !before || edge.headMs > before.headMs || (edge.ended && !before.ended);
+    const further = !before || edge.headMs > before.headMs;
+    const changed = further || edge.at.number > before.at.number || (edge.ended && !before.ended);
     this.edge = edge;
     this.latest = { ...text, text: edge.text };
     if (!changed) return false;
@@ -233,18 +272,21 @@ export class Feed {
     this.hurried = false;
     this.misses = 0;
     const lagMs = this.clock.now() - edge.headMs;
+    const laterMs = lagMs - this.lagMs;
     // The origin or a clock may have changed its mind.
-    this.lagMs = this.moved && lagMs > this.lagMs + edge.durationMs ? lagMs : Math.min(this.lagMs, lagMs);
+    if (laterMs < 0 || (this.moved && laterMs > edge.durationMs)) this.lagMs = lagMs;
+    else if (edge.blocks && further) this.lagMs += laterMs / 8; // the answers that wait say when, those that poll must find out
     this.moved = before !== undefined;
     return true;
   }
 
   /** Our own poll found a segment: did anybody tell of the one before? */
-  private foundIt(head: number): void {
-    const told = this.told >= head;
-    if (told || this.host.turn(head).among < 2) this.untold = 0;
+  private foundIt(edge: Edge): void {
+    const { headMs } = edge;
+    const told = this.toldMs >= headMs;
+    if (told || this.host.turn(turnOf(edge)).among < 2) this.untold = 0;
     else if (this.found) this.untold++;
-    this.found = told ? undefined : { head, atMs: this.clock.now() };
+    this.found = told ? undefined : { headMs, atMs: this.clock.now() };
   }
 
   private failed(error: Error): void {
@@ -269,4 +311,9 @@ export class Feed {
     this.fresh = false;
     return text;
   }
+}
+
+/** What rotates duties and lots for what is awaited. */
+function turnOf({ awaited }: Edge): number {
+  return awaited.number + awaited.part;
 }

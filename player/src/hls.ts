@@ -13,6 +13,7 @@ import type {
   LoaderStats,
   PlaylistLoaderContext,
 } from "hls.js";
+import type { Place } from "./feed";
 import { HttpError, type Text } from "./fetch";
 import { ManifestError } from "./manifest";
 import { DeliveryError, type Delivery } from "./objects";
@@ -24,7 +25,7 @@ const REFUSED = 502;
 /** What the loaders need of the engine. */
 export interface LoaderHost {
   /** Loads a playlist; of a signed channel only verified ones. */
-  playlist(url: string, isManifest: boolean): Promise<Text>;
+  playlist(url: string, isManifest: boolean, place?: Place): Promise<Text>;
   /** Delivers the verified bytes of a fragment or init section. */
   deliver(url: string, delivery: Delivery): Ticket;
   /** False: the stream names no channel and none was asked for; hls.js loads its fragments by itself. */
@@ -114,7 +115,8 @@ export function playlistLoader(host: LoaderHost): LoaderClass<PlaylistLoaderCont
     protected begin(context: PlaylistLoaderContext, config: LoaderConfiguration): void {
       // The strings of hls.js's enum LoaderContextType: its code is not bundled with ours.
       const manifest = (context.type as string) === "manifest";
-      host.playlist(context.url, manifest).then(
+      const { msn: number, part } = context.deliveryDirectives ?? {};
+      host.playlist(context.url, manifest, number === undefined ? undefined : { number, part }).then(
         (text) => this.succeeded(text),
         (error: unknown) => {
           const retry = config.loadPolicy.errorRetry; // null for media playlists: hls.js retries those itself

@@ -25,6 +25,8 @@ export interface Carried {
   trouble?: DeliveryError;
   /** The store made room by forgetting its bytes: they are fetched again only for a player that asks. */
   evicted: boolean;
+  /** It is being put together from its parts. */
+  made?: boolean;
   /** Players that wait for its bytes. */
   waiting: Set<Delivery>;
 }
@@ -39,7 +41,10 @@ export interface Rendition {
   verifier: Verifier;
   /** Records of later segments than the next. */
   ahead: SignedRecord[];
+  /** Parts take the place of the segments that they make up, as long as they are listed. */
   window: Listing[];
+  /** Those segments. */
+  split: Listing[];
 }
 
 /** One entry of a window. */
@@ -58,6 +63,13 @@ export interface Listing extends Entry {
   segment?: { record: SignedRecord; url: string };
   /** Once it is worth keeping books about. */
   object?: Carried;
+  /** Its parts are listed: it is made of them, and fetched for a player that asks. */
+  split?: boolean;
+}
+
+/** What rotates the stripes: the number of a segment, of a part with its index. */
+export function turnOf({ sequence, part }: SignedRecord): number {
+  return sequence + part;
 }
 
 /** Who wants a segment's or init section's bytes. */

@@ -5,6 +5,7 @@
 
 import type { Signal } from "./announce";
 import type { Bytes } from "./bytes";
+import type { Place } from "./feed";
 import type { Text } from "./fetch";
 import type { Entry } from "./objects";
 import type { Progress, SessionStats } from "./session";
@@ -56,7 +57,7 @@ export interface Account {
 export type ToCore =
   | { type: "open"; config: CoreConfig }
   /** fetched: what the CDN says of it, if the page asked while the core was starting; not verified. */
-  | { type: "playlist"; id: number; rendition: string; fetched?: Letter }
+  | { type: "playlist"; id: number; rendition: string; fetched?: Letter; place?: Place }
   | { type: "deliver"; id: number; url: string }
   | { type: "cancel"; id: number }
   | { type: "view"; view: View }

@@ -1,6 +1,7 @@
 // The session as the page sees it: asks the core for playlists and bytes, tells it what
 // the player does, and connects to neighbours for it.
 
+import type { Place } from "./feed";
 import type { Http, Text } from "./fetch";
 import { CoreLink } from "./link";
 import { DeliveryError, type Delivery, type Entry } from "./objects";
@@ -68,12 +69,12 @@ export class Remote {
     }, FAREWELL_MS);
   }
 
-  /** The newest verified media playlist of a rendition, or the next one if the player has that already. */
-  async playlist(rendition: string): Promise<Text> {
+  /** The newest verified media playlist of a rendition, or the next one if the player has that already, or the first with a place. */
+  async playlist(rendition: string, place?: Place): Promise<Text> {
     const fetched = this.link.starting ? await this.fetch(rendition) : undefined;
     const id = this.nextId++;
     this.tellView();
-    this.link.say({ type: "playlist", id, rendition, fetched });
+    this.link.say({ type: "playlist", id, rendition, fetched, place });
     return new Promise((resolve, reject) => this.texts.set(id, { resolve, reject }));
   }
 

@@ -4,7 +4,7 @@
 // verified before they are played.
 
 import { attribute } from "./manifest/values";
-import { ManifestError, type Playlist, type Segment, type Variant, type Verified } from "./manifest";
+import { ManifestError, type Part, type Playlist, type Segment, type SignedRecord, type Variant, type Verified } from "./manifest";
 
 /** The origin's grid: the media time of a gap is in no record. */
 const SEGMENT_MS = 2000;
@@ -33,17 +33,11 @@ export interface Listed {
 /** Brings together a playlist and what of it was verified. Gaps last from one record's end to the next one's start. */
 export function listed(playlist: Playlist, verified: Verified[], base: string): Listed[] {
   const known = new Map(verified.map((v) => [v.segment.number, v]));
-  const resolved = (s: Segment, uri: string) => {
-    const url = address(uri, base);
-    if (!url) throw new ManifestError("malformed-playlist", `segment ${s.number}`, "its address is none of HTTP");
-    return url.href;
-  };
   const list = playlist.segments.map((segment): Listed => {
     const v = known.get(segment.number);
     const { startMs, durationMs } = v?.record ?? { startMs: segment.number * SEGMENT_MS, durationMs: SEGMENT_MS };
     if (!v) return { segment, startMs, durationMs, url: "", mapUrl: "" };
-    const mapUrl = segment.mapUri && resolved(segment, segment.mapUri);
-    return { segment, verified: v, startMs, durationMs, url: resolved(segment, segment.uri), mapUrl };
+    return { segment, verified: v, startMs, durationMs, ...resolved(segment, base) };
   });
   for (let i = 1, gaps = 0; i < list.length; i++) {
     if (!list[i].verified) gaps++;
@@ -53,6 +47,32 @@ export function listed(playlist: Playlist, verified: Verified[], base: string): 
     }
   }
   return list;
+}
+
+/** One part of a verified playlist. */
+export interface ListedPart extends Part {
+  record: SignedRecord;
+  /** Absolute, both. */
+  url: string;
+  mapUrl: string;
+}
+
+export function listedPart(part: Part, base: string): ListedPart {
+  return { ...part, record: part.record!, ...resolved(part, base) };
+}
+
+function resolved({ number, uri, mapUri }: { number: number; uri: string; mapUri: string }, base: string) {
+  const absolute = (uri: string) => {
+    const url = address(uri, base);
+    if (!url) throw new ManifestError("malformed-playlist", `segment ${number}`, "its address is none of HTTP");
+    return url.href;
+  };
+  return { url: absolute(uri), mapUrl: mapUri && absolute(mapUri) };
+}
+
+/** No part lasts longer; 0 if there are none. */
+export function partTargetMs(parts: ListedPart[]): number {
+  return Math.max(0, ...parts.map((p) => p.durationMs));
 }
 
 /** Shares the time between the first and the last entry among the gaps between them, as the origin does. */
@@ -73,8 +93,11 @@ export function targetDurationMs(list: Listed[]): number {
   return Math.max(SEGMENT_MS, ...list.map((e) => Math.round(e.durationMs / 1000) * 1000));
 }
 
-/** A media playlist that lists this and nothing else. */
-export function mediaPlaylist(playlist: Playlist, list: Listed[]): string {
+/** How many parts behind the newest a player is to stay. */
+const HOLD_BACK_PARTS = 3;
+
+/** A media playlist that lists this and nothing else. Reloads wait in the feed for what is about to come. */
+export function mediaPlaylist(playlist: Playlist, list: Listed[], parts: ListedPart[]): string {
   const lines = [
     "#EXTM3U",
     "#EXT-X-VERSION:6",
@@ -83,17 +106,37 @@ export function mediaPlaylist(playlist: Playlist, list: Listed[]): string {
     `#EXT-X-DISCONTINUITY-SEQUENCE:${playlist.discontinuitySequence}`,
     "#EXT-X-INDEPENDENT-SEGMENTS",
   ];
+  const targetMs = partTargetMs(parts);
+  if (targetMs > 0) {
+    const holdBack = seconds(targetMs * HOLD_BACK_PARTS);
+    lines.push(`#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=${holdBack}`, `#EXT-X-PART-INF:PART-TARGET=${seconds(targetMs)}`);
+  }
   let map = "";
-  for (const { segment, verified, startMs, durationMs, url, mapUrl } of list) {
-    if (segment.discontinuity) lines.push("#EXT-X-DISCONTINUITY");
+  /** A segment begins, which has these parts. */
+  const begin = (discontinuity: boolean, mapUrl: string, gap: boolean, startMs: number, own: ListedPart[]) => {
+    if (discontinuity) lines.push("#EXT-X-DISCONTINUITY");
     if (mapUrl && mapUrl !== map) lines.push(`#EXT-X-MAP:URI="${mapUrl}"`);
     map = mapUrl || map;
-    if (!verified) lines.push("#EXT-X-GAP");
+    if (gap) lines.push("#EXT-X-GAP");
     lines.push(`#EXT-X-PROGRAM-DATE-TIME:${new Date(startMs).toISOString()}`);
-    lines.push(`#EXTINF:${(durationMs / 1000).toFixed(3)},`, url || "gap");
+    for (const p of own) {
+      lines.push(`#EXT-X-PART:DURATION=${seconds(p.durationMs)},URI="${p.url}"${p.index === 0 ? ",INDEPENDENT=YES" : ""}`);
+    }
+  };
+  for (const { segment, verified, startMs, durationMs, url, mapUrl } of list) {
+    const own = parts.filter((p) => p.number === segment.number);
+    begin(segment.discontinuity, mapUrl, !verified, startMs, own);
+    lines.push(`#EXTINF:${seconds(durationMs)},`, url || "gap");
   }
+  const after = list.at(-1)?.segment.number ?? Infinity;
+  const open = parts.filter((p) => p.number > after);
+  if (open[0]) begin(open[0].discontinuity, open[0].mapUrl, false, open[0].record.startMs, open);
   if (playlist.endList) lines.push("#EXT-X-ENDLIST");
   return lines.join("\n") + "\n";
+}
+
+function seconds(ms: number): string {
+  return (ms / 1000).toFixed(3);
 }
 
 /** A multivariant playlist that offers these renditions, whose addresses are absolute, and nothing else. */

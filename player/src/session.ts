@@ -16,6 +16,7 @@ import type { Bytes } from "./bytes";
 import { Catalogue } from "./catalogue";
 import { Cdn } from "./cdn";
 import type { Requests, Text } from "./fetch";
+import type { Place } from "./feed";
 import type { MediaHttp } from "./media-http";
 import { Inits } from "./inits";
 import { DeliveryError, type Carried, type Delivery, type Entry, type Listing } from "./objects";
@@ -130,6 +131,7 @@ export class Session {
       event: (e) => this.event(e),
       deadline: (o, entry) => this.deadline(o, entry),
       added: (o, news) => this.swarm?.neighbours.introduce(o, news),
+      assembled: (o) => this.assembled(o),
       removed: (o) => this.removed(o),
       changed: (rendition) => {
         config.listed?.(rendition);
@@ -165,12 +167,12 @@ export class Session {
   }
 
   /**
-   * The newest verified media playlist of a rendition, or the next one if the player has that already. What the player's
-   * side fetched itself spares a poll.
+   * The newest verified media playlist of a rendition, or the next one if the player has that already; the first one that has a
+   * place, if one is given. What the player's side fetched itself spares a poll.
    */
-  playlist(rendition: string, fetched?: Text): Promise<Text> {
+  playlist(rendition: string, fetched?: Text, place?: Place): Promise<Text> {
     const r = this.catalogue.rendition(rendition);
-    return r ? r.feed.read(fetched) : Promise.reject(new DeliveryError(404, `The channel offers no rendition "${rendition}".`));
+    return r ? r.feed.read(fetched, place) : Promise.reject(new DeliveryError(404, `The channel offers no rendition "${rendition}".`));
   }
 
   /** Whether a rendition's playlist could be had and verified lately. */
@@ -219,7 +221,7 @@ export class Session {
 
   private deadline(o: Carried, entry: Listing): number {
     const nowMs = this.clock.now();
-    const expected = this.config.audience.deadlineMs(nowMs, entry, o.rendition.name);
+    const expected = entry.split ? 0 : this.config.audience.deadlineMs(nowMs, entry, o.rendition.name);
     if (o.waiting.size > 0) return Math.max(expected || nowMs, nowMs);
     return this.config.swarm && !o.evicted ? expected : 0;
   }
@@ -256,7 +258,13 @@ export class Session {
     this.event(event(Kind.Verified, { object: o.id, leaf, neighbour: from }));
     if (!this.store.complete(o.key)) return;
     this.hand(o);
+    this.catalogue.assemble(o.rendition, o.record.sequence);
     this.swarm?.start();
+  }
+
+  private assembled(o: Carried): void {
+    for (let leaf = 0; leaf < o.leaves; leaf++) this.event(event(Kind.Verified, { object: o.id, leaf, neighbour: CDN }));
+    this.hand(o);
   }
 
   /** Hands a complete object to those who wait for it. */
@@ -372,7 +380,7 @@ export class Session {
       uploaded: (bytes) => void (this.counted.uploadedBytes += bytes),
       learn: (record) => this.catalogue.learn(record),
       lists: (key) => this.catalogue.lists(key),
-      heard: (o) => o.rendition.feed.heard(o.record.sequence),
+      heard: (o) => o.rendition.feed.heard(o.record.startMs + o.record.durationMs),
       heads: () => this.catalogue.renditions.flatMap((r) => (r.feed.ended ? [] : (r.window.at(-1)?.object ?? []))),
       account: () => {
         const { stalls, stallMs, latencyMs } = audience.experience();

@@ -5,7 +5,7 @@ import type { Message, Report, Share } from "./announce";
 import type { Turn } from "./feed";
 import { Neighbours, type NeighboursHost } from "./neighbours";
 import type { Connector } from "./channel";
-import type { Carried, Rendition } from "./objects";
+import { turnOf, type Carried, type Rendition } from "./objects";
 import { event, Kind, stripe, type Action } from "./sched";
 import type { Store } from "./store";
 import { TrackerClient, type TrackerEnvironment } from "./tracker";
@@ -96,11 +96,11 @@ export class Swarm {
   fetched(o: Carried, leaf: number): void {
     if (!this.joined || this.neighbours.open === 0) return;
     const piece = Math.trunc(leaf / pieceLeaves(o.leaves));
-    if (!this.onDuty(o.rendition.name, stripe(piece, pieceCount(o.leaves), o.record.sequence))) this.rescues++;
+    if (!this.onDuty(o.rendition.name, stripe(piece, pieceCount(o.leaves), turnOf(o.record)))) this.rescues++;
   }
 
   /**
-   * Whose turn it is to look for a segment: ours at once if we have the duty for its first piece, otherwise after those
+   * Whose turn it is to look for a segment or part, by what rotates its stripes: ours at once if we have the duty for its first piece, otherwise after those
    * neighbours that draw a lower lot. Where a tracker has dealt duties somebody has this one, so even the lowest waits.
    */
   turn(rendition: string, sequence: number): Turn {

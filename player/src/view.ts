@@ -7,7 +7,7 @@ import type { Entry } from "./objects";
 const LOOK_AHEAD_MS = 30_000;
 /** A segment is needed this long before it is shown: it has to be parsed and appended. */
 const APPEND_MS = 200;
-/** Where a live player starts: this many segments behind the newest (hls.js liveSyncDurationCount). */
+/** Where a live player starts: this many segments, or parts, behind the newest (the default of hls.js, and what retell.ts tells it). */
 export const SYNC_SEGMENTS = 3;
 // A recording has no live edge: there is time to buffer, and far more of that for neighbours to bring it.
 const RECORDING_LOOK_AHEAD_MS = 40_000;
@@ -49,10 +49,11 @@ export const NO_VIEW: View = {
   latencyMs: 0,
 };
 
-/** Where a player begins with a window: at the start of a recording, or some segments behind the live edge. */
+/** Where a player begins with a window: at the start of a recording, or of the segment that is some segments, or parts, behind the live edge. */
 export function beginningMs(window: readonly Entry[], ended: boolean): number | undefined {
   const shown = window.filter((e) => !e.gap);
-  return (ended ? shown[0] : shown.at(-SYNC_SEGMENTS))?.startMs;
+  const first = ended ? shown[0] : shown.at(-SYNC_SEGMENTS);
+  return shown.find((e) => e.number === first?.number)?.startMs;
 }
 
 /** When (epoch ms) a segment is needed; 0: it is not. beginningMs is where the player begins, as long as it has not. */

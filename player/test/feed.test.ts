@@ -42,7 +42,8 @@ class World {
   edge(head: number): Edge {
     const headMs = this.startMs + head * SEGMENT_MS;
     const text = String(head * SEGMENT_MS);
-    return { head, headMs, durationMs: SEGMENT_MS, targetDurationMs: SEGMENT_MS, ended: false, text };
+    const at = { number: head + 1, part: 0 };
+    return { at, awaited: at, headMs, durationMs: SEGMENT_MS, targetDurationMs: SEGMENT_MS, ended: false, blocks: false, text };
   }
 
   private text(): Text {
@@ -56,7 +57,7 @@ class World {
       const head = Math.floor((Date.now() - this.startMs + SEGMENT_MS - 1300 - afterMs) / SEGMENT_MS);
       if (head <= this.told) return;
       this.told = head;
-      if (head <= this.head) return this.feed.heard(head);
+      if (head <= this.head) return this.feed.heard(this.edge(head).headMs);
       this.head = head;
       this.feed.advance(this.edge(head));
     };

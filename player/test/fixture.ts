@@ -25,6 +25,7 @@ ed.hashes.sha512 = sha512;
 
 export const BASE = "https://cdn.test/live/demo/";
 export const SEGMENT_MS = 2000;
+export const PART_MS = 500;
 
 function keyFrom(text: string): { secret: Uint8Array; public: Bytes } {
   const secret = sha256(new TextEncoder().encode(text));
@@ -46,6 +47,8 @@ export interface TestSegment {
   data: Bytes;
   leaves: Bytes[];
   uri: string;
+  /** What it was published in. */
+  parts: TestSegment[];
 }
 
 export class TestChannel {
@@ -55,6 +58,8 @@ export class TestChannel {
   readonly id = formatHash(this.channel);
   readonly init: TestSegment;
   readonly segments: TestSegment[] = [];
+  /** The parts of the segment that is not complete yet. */
+  open: TestSegment[] = [];
 
   constructor(
     /** When the first segment starts, epoch ms. */
@@ -76,29 +81,44 @@ export class TestChannel {
     return segment;
   }
 
-  private make(kind: number, data: Bytes, uri: string, number = this.firstNumber): TestSegment {
+  /** Publishes the next part of the next segment; the fourth makes it complete. */
+  publishPart(size: number): TestSegment {
+    const number = this.firstNumber + this.segments.length;
+    const index = this.open.length;
+    const part = this.make(2, pattern(size, (number * 4 + index) % 1000), `${number}.${index}.m4s`, number, index);
+    this.open.push(part);
+    if ((index + 1) * PART_MS === SEGMENT_MS) {
+      const whole = this.make(1, concat(...this.open.map((p) => p.data)), `${number}.m4s`, number);
+      this.segments.push({ ...whole, parts: this.open });
+      this.open = [];
+    }
+    return part;
+  }
+
+  private make(kind: number, data: Bytes, uri: string, number = this.firstNumber, part = 0): TestSegment {
     const leaves = hashesOf(data);
     const zero = new Uint8Array(32);
     const last = this.segments?.at(-1);
-    const startMs = number * SEGMENT_MS;
+    const startMs = number * SEGMENT_MS + part * PART_MS;
+    const durationMs = [0, SEGMENT_MS, PART_MS][kind];
     const body = encodeBody({
       kind,
       session: this.startMs,
       variant: 0,
       rendition: this.rendition,
       sequence: number,
-      part: 0,
+      part,
       startMs,
-      durationMs: kind === 0 ? 0 : SEGMENT_MS,
+      durationMs,
       size: data.length,
       root: treeRoot(leaves),
       init: kind === 0 ? zero : this.init.record.root,
       previous: kind === 0 || !last ? zero : recordHash(last.record),
-      createdMs: startMs + (kind === 0 ? 0 : SEGMENT_MS),
+      createdMs: startMs + durationMs,
       key: keyId(this.signing.public),
     });
     const signature = ed.sign(signedBytes(this.channel, body), this.signing.secret);
-    return { record: parseRecord(concat(body, signature)), data, leaves, uri };
+    return { record: parseRecord(concat(body, signature)), data, leaves, uri, parts: [] };
   }
 
   delegation(): string {
@@ -129,19 +149,28 @@ export class TestChannel {
   playlist(window = 10): string {
     const listed = this.segments.slice(-window);
     const first = listed[0]?.record.sequence ?? 0;
+    const parts = (of: TestSegment[]) =>
+      of.flatMap((p) => [
+        `#EXT-X-SLIPSTREAM-PART:${toBase64Url(p.record.encoded)}`,
+        `#EXT-X-PART:DURATION=0.5,URI="${p.uri}"`,
+      ]);
+    const inParts = [...listed.slice(-3).flatMap((s) => s.parts), ...this.open].length > 0;
     return [
       "#EXTM3U",
+      ...(inParts ? ["#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.5", "#EXT-X-PART-INF:PART-TARGET=0.5"] : []),
       "#EXT-X-TARGETDURATION:2",
       `#EXT-X-MEDIA-SEQUENCE:${first}`,
       `#EXT-X-SLIPSTREAM-DELEGATION:${this.delegation()}`,
       `#EXT-X-SLIPSTREAM-INIT:${toBase64Url(this.init.record.encoded)}`,
       `#EXT-X-MAP:URI="${this.init.uri}"`,
-      ...listed.flatMap((s) => [
+      ...listed.flatMap((s, i) => [
         `#EXT-X-SLIPSTREAM-RECORD:${toBase64Url(s.record.encoded)}`,
         `#EXT-X-PROGRAM-DATE-TIME:${new Date(s.record.startMs).toISOString()}`,
+        ...(i < listed.length - 3 ? [] : parts(s.parts)),
         "#EXTINF:2.000,",
         s.uri,
       ]),
+      ...parts(this.open),
       "",
     ].join("\n");
   }
@@ -184,7 +213,8 @@ export class TestCdn {
     const text = (s: string) => new TextEncoder().encode(s) as Bytes;
     if (path === "index.m3u8") return text(this.channel.multivariant());
     if (path === `${this.channel.rendition}/index.m3u8`) return text(this.channel.playlist());
-    const object = [this.channel.init, ...this.channel.segments].find((s) =>
+    const { init, segments, open } = this.channel;
+    const object = [init, ...segments.flatMap((s) => [s, ...s.parts]), ...open].find((s) =>
       path.startsWith(`${this.channel.rendition}/${s.uri}`),
     );
     return path.endsWith(".leaves") ? object && concat(...object.leaves) : object?.data;

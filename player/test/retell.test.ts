@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { readPlaylist, Verifier } from "../src/manifest";
-import { address, listed, mediaPlaylist } from "../src/retell";
+import { address, listed, listedPart, mediaPlaylist } from "../src/retell";
 import { BASE, SEGMENT_MS, TestChannel } from "./fixture";
 
 const channel = new TestChannel((Math.floor(Date.now() / SEGMENT_MS) - 5) * SEGMENT_MS);
@@ -10,7 +10,8 @@ for (let i = 0; i < 4; i++) channel.publish(1000);
 async function told(text: string): Promise<string> {
   const playlist = readPlaylist(text);
   const verified = await new Verifier(channel.channel, "360p").playlist(playlist, Date.now());
-  return mediaPlaylist(playlist, listed(playlist, verified, `${BASE}360p/index.m3u8`));
+  const base = `${BASE}360p/index.m3u8`;
+  return mediaPlaylist(playlist, listed(playlist, verified, base), playlist.parts.map((p) => listedPart(p, base)));
 }
 
 test("what is signed is told, and addresses", async () => {
@@ -30,6 +31,34 @@ test("what is signed is told, and addresses", async () => {
     `${BASE}360p/${channel.segments[1].uri}`,
   ]);
   expect(lines.filter((line) => line.startsWith("#EXTINF"))).toHaveLength(3);
+});
+
+test("parts are told before their segment, and behind the last", async () => {
+  const low = new TestChannel(channel.startMs);
+  for (let i = 0; i < 6; i++) low.publishPart(1000);
+  const playlist = readPlaylist(low.playlist());
+  const verifier = new Verifier(low.channel, "360p");
+  const verified = await verifier.playlist(playlist, Date.now());
+  const parts = (await verifier.parts(playlist, Date.now())).map((p) => listedPart(p, `${BASE}360p/index.m3u8`));
+  const [whole] = low.segments;
+  const part = (p: { uri: string }, more = "") => `#EXT-X-PART:DURATION=0.500,URI="${BASE}360p/${p.uri}"${more}`;
+  const date = (p: { record: { startMs: number } }) => `#EXT-X-PROGRAM-DATE-TIME:${new Date(p.record.startMs).toISOString()}`;
+  expect(mediaPlaylist(playlist, listed(playlist, verified, `${BASE}360p/index.m3u8`), parts).split("\n").slice(6)).toEqual([
+    "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.500",
+    "#EXT-X-PART-INF:PART-TARGET=0.500",
+    `#EXT-X-MAP:URI="${BASE}360p/init.mp4"`,
+    date(whole),
+    part(whole.parts[0], ",INDEPENDENT=YES"),
+    part(whole.parts[1]),
+    part(whole.parts[2]),
+    part(whole.parts[3]),
+    "#EXTINF:2.000,",
+    `${BASE}360p/${whole.uri}`,
+    date(low.open[0]),
+    part(low.open[0], ",INDEPENDENT=YES"),
+    part(low.open[1]),
+    "",
+  ]);
 });
 
 test.each([
@@ -58,7 +87,7 @@ test("gaps share the signed time between their neighbours, whatever the playlist
   const withGap = channel.playlist().replace(gap, `#EXT-X-GAP\n#EXTINF:900000,\n${uri}`);
   const playlist = readPlaylist(withGap);
   const known = await new Verifier(channel.channel, "360p").playlist(readPlaylist(channel.playlist()), Date.now());
-  const text = mediaPlaylist(playlist, listed(playlist, [known[0], ...known.slice(2)], BASE));
+  const text = mediaPlaylist(playlist, listed(playlist, [known[0], ...known.slice(2)], BASE), []);
   const at = new Date(channel.segments[1].record.startMs).toISOString();
   expect(text).toContain(`#EXT-X-GAP\n#EXT-X-PROGRAM-DATE-TIME:${at}\n#EXTINF:2.000,\ngap\n`);
   expect(text).toContain("#EXT-X-TARGETDURATION:2\n");

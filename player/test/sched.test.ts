@@ -48,7 +48,7 @@ const ACTION_FIELDS: Record<string, (keyof Action)[]> = {
   drop: ["neighbour", "reason"],
 };
 
-const kindOf = (kinds: Record<string, number>, name: string) => kinds[name[0].toUpperCase() + name.slice(1)];
+const kindOf = (kinds: Record<string, string | number>, name: string) => kinds[name[0].toUpperCase() + name.slice(1)] as number;
 const actionNames = Object.keys(ACTION_FIELDS);
 
 interface Line {

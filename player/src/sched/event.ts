@@ -3,28 +3,28 @@
 // numbered by the session, and numbers are never used again.
 
 /** The kinds of events. */
-export const Kind = {
-  Tick: 0,
-  ObjectAdd: 1,
-  ObjectWant: 2,
-  ObjectRemove: 3,
-  NeighbourAdd: 4,
-  NeighbourRemove: 5,
-  Have: 6,
-  Gain: 7,
-  Coming: 8,
-  Lost: 9,
-  Request: 10,
-  Cancel: 11,
-  Refuse: 12,
-  Verified: 13,
-  Rejected: 14,
-  Unsolicited: 15,
-  FetchDone: 16,
-  FetchFailed: 17,
-  Buffered: 18,
-  Duty: 19,
-} as const;
+export enum Kind {
+  Tick = 0,
+  ObjectAdd = 1,
+  ObjectWant = 2,
+  ObjectRemove = 3,
+  NeighbourAdd = 4,
+  NeighbourRemove = 5,
+  Have = 6,
+  Gain = 7,
+  Coming = 8,
+  Lost = 9,
+  Request = 10,
+  Cancel = 11,
+  Refuse = 12,
+  Verified = 13,
+  Rejected = 14,
+  Unsolicited = 15,
+  FetchDone = 16,
+  FetchFailed = 17,
+  Buffered = 18,
+  Duty = 19,
+}
 
 /** Stands for a neighbour in Verified: the leaf came over HTTP. */
 export const CDN = -1;
@@ -69,18 +69,18 @@ export function event(kind: number, fields: Partial<Event> = {}): Event {
 }
 
 /** The kinds of actions. */
-export const Do = {
-  SendHave: 0,
-  SendGain: 1,
-  SendComing: 2,
-  SendLost: 3,
-  SendRequest: 4,
-  SendCancel: 5,
-  SendRefuse: 6,
-  SendLeaf: 7,
-  Fetch: 8,
-  Drop: 9,
-} as const;
+export enum Do {
+  SendHave = 0,
+  SendGain = 1,
+  SendComing = 2,
+  SendLost = 3,
+  SendRequest = 4,
+  SendCancel = 5,
+  SendRefuse = 6,
+  SendLeaf = 7,
+  Fetch = 8,
+  Drop = 9,
+}
 
 /** One thing to do. */
 export interface Action {
@@ -95,13 +95,13 @@ export interface Action {
 }
 
 /** Why a neighbour was dropped. */
-export const Reason = {
-  BadLeaf: 1,
-  Stalled: 2,
-  Liar: 3,
-  Intruder: 4,
-  TooManyAsked: 5,
-} as const;
+export enum Reason {
+  BadLeaf = 1,
+  Stalled = 2,
+  Liar = 3,
+  Intruder = 4,
+  TooManyAsked = 5,
+}
 
 /** The interval at which the session sends a Tick. */
 export const TICK_MS = 50;
