@@ -132,3 +132,44 @@ func TestAnEndedStreamIsNotPolled(t *testing.T) {
 		t.Error("it is")
 	}
 }
+
+func TestWhereTheServerHoldsRequestsTheFirstAsksEarlyAndNamesWhatItExpects(t *testing.T) {
+	e := edge{blocks: true, targetMs: 2000}
+	e.polled(8_900)
+	e.learned(9_100, 8_500, 500, true) // a part of half a second
+	if !e.waits() || e.dueMs(0, 1) != 8_900 {
+		t.Errorf("before the phase is known it asks at %d, naming it: %t", e.dueMs(0, 1), e.waits())
+	}
+	e.learned(9_400, 9_000, 500, true) // 400 ms behind media time
+	for _, c := range []struct {
+		rank, among int
+		want        int64
+	}{{0, 1, 9_900 - blockMs}, {1, 4, 10_000}, {4, 4, 10_000 + 150*3/4}} {
+		if got := e.dueMs(c.rank, c.among); got != c.want {
+			t.Errorf("rank %d among %d polls at %d, want %d", c.rank, c.among, got, c.want)
+		}
+	}
+	e.learned(10_060, 9_500, 500, false)
+	if e.lagMs != 400+20 {
+		t.Errorf("a part that was known 160 ms later makes the lag %d", e.lagMs)
+	}
+	// Nothing came in time: what there is is asked for, less and less often.
+	e.polled(10_300)
+	e.missed()
+	if e.waits() {
+		t.Error("after a request in vain it waits again, although nothing has moved")
+	}
+	at := e.dueMs(0, 1)
+	for _, want := range []int64{10_500, 10_900, 11_700, 13_300, 15_300} {
+		if at != want {
+			t.Fatalf("the next poll is at %d, want %d", at, want)
+		}
+		e.polled(at)
+		e.missed()
+		at = e.dueMs(0, 1)
+	}
+	e.learned(15_400, 10_000, 500, true)
+	if !e.waits() {
+		t.Error("once something has moved it does not wait again")
+	}
+}

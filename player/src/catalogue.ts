@@ -3,7 +3,8 @@
 // accepted gets in, from a playlist or by a neighbour's word.
 
 import { concat, equalBytes, type Bytes } from "./bytes";
-import { Feed, type Edge, type Place, type Turn } from "./feed";
+import { Feed, type Edge, type Turn } from "./feed";
+import type { Place } from "./port";
 import type { Text } from "./fetch";
 import type { MediaHttp } from "./media-http";
 import type { Judgement } from "./gossip";

@@ -3,10 +3,9 @@
 
 import { ChannelConnection, type Connector } from "./channel";
 import { ed25519Provider, javascriptFrom } from "./crypto";
-import type { Place } from "./feed";
 import { MediaHttp } from "./media-http";
 import { DeliveryError, type Entry } from "./objects";
-import { letter, opened, type Account, type CoreConfig, type CoreScope, type Failure, type FromCore, type Letter, type ToCore } from "./port";
+import { letter, opened, type Account, type CoreConfig, type CoreScope, type Failure, type FromCore, type Letter, type Place, type ToCore } from "./port";
 import { newScheduler } from "./sched";
 import { Session, type Audience, type Ticket } from "./session";
 import { Clock } from "./timing";

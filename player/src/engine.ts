@@ -10,7 +10,6 @@
 import type Hls from "hls.js";
 import type { HlsConfig } from "hls.js";
 import { equalBytes, type Bytes } from "./bytes";
-import type { Place } from "./feed";
 import { Http, type Requests, type Text } from "./fetch";
 import { fragmentLoader, playlistLoader, type LoaderHost } from "./hls";
 import {
@@ -26,7 +25,7 @@ import {
 import { DeliveryError, UNSIGNED, type Delivery } from "./objects";
 import { CoreLink } from "./link";
 import { Playhead, type PlayState } from "./playhead";
-import type { CoreConfig } from "./port";
+import type { CoreConfig, Place } from "./port";
 import { NO_ACCOUNT, Remote } from "./remote";
 import { address, multivariantPlaylist } from "./retell";
 import { supportsWebRtc } from "./rtc";

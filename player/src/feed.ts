@@ -6,6 +6,7 @@
 
 import { HttpError, type Text } from "./fetch";
 import { ManifestError } from "./manifest";
+import type { Place } from "./port";
 import type { Clock } from "./timing";
 
 /** Until the head has moved once nobody knows when it does: a poll after so long, then ever more rarely. */
@@ -38,12 +39,6 @@ const ABANDONED_AFTER_TARGETS = 3;
 const WAIT_TARGETS = 1.5;
 /** How long polls may fail before the player is told. */
 const PATIENCE_MS = 8000;
-
-/** A part; without an index a whole segment. */
-export interface Place {
-  number: number;
-  part?: number;
-}
 
 /** What is known of a rendition. */
 export interface Edge {

@@ -13,7 +13,7 @@ import type {
   LoaderStats,
   PlaylistLoaderContext,
 } from "hls.js";
-import type { Place } from "./feed";
+import type { Place } from "./port";
 import { HttpError, type Text } from "./fetch";
 import { ManifestError } from "./manifest";
 import { DeliveryError, type Delivery } from "./objects";

@@ -5,7 +5,6 @@
 
 import type { Signal } from "./announce";
 import type { Bytes } from "./bytes";
-import type { Place } from "./feed";
 import type { Text } from "./fetch";
 import type { Entry } from "./objects";
 import type { Progress, SessionStats } from "./session";
@@ -43,6 +42,12 @@ export function letter({ text, url, receivedMs, header }: Text): Letter {
 export function opened({ text, url, receivedMs, age }: Letter): Text {
   const header = (name: string) => (name.toLowerCase() === "age" ? age : null);
   return { text, url, receivedMs: receivedMs - performance.timeOrigin, header };
+}
+
+/** What a player waits for: a part of a segment, or without its index the whole. */
+export interface Place {
+  number: number;
+  part?: number;
 }
 
 /** What the core did so far. */

@@ -1,12 +1,11 @@
 // The session as the page sees it: asks the core for playlists and bytes, tells it what
 // the player does, and connects to neighbours for it.
 
-import type { Place } from "./feed";
 import type { Http, Text } from "./fetch";
 import { CoreLink } from "./link";
 import { DeliveryError, type Delivery, type Entry } from "./objects";
 import { MAX_PLAYLIST_BYTES } from "./manifest";
-import { letter, opened, type Account, type CoreConfig, type Failure, type FromCore, type Letter } from "./port";
+import { letter, opened, type Account, type CoreConfig, type Failure, type FromCore, type Letter, type Place } from "./port";
 import type { Progress, Ticket } from "./session";
 import { Line } from "./rtc";
 import { agrees, NO_VIEW, type View } from "./view";

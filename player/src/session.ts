@@ -16,7 +16,7 @@ import type { Bytes } from "./bytes";
 import { Catalogue } from "./catalogue";
 import { Cdn } from "./cdn";
 import type { Requests, Text } from "./fetch";
-import type { Place } from "./feed";
+import type { Place } from "./port";
 import type { MediaHttp } from "./media-http";
 import { Inits } from "./inits";
 import { DeliveryError, type Carried, type Delivery, type Entry, type Listing } from "./objects";

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Feed, type Edge } from "../src/feed";
 import { HttpError, type Text } from "../src/fetch";
 import { ManifestError } from "../src/manifest";
+import type { Place } from "../src/port";
 import { Clock } from "../src/timing";
 
 const SEGMENT_MS = 2000;
@@ -213,5 +214,90 @@ describe("the feed", () => {
     const before = world.polls.length;
     await world.play(20_000);
     expect(world.polls.length - before).toBeLessThanOrEqual(11);
+  });
+});
+
+describe("where the server holds requests", () => {
+  const PART_MS = 500;
+  beforeEach(() => void vi.useFakeTimers({ now: 1_767_225_600_000 }));
+  afterEach(() => void vi.useRealTimers());
+
+  /** An origin that publishes four parts of each segment, 300 ms behind media time, and holds requests until there is what they name. */
+  class LowLatency {
+    readonly polls: { atMs: number; place?: Place }[] = [];
+    interrupted = false;
+    private readonly startMs = Date.now();
+    readonly feed: Feed = new Feed(new Clock(Date.now, Date.now), {
+      load: async (place) => {
+        this.polls.push({ atMs: Date.now() - this.startMs, place });
+        if (place) {
+          const at = (place.number * 4 + place.part! + 1) * PART_MS + 300 - (Date.now() - this.startMs);
+          await new Promise((resolve) => setTimeout(resolve, this.interrupted ? 4000 : Math.max(at, 0)));
+          if (this.interrupted) throw new HttpError(0, "brought nothing for 4 s");
+        }
+        return { text: String(this.parts()), url: "u", receivedMs: Date.now(), header: () => null };
+      },
+      accept: async ({ text }) => this.edge(Number(text)),
+      turn: () => ({ rank: 0, among: 1 }),
+    });
+    private last = 0;
+
+    /** How many parts are out. */
+    private parts(): number {
+      if (!this.interrupted) this.last = Math.max(0, Math.floor((Date.now() - this.startMs - 300) / PART_MS));
+      return this.last;
+    }
+
+    private edge(parts: number): Edge {
+      const at = { number: Math.floor(parts / 4), part: parts % 4 };
+      const headMs = this.startMs + parts * PART_MS;
+      return { at, awaited: at, headMs, durationMs: PART_MS, targetDurationMs: SEGMENT_MS, ended: false, blocks: true, text: String(parts) };
+    }
+
+    /** Reads for so long as hls.js does, each time naming what comes next; how late each answer was. */
+    async play(forMs: number): Promise<number[]> {
+      const late: number[] = [];
+      let next = this.last;
+      let asking = false;
+      for (const end = Date.now() + forMs; Date.now() < end; ) {
+        if (!asking) {
+          asking = true;
+          void this.feed.read(undefined, { number: Math.floor(next / 4), part: next % 4 }).then(({ text }) => {
+            asking = false;
+            next = Number(text);
+            late.push(Date.now() - this.startMs - next * PART_MS - 300);
+          });
+        }
+        this.feed.tick();
+        await vi.advanceTimersByTimeAsync(50);
+      }
+      return late;
+    }
+  }
+
+  test("the player has each part when it is out, for one request a part", async () => {
+    const world = new LowLatency();
+    await world.play(4000);
+    const before = world.polls.length;
+    const late = await world.play(10_000);
+    expect(world.polls.length - before).toBeGreaterThanOrEqual(19);
+    expect(world.polls.length - before).toBeLessThanOrEqual(21);
+    expect(late.length).toBeGreaterThanOrEqual(19);
+    for (const ms of late) expect(ms).toBeLessThan(60);
+  });
+
+  test("a broadcast that is interrupted is no failure, and asked for ever more rarely", async () => {
+    const world = new LowLatency();
+    await world.play(4000);
+    world.interrupted = true;
+    await world.play(10_000);
+    expect(world.feed.healthy).toBe(true);
+    const before = world.polls.length;
+    await world.play(20_000);
+    expect(world.polls.length - before).toBeLessThanOrEqual(11);
+    expect(world.polls.slice(before).every((p) => p.place === undefined)).toBe(true);
+    world.interrupted = false;
+    const late = await world.play(10_000);
+    expect(late.at(-1)).toBeLessThan(60);
   });
 });
