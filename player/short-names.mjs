@@ -32,7 +32,8 @@ function onlyOfThis(name, text) {
 }
 
 /**
- * Of a program that is a world of its own: all members, but those whose names occur in what it speaks with (foreign sources), in a string, or in the language and the browser as TypeScript knows them.
+ * Of a program that is a world of its own: all members, but those whose names occur in what it speaks with (foreign sources), in
+ * a string, or in the language and the browser as TypeScript knows them.
  */
 export function innerNames(entry, foreign, libraries) {
   const inside = withImports([entry]).map(read);
