@@ -131,6 +131,8 @@ export function mediaPlaylist(playlist: Playlist, list: Listed[], parts: ListedP
   const after = list.at(-1)?.segment.number ?? Infinity;
   const open = parts.filter((p) => p.number > after);
   if (open[0]) begin(open[0].discontinuity, open[0].mapUrl, false, open[0].record.startMs, open);
+  // Without a tag behind the last segment hls.js takes that one for the next. What comes is not asked for before its record is known.
+  if (targetMs > 0) lines.push('#EXT-X-PRELOAD-HINT:TYPE=PART,URI="next"');
   if (playlist.endList) lines.push("#EXT-X-ENDLIST");
   return lines.join("\n") + "\n";
 }

@@ -57,6 +57,7 @@ test("parts are told before their segment, and behind the last", async () => {
     date(low.open[0]),
     part(low.open[0], ",INDEPENDENT=YES"),
     part(low.open[1]),
+    '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="next"',
     "",
   ]);
 });

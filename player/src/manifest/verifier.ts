@@ -106,7 +106,7 @@ export class Verifier {
     const keys = byKey(this.current);
     await this.signed(record, keys, place(record));
     const { newest, head } = this;
-    if (!newest) throw refuse(NO_PLAYLIST);
+    if (!newest) throw refuse(NEW); // nothing was accepted before
     const before = this.open?.sequence === head + 1 ? this.open : undefined;
     const last = before ?? newest.record;
     const next: Part = { ...following(newest, record), index: record.part };
@@ -154,7 +154,7 @@ export class Verifier {
     const keys = byKey(this.current);
     await this.signed(record, keys, place(record));
     const { newest } = this;
-    if (!newest) throw refuse("not-next", NO_PLAYLIST);
+    if (!newest) throw refuse("not-next", NEW); // nothing was accepted before
     const { sequence, startMs, durationMs, session, variant } = newest.record;
     const next: Verified = { segment: following(newest, record), record, init: newest.init };
     this.fresh([next], false, nowMs);
@@ -305,7 +305,6 @@ export class Verifier {
   }
 }
 
-const NO_PLAYLIST = "no playlist was accepted yet";
 const NEW = "it begins something new, which a playlist has to announce";
 const LATER = (gapMs: number, what: string) => `it begins ${gapMs} ms after the end of ${what} before it`;
 
