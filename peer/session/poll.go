@@ -90,10 +90,11 @@ func (s *Session) accept(r *rendition, text string, nowMs int64) error {
 	if err != nil {
 		return err
 	}
-	r.edge.ended, r.edge.blocks, r.edge.targetMs = playlist.EndList, playlist.Blocks, playlist.TargetDurationMs
+	r.edge.ended, r.edge.targetMs = playlist.EndList, playlist.TargetDurationMs
 	if len(verified) > 0 {
 		s.takeWindow(r, playlist, verified)
 	}
+	r.edge.blocks = playlist.Blocks && len(r.parts) > 0
 	if len(r.recorded) > 0 {
 		return nil
 	}

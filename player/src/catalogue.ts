@@ -261,7 +261,7 @@ export class Catalogue {
   private tell(r: Rendition, told: Told, news: News): Edge {
     const { playlist, list } = told;
     const last = list.at(-1);
-    const oldest = (list.at(-LISTED_PARTS)?.segment.number ?? 0);
+    const oldest = list.at(-LISTED_PARTS)?.segment.number ?? 0;
     const parts = told.parts.filter((p) => p.number >= oldest);
     this.told.set(r, { ...told, parts });
     if (list.some((e) => e.verified)) this.takeWindow(r, list, parts, playlist.endList, news);
@@ -279,7 +279,7 @@ export class Catalogue {
       durationMs: partTargetMs(parts) || durationMs,
       targetDurationMs: targetDurationMs(list),
       ended: playlist.endList,
-      blocks: playlist.blocks,
+      blocks: playlist.blocks && parts.length > 0,
       text: mediaPlaylist(playlist, list, parts),
     };
   }
