@@ -77,7 +77,7 @@ test("half-second parts are played close behind live, by plain hls.js and by vie
 	const browser = await launch(t);
 	const plain = await open(browser, await plainPage(t, channel.playlist));
 	await until(() => plain.evaluate(() => document.querySelector("video").currentTime > 0), 15_000, "hls.js does not start");
-	const crowd = Program.start(t, ["peer", "-n", "3", "--rendition=360p", "--warmup=10s", "--duration=26s", "--json", channel.playlist]);
+	const crowd = Program.start(t, ["peer", "-n", "2", "--rendition=360p", "--warmup=10s", "--duration=26s", "--json", channel.playlist]);
 	const ours = [await open(browser, channel.watch), await open(browser, channel.watch)];
 	for (const page of ours) await playing(page);
 	await pause(8_000);

@@ -1,3 +1,4 @@
+import { bound } from "./bound";
 import type { Bytes } from "./bytes";
 import { bitfieldLength, MAX_ANNOUNCED, pieceCount, setBit, type Key } from "./wire";
 
@@ -7,13 +8,8 @@ export class Announced {
   private readonly held = new Map<Key, { leaves: number; bits: Bytes }>();
 
   have(key: Key, leaves: number, bits: Bytes): void {
-    if (!this.held.has(key) && this.held.size === MAX_ANNOUNCED) {
-      for (const oldest of this.held.keys()) {
-        this.held.delete(oldest);
-        break;
-      }
-    }
     this.held.set(key, { leaves, bits: bits.slice() });
+    bound(this.held, MAX_ANNOUNCED);
   }
 
   gain(key: Key, pieces: number[]): void {

@@ -8,7 +8,7 @@
 //	hls.attachMedia(video);
 
 import type Hls from "hls.js";
-import type { HlsConfig } from "hls.js";
+import type { HlsConfig, LevelDetails } from "hls.js";
 import { equalBytes, type Bytes } from "./bytes";
 import { Http, type Requests, type Text } from "./fetch";
 import { fragmentLoader, playlistLoader, type LoaderHost } from "./hls";
@@ -81,6 +81,8 @@ interface Connection {
 const BANDWIDTH_KEY = "slipstream.bandwidth";
 /** Bits/s assumed on a first visit; enough for a middle rendition. */
 const ASSUMED_BANDWIDTH = 1_500_000;
+/** How fast playback is that has fallen behind with parts: who starts late or stalls comes back. */
+const CATCH_UP = 1.1;
 /** A multivariant playlist that was fetched ahead is good for so long. */
 const AHEAD_MS = 5000;
 
@@ -137,7 +139,11 @@ export class SlipstreamEngine implements LoaderHost {
       () => this.session?.tellView(),
     );
     // The strings of hls.js's enum Events: its code is not bundled with ours.
-    const on = hls.on.bind(hls) as (event: string, listener: (event: string, data: { media: HTMLMediaElement }) => void) => void;
+    type Data = { media: HTMLMediaElement; details: LevelDetails };
+    const on = hls.on.bind(hls) as (event: string, listener: (event: string, data: Data) => void) => void;
+    on("hlsLevelUpdated", (_, { details }) => {
+      if (details.partList) hls.config.maxLiveSyncPlaybackRate = CATCH_UP;
+    });
     on("hlsMediaAttached", (_, data) => this.playhead?.attach(data.media));
     on("hlsMediaDetached", () => this.playhead?.detach());
     on("hlsDestroying", () => this.destroy());

@@ -2,6 +2,7 @@
 // is asked for it; section 6 of peer/PROTOCOL.md.
 
 import { ManifestError, parseRecord, type SignedRecord } from "./manifest";
+import { bound } from "./bound";
 import { keyOf, type Key } from "./wire";
 import type { Bytes } from "./bytes";
 
@@ -102,10 +103,6 @@ export class Gossip<N extends Teller> {
 
   private judge(key: Key): void {
     this.judged.add(key);
-    if (this.judged.size <= MAX_JUDGED) return;
-    for (const oldest of this.judged) {
-      this.judged.delete(oldest);
-      return;
-    }
+    bound(this.judged, MAX_JUDGED);
   }
 }

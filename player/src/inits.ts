@@ -1,6 +1,7 @@
 // Init sections: far too small to share, so each is fetched over HTTP once,
 // verified against its record, and kept.
 
+import { bound } from "./bound";
 import type { Bytes } from "./bytes";
 import { HttpError } from "./fetch";
 import type { MediaHttp } from "./media-http";
@@ -30,14 +31,9 @@ export class Inits {
   /** Makes an init section known by its verified record, and fetches it ahead. */
   add(url: string, record: SignedRecord): void {
     if (this.byUrl.has(url)) return;
-    if (this.byUrl.size === MAX_INITS) {
-      for (const oldest of this.byUrl.keys()) {
-        this.byUrl.delete(oldest);
-        break;
-      }
-    }
     const init: Init = { record, transfer: new Transfer(this.meter) };
     this.byUrl.set(url, init);
+    bound(this.byUrl, MAX_INITS);
     this.load(url, init).catch(() => undefined); // whoever wants it hears of it
   }
 

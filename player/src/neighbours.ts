@@ -4,6 +4,7 @@
 
 import { MAX_DROPPED, type DropReason, type PeerId, type Signal } from "./announce";
 import { Announced } from "./announced";
+import { bound } from "./bound";
 import type { News } from "./catalogue";
 import type { Turn } from "./feed";
 import { fromHex, toHex, Writer, type Bytes } from "./bytes";
@@ -278,11 +279,7 @@ export class Neighbours {
     }
     this.gone.delete(o.key);
     this.gone.set(o.key, performance.now());
-    if (this.gone.size <= MAX_FORGIVEN) return;
-    for (const oldest of this.gone.keys()) {
-      this.gone.delete(oldest);
-      break;
-    }
+    bound(this.gone, MAX_FORGIVEN);
   }
 
   closeAll(reason: string): void {

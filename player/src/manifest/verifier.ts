@@ -3,6 +3,7 @@
 // playlist is a replay, a changed past is equivocation, and a poll costs one
 // signature per new segment.
 
+import { bound } from "../bound";
 import { equalBytes, toHex, type Bytes } from "../bytes";
 import { checkDelegation, delegationHash, MAX_SKEW_MS, objection, type Delegation } from "./delegation";
 import { ManifestError, type Code } from "./errors";
@@ -385,12 +386,7 @@ class Memory<K, V> {
   }
 
   put(key: K, value: V): void {
-    if (!this.values.has(key) && this.values.size === this.limit) {
-      for (const oldest of this.values.keys()) {
-        this.values.delete(oldest);
-        break;
-      }
-    }
     this.values.set(key, value);
+    bound(this.values, this.limit);
   }
 }
