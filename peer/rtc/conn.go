@@ -156,7 +156,7 @@ func (c *Conn) Send(b []byte) error {
 
 // BufferedAmount is the number of bytes that were sent and are not yet known to be received. A message that is just being
 // handed to pion may count twice: too much for a moment misleads nobody, too little would pass for a fast uplink.
-func (c *Conn) BufferedAmount() int { return c.outgoing.size() + int(c.channel.BufferedAmount()) }
+func (c *Conn) BufferedAmount() int { return c.outgoing.sizeWith(c.channel.BufferedAmount) }
 
 // write gives pion what Send queued, to the last message.
 func (c *Conn) write() {

@@ -25,11 +25,12 @@ func (q *queue) add(b []byte) {
 	}
 }
 
-// size is the number of bytes that wait.
-func (q *queue) size() int {
+// sizeWith is the number of bytes that wait and of those that pion has. Both are read under the lock, so that no more than
+// one message goes over between.
+func (q *queue) sizeWith(pion func() uint64) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.bytes
+	return q.bytes + int(pion())
 }
 
 // each yields the messages in order until none is left. One counts as waiting until it is dealt with.
