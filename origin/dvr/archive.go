@@ -227,14 +227,15 @@ func (a *Archive) DropOldest() bool {
 		return false
 	}
 	c := a.chapters[0]
+	count := len(c.rows)
 	a.chapters = slices.Clone(a.chapters[1:])
 	a.mu.Unlock()
-	a.cfg.Logger.Warn("the disk is full: the oldest chapter of the DVR window goes", "rendition", a.cfg.Rendition, "segment", c.first, "segments", len(c.rows))
+	a.cfg.Logger.Warn("the disk is full: the oldest chapter of the DVR window goes", "rendition", a.cfg.Rendition, "segment", c.first, "segments", count)
 	a.remove([]*chapter{c})
 	return true
 }
 
-// remove deletes folders. One that cannot be deleted now is when the origin starts again.
+// remove deletes folders. For one that cannot be deleted now there is another attempt when the origin starts again.
 func (a *Archive) remove(old []*chapter) {
 	for _, c := range old {
 		if err := os.RemoveAll(a.folder(c)); err != nil {

@@ -19,7 +19,6 @@ type encoder struct {
 	timescale int64
 	init      []byte
 	templates map[int64][]byte // a fragment by its frames of sound
-	scales    [2]int64
 }
 
 const frameSamples = 1024 // of AAC, at 48 kHz
