@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -14,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"slipstream/origin/disktest"
 	"slipstream/origin/logtest"
 	"slipstream/origin/transcode"
 )
@@ -139,56 +139,20 @@ func TestAPulledFilmIsTheBackup(t *testing.T) {
 	continuous(t, numbers, playlist)
 }
 
-// smallDisk mounts a file system of 64 MiB.
-func smallDisk(t *testing.T) string {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("a disk to fill cannot be mounted: that takes root")
-	}
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
-		t.Skipf("a disk to fill cannot be mounted: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
-// fill leaves no room on a disk.
-func fill(t *testing.T, dir string) {
-	t.Helper()
-	f, err := os.Create(filepath.Join(dir, "filler"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, chunk := range []int{1 << 20, 1} {
-		for err = nil; err == nil; {
-			_, err = f.Write(make([]byte, chunk))
-		}
-		if err := err.(*os.PathError); err.Err != syscall.ENOSPC {
-			t.Fatal(err)
-		}
-	}
-}
-
 // The disk is full, and ffmpeg is killed again and again in mid-segment: what a viewer is told of is whole and signed, what is missing is
 // marked, the numbers go on, and so do they after a restart.
 func TestAFullDiskAndADyingEncoder(t *testing.T) {
 	t.Parallel()
 	film := clip(t)
-	disk := smallDisk(t)
+	disk := disktest.Small(t)
 	var log logtest.Buffer
 	cfg := small(t, &log)
 	cfg.DataDir = filepath.Join(disk, "data")
 	cfg.Pull = map[string]string{"demo": film}
-	cfg.LowLatency = true
+	cfg.LowLatency, cfg.DVR = true, time.Hour
 	at, stop := running(t, cfg)
 	numbers, _ := window(t, at, 1)
-	fill(t, disk)
+	disktest.Fill(t, disk)
 	window(t, at, len(numbers)+2)
 	encoders := regexp.MustCompile(`"ffmpeg was started" .*pid=(\d+)`)
 	for range 3 {
