@@ -14,6 +14,9 @@
 // lasts; what is missing for a second, because a segment may be about to appear. Everything but tokens can be had
 // from any web page (CORS), and by byte range, which is how viewers fetch just the leaves that no neighbour has.
 //
+// Most of what an answer costs are system calls and copies of its bytes. So over plain HTTP/1.1 header and body go out together, from where they
+// lie (sending.go), and a segment that is asked for again becomes a file in memory that the kernel sends by itself (residents.go).
+//
 // Media and playlists describe themselves by CMSD (cmsd.go), for players and caches that look at it.
 //
 // Everything else that a site consists of (pages, the player, the tracker) is mounted by the caller.

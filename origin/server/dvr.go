@@ -1,10 +1,6 @@
 package server
 
 import (
-	"io"
-	"net/http"
-	"time"
-
 	"github.com/labstack/echo/v4"
 
 	"slipstream/origin/hls"
@@ -64,20 +60,5 @@ func (s *Server) kept(c echo.Context, ch *channel, number int64) error {
 	}
 	defer found.File.Close()
 	sayWhat(c, ch, number, -1)
-	head(c, typeMedia, cacheForEver, found.Root.String())
-	http.ServeContent(sending{c.Response()}, c.Request(), "", time.Time{}, found.File)
-	return nil
-}
-
-// sending lets the kernel move a file to the client (sendfile), which echo's own writer hides.
-type sending struct{ *echo.Response }
-
-// ReadFrom implements io.ReaderFrom.
-func (s sending) ReadFrom(from io.Reader) (int64, error) {
-	if !s.Committed {
-		s.WriteHeader(http.StatusOK)
-	}
-	n, err := io.Copy(s.Writer, from)
-	s.Size += n
-	return n, err
+	return s.sendFrom(c, found.File, typeMedia, cacheForEver, found.Root.String())
 }

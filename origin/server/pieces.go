@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"io"
+	"net"
 )
 
 // pieces reads byte slices as if they were one, so that a track can be served from within its segment without a copy.
@@ -23,6 +24,26 @@ func (p *pieces) Read(b []byte) (int, error) {
 		skip -= int64(len(piece))
 	}
 	return 0, io.EOF
+}
+
+// Take returns the next bytes, at most so many, where they lie.
+func (p *pieces) Take(most int64) (next net.Buffers) {
+	skip := p.at
+	for _, piece := range p.slices {
+		if skip >= int64(len(piece)) {
+			skip -= int64(len(piece))
+			continue
+		}
+		piece = piece[skip:min(int64(len(piece)), skip+most)]
+		skip = 0
+		if len(piece) == 0 {
+			break
+		}
+		most -= int64(len(piece))
+		p.at += int64(len(piece))
+		next = append(next, piece)
+	}
+	return next
 }
 
 func (p *pieces) size() (n int64) {

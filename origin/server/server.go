@@ -61,10 +61,11 @@ type Publisher struct {
 
 // Server is an http.Handler.
 type Server struct {
-	cfg     Config
-	startMs int64
-	limit   *limiter
-	mux     *http.ServeMux
+	cfg       Config
+	startMs   int64
+	limit     *limiter
+	residents *residents
+	mux       *http.ServeMux
 
 	mu       sync.RWMutex
 	channels map[string]*channel
@@ -93,7 +94,7 @@ type listed struct {
 
 // New returns a server. It fails if two mounts collide.
 func New(cfg Config) (_ *Server, err error) {
-	s := &Server{cfg: cfg, startMs: cfg.Now(), channels: make(map[string]*channel), limit: newLimiter(), mux: http.NewServeMux()}
+	s := &Server{cfg: cfg, startMs: cfg.Now(), channels: make(map[string]*channel), limit: newLimiter(), residents: newResidents(), mux: http.NewServeMux()}
 	for _, c := range cfg.Channels {
 		s.Add(c)
 	}
@@ -142,12 +143,12 @@ func (s *Server) routes(metrics prometheus.Gatherer) http.Handler {
 	e := echo.New()
 	e.HideBanner = true
 	e.HTTPErrorHandler = s.answerError
-	e.Pre(crossOrigin)
-	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(c echo.Context, err error, stack []byte) error {
+	recovered := middleware.RecoverWithConfig(middleware.RecoverConfig{LogErrorFunc: func(c echo.Context, err error, stack []byte) error {
 		s.cfg.Logger.Error("a request could not be answered", "path", c.Request().URL.Path, "error", err, "stack", string(stack))
 		return err
-	}}))
+	}})
 	get := func(path string, handler echo.HandlerFunc) {
+		handler = recovered(handler) // here once; as a middleware it would be wrapped around the handler for each request anew
 		e.GET(path, handler)
 		e.HEAD(path, handler)
 	}
@@ -165,35 +166,41 @@ func (s *Server) routes(metrics prometheus.Gatherer) http.Handler {
 	get("/live/:channel/manifest.mpd", s.counted(kindMPD, s.mpd))
 	get("/live/:channel/"+dash.TimePath, s.counted(kindTime, s.time))
 	get("/live/:channel/:rendition/:track/:object", s.track)
-	e.POST("/live/:channel/token", s.counted(kindToken, s.token))
+	e.POST("/live/:channel/token", recovered(s.counted(kindToken, s.token)))
 	get("/livez", func(c echo.Context) error { return c.String(http.StatusOK, "ok\n") })
 	get("/readyz", s.ready)
 	get("/stats.json", s.stats)
 	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
-	return e
+	return crossOrigin(e)
 }
 
+// Headers of every answer; nobody changes what they hold.
+var (
+	anyOrigin = []string{"*"}
+	exposed   = []string{"Content-Range, Content-Length, Date, ETag, CMSD-Static"}
+	crossed   = []string{"cross-origin"}
+)
+
 // crossOrigin lets any page read the answers, and answers preflight requests (Fetch standard, section 3.2).
-func crossOrigin(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Access-Control-Expose-Headers", "Content-Range, Content-Length, Date, ETag, CMSD-Static")
-		h.Set("Timing-Allow-Origin", "*")
-		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-		if c.Request().Method != http.MethodOptions {
-			return next(c)
+func crossOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h["Access-Control-Allow-Origin"], h["Timing-Allow-Origin"] = anyOrigin, anyOrigin
+		h["Access-Control-Expose-Headers"], h["Cross-Origin-Resource-Policy"] = exposed, crossed
+		if r.Method != http.MethodOptions {
+			next.ServeHTTP(w, r)
+			return
 		}
 		methods := "GET, HEAD, OPTIONS"
-		if strings.HasSuffix(c.Request().URL.Path, "/token") {
+		if strings.HasSuffix(r.URL.Path, "/token") {
 			methods = "POST, OPTIONS"
 		}
 		h.Set("Access-Control-Allow-Methods", methods)
 		h.Set("Access-Control-Allow-Headers", "Range, If-None-Match, Content-Type, Authorization")
 		h.Set("Access-Control-Max-Age", "86400")
 		h.Set("Allow", methods)
-		return c.NoContent(http.StatusNoContent)
-	}
+		w.WriteHeader(http.StatusNoContent)
+	})
 }
 
 // answerError turns an error into one plain sentence.

@@ -28,7 +28,7 @@ const (
 
 // site is a server with one channel of synthetic segments and a clock that the test turns.
 type site struct {
-	t         *testing.T
+	t         testing.TB
 	nowMs     atomic.Int64
 	connected atomic.Bool
 	keys      *keys.Channel
@@ -38,7 +38,7 @@ type site struct {
 	log       *bytes.Buffer
 }
 
-func newSite(t *testing.T, change func(*Config)) *site {
+func newSite(t testing.TB, change func(*Config)) *site {
 	s := &site{t: t, log: &bytes.Buffer{}}
 	s.nowMs.Store(startMs)
 	s.connected.Store(true)

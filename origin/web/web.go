@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"sync/atomic"
 
-	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"slipstream/origin/listen"
@@ -133,6 +132,7 @@ func (s *Server) serveTCP(ctx context.Context, protocol string, listener net.Lis
 		ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 		// Handlers that hold a connection (the tracker's WebSockets) learn of the end from their request's context.
 		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnContext: known,
 	}
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -143,13 +143,13 @@ func (s *Server) serveTCP(ctx context.Context, protocol string, listener net.Lis
 			srv.Close()
 		}
 	})
-	listener = netutil.LimitListener(listener, s.limits.connections)
+	guarded := limited(listener.(*net.TCPListener), s.limits.connections)
 	var err error
 	if protocol == "HTTPS" {
 		srv.TLSConfig = s.cfg.TLS.Clone() // which it completes
-		err = srv.ServeTLS(listener, "", "")
+		err = srv.ServeTLS(guarded, "", "")
 	} else {
-		err = srv.Serve(listener)
+		err = srv.Serve(guarded)
 	}
 	if stop() { // nobody asked it to end
 		srv.Close()
