@@ -9,9 +9,10 @@ BIN := bin/slipstream
 PLAYER_SOURCES := $(shell find player/src player/pages player/build.mjs player/package.json -type f 2>/dev/null)
 GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
-.PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium
+.PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium setup-nginx
 .PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short
 .PHONY: bench-viewers bench-hostile bench-loss bench-rtc
+.PHONY: bench-origin bench-http3 bench-low-latency
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -35,7 +36,7 @@ player/node_modules/.installed: player/package.json player/package-lock.json
 player/dist/slipstream.js: player/node_modules/.installed $(PLAYER_SOURCES)
 	cd player && npm run --silent build
 
-test: setup-ffmpeg setup-chromium build lint test-go test-player fuzz e2e ## everything that CI runs
+test: setup-ffmpeg setup-chromium setup-nginx build lint test-go test-player fuzz e2e ## everything that CI runs
 	@echo "all tests passed"
 
 test-go: player
@@ -103,11 +104,28 @@ bench-loss: $(BENCH) ## real viewers behind 5 % loss and 100 ms of round trip (J
 bench-rtc: $(BENCH) ## our connections and a seeder beside bare pion, in one run (JSON; a minute)
 	@$(BENCH) transfer
 
+BENCH_ORIGIN := bin/bench-origin
+
+$(BENCH_ORIGIN): $(GO_SOURCES) go.mod go.sum player/dist/slipstream.js
+	go test -c -o $@ ./origin/bench
+
+bench-origin: setup-ffmpeg setup-nginx $(BENCH_ORIGIN) ## the origin beside nginx, 1,000 viewers, the price of signatures (JSON; three minutes)
+	@$(BENCH_ORIGIN) origin
+
+bench-http3: setup-ffmpeg build $(BENCH_ORIGIN) ## HTTP/3 against HTTP/2 behind 1 % loss and 100 ms of round trip (JSON; two minutes, root)
+	@$(BENCH_ORIGIN) http3 -slipstream $(BIN)
+
+bench-low-latency: setup-ffmpeg setup-chromium build ## our LL-HLS beside MediaMTX's, whose binary MEDIAMTX names (JSON; three minutes)
+	@cd player && node bench/low-latency.mjs
+
 setup-ffmpeg:
 	@command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || { apt-get update && apt-get install -y --no-install-recommends ffmpeg fonts-dejavu-core; }
 
 setup-chromium:
 	@command -v chromium >/dev/null || { apt-get update && apt-get install -y --no-install-recommends chromium; }
+
+setup-nginx:
+	@command -v nginx >/dev/null || { apt-get update && apt-get install -y --no-install-recommends nginx-light; }
 
 clean: ## remove what was built
 	rm -rf bin player/dist player/node_modules
