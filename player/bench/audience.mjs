@@ -23,7 +23,7 @@ export const systems = {
 };
 
 /** Measures one system with so many pages; the raw material of measure.mjs. */
-export async function measure(place, { system, pages, joinMs, warmMs, measureMs }) {
+export async function measure(place, { system, pages, joinMs, warmMs, measureMs, open = systems[system] }) {
 	const browsers = new Map();
 	const launch = ({ name, executablePath = CHROMIUM, flags }) => {
 		if (!browsers.has(name)) browsers.set(name, chromium.launch({ executablePath, args: [...FLAGS, ...flags] }));
@@ -32,7 +32,7 @@ export async function measure(place, { system, pages, joinMs, warmMs, measureMs 
 	try {
 		const seats = [];
 		for (let i = 0; i < pages; i++) seats.push(await seat(await launch(place.browserOf(i)), place));
-		const [name, options] = systems[system](place, `${system}-${Date.now()}`);
+		const [name, options] = open(place, `${system}-${Date.now()}`);
 		const url = `${place.pages}/${name}?${new URLSearchParams({ playlist: place.playlist, ...options })}`;
 		const viewers = [];
 		const joins = joinTimes(Date.now(), pages, joinMs);

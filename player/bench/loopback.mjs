@@ -54,7 +54,7 @@ async function makeClip(path) {
 		"-b:v", "1500k", "-maxrate", "1500k", "-bufsize", "1500k", path]);
 }
 
-async function freePort() {
+export async function freePort() {
 	const server = createServer();
 	await new Promise((resolve) => server.listen(0, ADDRESS, resolve));
 	const { port } = server.address();

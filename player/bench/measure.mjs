@@ -81,6 +81,15 @@ export function figures(run) {
 	};
 }
 
+/** How late pictures are by the clock that is drawn into them (pages/low-latency.js), within the window; and by hls.js's own estimate. */
+export function glassToGlass({ window: { fromMs, toMs }, records }) {
+	const pages = records.map((r) => r.ownAfter.glass.filter(([atMs]) => atMs >= fromMs && atMs < toMs).map(([, ms]) => ms));
+	return {
+		glassMsP50: quantile(pages.flat(), 0.5), glassMsP95: quantile(pages.flat(), 0.95), glassMsByPage: pages.map((ms) => quantile(ms, 0.5)),
+		estimateMsByPage: records.map((r) => r.ownAfter.latency), targetMsByPage: records.map((r) => r.ownAfter.target),
+	};
+}
+
 /** What browsers cost; and whether the machine was ours: what others used of it, and what nobody did, of all its cores. */
 function cost({ before, after }, seconds, pages) {
 	const used = (what) => after[what] - before[what];

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { judge } from "./bars.mjs";
-import { figures, joinTimes, offloadBound, quantile, served } from "./measure.mjs";
+import { figures, glassToGlass, joinTimes, offloadBound, quantile, served } from "./measure.mjs";
 
 /** A reading of the origin's counters. */
 function reading(media, lists, segments) {
@@ -65,4 +65,12 @@ test("a promise that is not kept is a miss, and what was not measured is not jud
 	expect(judge([{ ...base, system: "p2pml-5/4" }])).toEqual([]);
 	const links = { ...base, system: "ours", uplinkMbps: 3, loss: 0, shareOfBound: 0.84, offload: 0.7 };
 	expect(judge([links, { ...links, loss: 0.01, offload: 0.59 }]).map((v) => [v.what, v.pass])).toEqual([["share of the bound", false], ["offload with loss", false]]);
+});
+
+test("glass to glass, page by page, within the window", () => {
+	const page = (glass, latency) => record({ ownAfter: { glass, latency, target: 1500 } });
+	const raw = run([page([[900, 9999], [1000, 1800], [2000, 1900], [3000, 2000]], 1600), page([[2000, 2500], [11_000, 9999]], 2100)]);
+	expect(glassToGlass(raw)).toEqual({
+		glassMsP50: 1900, glassMsP95: 2500, glassMsByPage: [1900, 2500], estimateMsByPage: [1600, 2100], targetMsByPage: [1500, 1500],
+	});
 });

@@ -12,7 +12,7 @@ const address = process.argv[2] ?? "127.0.0.1";
 
 /** Every page is one bundle, built alike; ours loads the player as it is shipped. */
 async function pages() {
-	const systems = ["plain", "p2pml", "ours"];
+	const systems = ["plain", "p2pml", "ours", "low-latency"];
 	const built = await esbuild.build({
 		entryPoints: systems.map((s) => here(`pages/${s}.js`)),
 		bundle: true, minify: true, format: "esm", target: "es2022", write: false, outdir: "/", logLevel: "error",
