@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -28,9 +29,11 @@ type http3Report struct {
 	SegmentKB    float64  `json:"segmentKB"`
 	ConnectRatio ratio    `json:"connectRatio"` // HTTP/3's time to the first answer to HTTP/2's, round by round
 	RateRatio    ratio    `json:"rateRatio"`    // of throughput, likewise
+	RateRatioBBR ratio    `json:"rateRatioBBR"` // to HTTP/2 from a server whose TCP has BBR; nothing where the machine does not
 	Bars         []bar    `json:"bars"`
-	HTTP2        []errand `json:"http2"`
-	HTTP3        []errand `json:"http3"`
+	HTTP2        []errand `json:"http2"` // CUBIC, Linux's default
+	HTTP2BBR     []errand `json:"http2BBR,omitempty"`
+	HTTP3        []errand `json:"http3"` // quic-go knows Reno alone
 }
 
 // errand is a round: a connection is made, a playlist fetched, then segment after segment.
@@ -60,7 +63,7 @@ func benchHTTP3(args []string) (any, error) {
 	f.DurationVar(&p.rtt, "rtt", 100*time.Millisecond, "round trip")
 	f.IntVar(&p.downlink, "downlink", 20, "Mb/s")
 	f.IntVar(&p.rounds, "rounds", 5, "turns of each protocol")
-	f.DurationVar(&p.span, "span", 8*time.Second, "how long segments are fetched in a turn")
+	f.DurationVar(&p.span, "span", 5*time.Second, "how long segments are fetched in a turn")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -105,17 +108,22 @@ func (p http3Plan) run() (*http3Report, error) {
 	if err := emulator.says(&network); err != nil {
 		return nil, err
 	}
-	plan := stagePlan{renditions: 1, kbps: 1000, still: true, http: network.Origin.Address + ":8082", https: network.Origin.Address + ":8443", dir: filepath.Join(dir, "data")}
-	origin, err := start(network.Origin.Run, append([]string{self}, plan.arguments()...)...)
-	if err != nil {
-		return nil, err
+	plan := stagePlan{renditions: 1, kbps: 1000, still: true}
+	fetch := fetchPlan{rounds: p.rounds, span: p.span}
+	for i, congestion := range controls() {
+		plan.congestion, plan.dir = congestion, filepath.Join(dir, congestion)
+		plan.http, plan.https = fmt.Sprintf("%s:%d", network.Origin.Address, 9080+i), fmt.Sprintf("%s:%d", network.Origin.Address, 9443+i)
+		origin, err := start(network.Origin.Run, append([]string{self}, plan.arguments()...)...)
+		if err != nil {
+			return nil, err
+		}
+		defer origin.end()
+		var at staged
+		if err := origin.says(&at); err != nil {
+			return nil, err
+		}
+		fetch.at, fetch.trust = append(fetch.at, at), append(fetch.trust, certificate.SelfSignedPath(plan.dir))
 	}
-	defer origin.end()
-	var at staged
-	if err := origin.says(&at); err != nil {
-		return nil, err
-	}
-	fetch := fetchPlan{at: at, trust: certificate.SelfSignedPath(plan.dir), rounds: p.rounds, span: p.span}
 	client, err := start(network.Hosts[0].Run, append([]string{self}, fetch.arguments()...)...)
 	if err != nil {
 		return nil, err
@@ -126,14 +134,26 @@ func (p http3Plan) run() (*http3Report, error) {
 	if err := client.says(&got); err != nil {
 		return nil, err
 	}
-	r.HTTP2, r.HTTP3 = got.HTTP2, got.HTTP3
+	r.HTTP2, r.HTTP2BBR, r.HTTP3 = got.HTTP2, got.HTTP2BBR, got.HTTP3
 	r.ConnectRatio = ratios(r.HTTP3, r.HTTP2, func(e errand) float64 { return e.AnswerMs })
 	r.RateRatio = ratios(r.HTTP3, r.HTTP2, func(e errand) float64 { return e.MbPerSecond })
+	if len(r.HTTP2BBR) > 0 {
+		r.RateRatioBBR = ratios(r.HTTP3, r.HTTP2BBR, func(e errand) float64 { return e.MbPerSecond })
+	}
 	r.Bars = []bar{
 		atMost("HTTP/3's time to the first answer, of HTTP/2's", r.ConnectRatio.Median, 1),
 		atLeast("HTTP/3's throughput, of HTTP/2's", r.RateRatio.Median, 1),
 	}
 	return r, nil
+}
+
+// controls are the congestion controls of TCP to measure: Linux's default, and BBR where the machine has it.
+func controls() []string {
+	known, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control")
+	if slices.Contains(strings.Fields(string(known)), "bbr") {
+		return []string{"cubic", "bbr"}
+	}
+	return []string{"cubic"}
 }
 
 // ratios compares rounds that followed each other.
@@ -153,27 +173,27 @@ func middle(all []float64) ratio {
 
 // fetchPlan is the client, which runs on the viewer's host.
 type fetchPlan struct {
-	at     staged
-	trust  string // file with the origin's certificate
+	at     []staged // with CUBIC, and perhaps with BBR
+	trust  []string // files with their certificates
 	rounds int
 	span   time.Duration
 }
 
 type fetched struct {
-	HTTP2, HTTP3 []errand
+	HTTP2, HTTP2BBR, HTTP3 []errand
 }
 
 func (p fetchPlan) arguments() []string {
 	at, _ := json.Marshal(p.at) // strings and numbers
-	return []string{"fetch", "-at=" + string(at), "-trust=" + p.trust, fmt.Sprint("-rounds=", p.rounds), "-span=" + p.span.String()}
+	return []string{"fetch", "-at=" + string(at), "-trust=" + strings.Join(p.trust, ","), fmt.Sprint("-rounds=", p.rounds), "-span=" + p.span.String()}
 }
 
 // runFetch prints what it found.
 func runFetch(args []string) (any, error) {
 	var p fetchPlan
 	f := flags("fetch")
-	at := f.String("at", "", "where the stage is, as it said")
-	f.StringVar(&p.trust, "trust", "", "file with its certificate")
+	at := f.String("at", "", "where the stages are, as they said")
+	files := f.String("trust", "", "files with their certificates")
 	f.IntVar(&p.rounds, "rounds", 1, "turns of each protocol")
 	f.DurationVar(&p.span, "span", time.Second, "how long segments are fetched in a turn")
 	if err := f.Parse(args); err != nil {
@@ -182,21 +202,26 @@ func runFetch(args []string) (any, error) {
 	if err := json.Unmarshal([]byte(*at), &p.at); err != nil {
 		return nil, fmt.Errorf("-at: %w", err)
 	}
-	pem, err := os.ReadFile(p.trust)
-	if err != nil {
-		return nil, err
-	}
 	trust := x509.NewCertPool()
-	trust.AppendCertsFromPEM(pem)
+	for file := range strings.SplitSeq(*files, ",") {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		trust.AppendCertsFromPEM(pem)
+	}
 	secure := &tls.Config{RootCAs: trust, ServerName: "localhost"}
 	var out fetched
 	for range p.rounds {
-		e, err := p.overTCP(secure.Clone())
-		if err != nil {
-			return nil, fmt.Errorf("HTTP/2: %w", err)
+		for i, into := range []*[]errand{&out.HTTP2, &out.HTTP2BBR}[:len(p.at)] {
+			e, err := p.overTCP(p.at[i], secure.Clone())
+			if err != nil {
+				return nil, fmt.Errorf("HTTP/2: %w", err)
+			}
+			*into = append(*into, e)
 		}
-		out.HTTP2 = append(out.HTTP2, e)
-		if e, err = p.overQUIC(secure.Clone()); err != nil {
+		e, err := p.overQUIC(p.at[0], secure.Clone())
+		if err != nil {
 			return nil, fmt.Errorf("HTTP/3: %w", err)
 		}
 		out.HTTP3 = append(out.HTTP3, e)
@@ -204,16 +229,16 @@ func runFetch(args []string) (any, error) {
 	return out, nil
 }
 
-func (p fetchPlan) overTCP(secure *tls.Config) (errand, error) {
+func (p fetchPlan) overTCP(at staged, secure *tls.Config) (errand, error) {
 	transport := &http.Transport{TLSClientConfig: secure, DisableCompression: true, Protocols: new(http.Protocols)}
 	transport.Protocols.SetHTTP2(true)
 	defer transport.CloseIdleConnections()
 	var connected time.Time
 	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{TLSHandshakeDone: func(tls.ConnectionState, error) { connected = time.Now() }})
-	return p.run(ctx, &http.Client{Transport: transport}, "HTTP/2.0", &connected)
+	return p.run(ctx, at, &http.Client{Transport: transport}, "HTTP/2.0", &connected)
 }
 
-func (p fetchPlan) overQUIC(secure *tls.Config) (errand, error) {
+func (p fetchPlan) overQUIC(at staged, secure *tls.Config) (errand, error) {
 	var connected time.Time
 	transport := &http3.Transport{TLSClientConfig: secure, DisableCompression: true, Dial: func(ctx context.Context, address string, secure *tls.Config, cfg *quic.Config) (*quic.Conn, error) {
 		conn, err := quic.DialAddr(ctx, address, secure, cfg)
@@ -221,13 +246,13 @@ func (p fetchPlan) overQUIC(secure *tls.Config) (errand, error) {
 		return conn, err
 	}}
 	defer transport.Close()
-	return p.run(context.Background(), &http.Client{Transport: transport}, "HTTP/3.0", &connected)
+	return p.run(context.Background(), at, &http.Client{Transport: transport}, "HTTP/3.0", &connected)
 }
 
 // run is a round. The session tickets of the last one are gone with its transport: every connection is a first one.
-func (p fetchPlan) run(ctx context.Context, client *http.Client, protocol string, connected *time.Time) (e errand, err error) {
+func (p fetchPlan) run(ctx context.Context, at staged, client *http.Client, protocol string, connected *time.Time) (e errand, err error) {
 	fetch := func(path string) (int64, error) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+p.at.HTTPS+path, nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+at.HTTPS+path, nil)
 		if err != nil {
 			return 0, err
 		}
@@ -242,7 +267,7 @@ func (p fetchPlan) run(ctx context.Context, client *http.Client, protocol string
 		return io.Copy(io.Discard, answer.Body)
 	}
 	began := time.Now()
-	if _, err := fetch(p.at.playlist(p.at.Renditions[0])); err != nil {
+	if _, err := fetch(at.playlist(at.Renditions[0])); err != nil {
 		return e, err
 	}
 	e.AnswerMs = float64(time.Since(began).Microseconds()) / 1000
@@ -250,9 +275,9 @@ func (p fetchPlan) run(ctx context.Context, client *http.Client, protocol string
 	var sum int64
 	var took []time.Duration
 	began = time.Now()
-	for n := p.at.First; time.Since(began) < p.span; n++ {
+	for n := at.First; time.Since(began) < p.span; n++ {
 		asked := time.Now()
-		size, err := fetch(p.at.segment(p.at.Renditions[0], p.at.First+(n-p.at.First)%backlog))
+		size, err := fetch(at.segment(at.Renditions[0], at.First+(n-at.First)%backlog))
 		if err != nil {
 			return e, err
 		}

@@ -14,11 +14,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/pprof"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"slipstream/origin/certificate"
 	"slipstream/origin/cmaf"
@@ -44,6 +46,7 @@ type stagePlan struct {
 	still      bool // nothing comes after the backlog, and the origin's clock stands
 	http       string
 	https      string // with HTTP/3; "" for neither
+	congestion string // control of TCP; "" for what the machine has
 	dir        string
 	profile    string
 }
@@ -70,7 +73,8 @@ func (p staged) segment(rendition string, number int64) string {
 func (p stagePlan) arguments() []string {
 	return []string{
 		"stage", fmt.Sprint("-renditions=", p.renditions), fmt.Sprint("-kbps=", p.kbps), fmt.Sprint("-rise=", p.rise), fmt.Sprint("-parts=", p.parts),
-		fmt.Sprint("-still=", p.still), "-http=" + p.http, "-https=" + p.https, "-dir=" + p.dir, "-cpuprofile=" + p.profile,
+		fmt.Sprint("-still=", p.still), "-http=" + p.http, "-https=" + p.https, "-congestion=" + p.congestion,
+		"-dir=" + p.dir, "-cpuprofile=" + p.profile,
 	}
 }
 
@@ -100,6 +104,7 @@ func runStage(args []string) (any, error) {
 	f.BoolVar(&p.still, "still", false, "publish nothing after the start")
 	f.StringVar(&p.http, "http", "127.0.0.1:0", "address")
 	f.StringVar(&p.https, "https", "", "address of HTTPS and HTTP/3")
+	f.StringVar(&p.congestion, "congestion", "", "congestion control of TCP")
 	f.StringVar(&p.dir, "dir", "", "a directory for keys and heads")
 	f.StringVar(&p.profile, "cpuprofile", "", "file for a CPU profile")
 	if err := f.Parse(args); err != nil {
@@ -179,6 +184,11 @@ func (p stagePlan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if p.congestion != "" {
+		if err := p.control(); err != nil {
+			return fmt.Errorf("the congestion control %s cannot be had: %w", p.congestion, err)
+		}
+	}
 	said.HTTP = site.Addr().String()
 	if site.SecureAddr() != nil {
 		said.HTTPS = site.SecureAddr().String()
@@ -192,6 +202,25 @@ func (p stagePlan) run(ctx context.Context) error {
 		group.Go(func() error { return s.publishOn(ctx) })
 	}
 	return group.Wait()
+}
+
+// control sets the congestion control of every socket of ours that listens; connections inherit it. The shipped packages do not care, and so
+// do not offer it.
+func (p stagePlan) control() error {
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, entry := range all {
+		fd, _ := strconv.Atoi(entry.Name())
+		if listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listens == 0 {
+			continue
+		}
+		if err := unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, p.congestion); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stage is a live channel.
