@@ -244,9 +244,11 @@ func numberOf(uri string, spell func(int64) string) (int64, error) {
 // sendMedia sends what many ask for.
 func (s *Server) sendMedia(c echo.Context, object store.Object) error {
 	whole := pieces{slices: [][]byte{object.Data}}
-	if copied := s.residents.acquire(object.Root, object.Data); copied != nil {
-		defer s.residents.release(copied)
-		return s.sendFrom(c, &resident{whole, copied.file}, typeMedia, cacheForEver, object.Root.String())
+	if c.Request().TLS == nil { // what is encrypted passes through our hands anyway
+		if copied := s.residents.acquire(object.Root, object.Data); copied != nil {
+			defer s.residents.release(copied)
+			return s.sendFrom(c, &resident{whole, copied.file}, typeMedia, cacheForEver, object.Root.String())
+		}
 	}
 	return s.sendFrom(c, &whole, typeMedia, cacheForEver, object.Root.String())
 }

@@ -38,7 +38,7 @@ func newResidents() *residents {
 	return &residents{byRoot: make(map[manifest.Hash]*list.Element), recent: list.New()}
 }
 
-// acquire returns an object's file, or nil if there is none. Whoever gets one must release it.
+// acquire returns an object with its file, or nil if there is none. Whoever gets one must release it.
 func (r *residents) acquire(root manifest.Hash, data []byte) *copied {
 	if len(data) < minResident {
 		return nil
@@ -60,9 +60,9 @@ func (r *residents) acquire(root manifest.Hash, data []byte) *copied {
 		}
 		object.file, object.size = file, int64(len(data))
 		r.bytes += object.size
-		r.shrink()
 	}
 	object.readers++
+	r.shrink() // even of this one, if it is larger than all may be: then it lasts as long as its reader
 	return object
 }
 

@@ -183,6 +183,13 @@ func TestFilesInMemoryAreBounded(t *testing.T) {
 	if r.recent.Len() > residentFiles {
 		t.Errorf("%d objects are remembered", r.recent.Len())
 	}
+	vast := make([]byte, residentBytes+1)
+	r.acquire(root(98), vast)
+	if c := r.acquire(root(98), vast); c == nil || r.bytes > residentBytes {
+		t.Errorf("%d bytes are kept", r.bytes)
+	} else if r.release(c); c.readers != 0 || !c.dropped {
+		t.Errorf("%+v stays", c)
+	}
 	if r.acquire(root(99), data[:minResident-1]) != nil || r.byRoot[root(99)] != nil {
 		t.Error("a small object is kept")
 	}

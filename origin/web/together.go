@@ -88,7 +88,9 @@ func (c *conn) release() error {
 
 // inFile and inMemory are bodies that need not be read to be sent.
 type (
-	inFile   interface{ File() (file *os.File, offset int64) }
+	inFile interface {
+		File() (file *os.File, offset int64)
+	}
 	inMemory interface{ Take(most int64) net.Buffers }
 )
 
