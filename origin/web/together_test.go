@@ -146,7 +146,7 @@ func TestNothingIsHeldBackForEver(t *testing.T) {
 }
 
 func TestAReaderThatStopsEndsWhatIsSentFromWhereItLies(t *testing.T) {
-	everyWay(t, 64<<20, func(t *testing.T, _ []byte, send func(http.ResponseWriter) error) {
+	everyWay(t, 24<<20, func(t *testing.T, _ []byte, send func(http.ResponseWriter) error) {
 		sent := make(chan error, 1)
 		l := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
@@ -163,7 +163,7 @@ func TestAReaderThatStopsEndsWhatIsSentFromWhereItLies(t *testing.T) {
 		select {
 		case err := <-sent:
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("64 MiB to a client that reads nothing: %v", err)
+				t.Errorf("24 MiB to a client that reads nothing: %v", err)
 			}
 		case <-time.After(patience):
 			t.Error("the answer never ends")
