@@ -66,7 +66,7 @@ sim: build ## simulate 1,000 viewers for a minute of stream
 	$(BIN) sim run sim/scenarios/thousand.yaml
 
 bench: ## Go benchmarks of the hot paths
-	go test -run '^$$' -bench . -benchmem ./peer/... ./origin/manifest/...
+	go test -run '^$$' -bench . -benchmem ./peer/... ./origin/manifest/... ./origin/server/...
 
 bench-sim: build ## how fast the simulator is, as JSON
 	@$(BIN) sim speed thousand
