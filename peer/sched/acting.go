@@ -37,9 +37,9 @@ func (c *Core) markActing(o *object) {
 		switch {
 		case a.stripes>>stripe&1 == 0:
 		case draw&(1<<a.alone[stripe]-1) != 0:
-			o.acting.add(i)
+			o.acting().add(i)
 		default:
-			o.standing.add(i)
+			o.standing().add(i)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func (c *Core) markActing(o *object) {
 // rescued notes that a piece has to be fetched because nobody near brings it: its stripe is
 // ours from now on, if we can pass it on.
 func (c *Core) rescued(o *object, i int32) {
-	if o.duty.has(i) || o.acting.has(i) || len(c.neighbours) == 0 || !c.offers(o) {
+	if o.duty().has(i) || o.acting().has(i) || len(c.neighbours) == 0 || !c.offers(o) {
 		return
 	}
 	a := c.actingFor(o.rendition)
@@ -71,6 +71,7 @@ func (c *Core) resign(o *object, i int32) {
 	}
 	if stripe := Stripe(i, o.pieces, o.sequence); o.rescued>>stripe&1 == 0 {
 		a.stripes &^= 1 << stripe
+		c.quietMs = 0 // who is not sated rescues earlier
 		a.alone[stripe] = 0
 	}
 }

@@ -53,7 +53,7 @@ func (c *Core) announce() {
 				c.announceGains(n, o)
 			}
 		}
-		clear(o.fresh)
+		clear(o.fresh())
 		o.news = false
 	}
 	c.news = waiting
@@ -73,8 +73,8 @@ func (c *Core) hasNews(o *object) {
 }
 
 func (c *Core) announceGains(n *neighbour, o *object) {
-	held := o.heldBy(n)
-	for i := o.fresh.next(0); i >= 0; i = o.fresh.next(i + 1) {
+	held, fresh := o.heldBy(n), o.fresh()
+	for i := fresh.next(0); i >= 0; i = fresh.next(i + 1) {
 		if !held.has(i) {
 			c.do(Action{Kind: SendGain, Neighbour: n.id, Object: o.id, Piece: i})
 		}

@@ -31,7 +31,7 @@ func checkBooks(t failer, c *Core) {
 			if p.missing != 0 {
 				lacking++
 			}
-			if open := p.missing != 0 && p.from == nobody; open != o.open.has(i) {
+			if open := p.missing != 0 && p.from == nobody; open != o.open().has(i) {
 				fail("object %d piece %d is open: %v, booked %v", o.id, i, open, !open)
 			}
 			if p.missing == 0 && p.from != nobody {
@@ -60,8 +60,8 @@ func checkBooks(t failer, c *Core) {
 					parked++
 				}
 			}
-			if parked != p.parked || parked > 0 && p.from == nobody {
-				fail("object %d piece %d, pending at %d: %d wait for it booked, %d found", o.id, i, p.from, p.parked, parked)
+			if parked != int32(p.parked) || parked > 0 && p.from == nobody {
+				fail("object %d piece %d, pending at %d: %d wait for it booked, %d found", o.id, i, p.from, int32(p.parked), parked)
 			}
 			holders := int32(0)
 			for _, n := range c.neighbours {
@@ -69,8 +69,8 @@ func checkBooks(t failer, c *Core) {
 					holders++
 				}
 			}
-			if holders != p.holders {
-				fail("object %d piece %d: %d holders booked, %d found", o.id, i, p.holders, holders)
+			if holders != o.holders[i] {
+				fail("object %d piece %d: %d holders booked, %d found", o.id, i, o.holders[i], holders)
 			}
 		}
 		if onWay != o.onWay {
@@ -80,17 +80,17 @@ func checkBooks(t failer, c *Core) {
 			fail("object %d: %d leaves and %d pieces of %d bytes missing booked, %d, %d and %d found",
 				o.id, o.missing, o.lacking, o.size, missing, lacking, bytes)
 		}
-		if int(o.words)*len(c.seats) != len(o.held) || len(o.held) != len(o.promised) || len(o.held) != len(o.hoped) || len(o.told) != len(o.knows) || len(c.seats) != len(o.told) {
-			fail("object %d has books for %d words, %d seats are there", o.id, len(o.held), len(c.seats))
+		if int(o.words)*(int(ownSets)+int(seatSets)*len(c.seats)) != len(o.books) || len(o.told) != len(o.knows) || len(c.seats) != len(o.told) {
+			fail("object %d has books of %d words, %d seats are there", o.id, len(o.books), len(c.seats))
 		}
 		for _, n := range c.neighbours {
 			for w := range o.words {
-				if spoken := o.heldBy(n)[w] | o.promisedBy(n)[w] | o.hopedOf(n)[w]; spoken&^o.around[w] != 0 {
-					fail("object %d: of what neighbour %d spoke %08x is not booked", o.id, n.id, spoken&^o.around[w])
+				if spoken := o.heldBy(n)[w] | o.promisedBy(n)[w] | o.hopedOf(n)[w]; spoken&^o.around()[w] != 0 {
+					fail("object %d: of what neighbour %d spoke %08x is not booked", o.id, n.id, spoken&^o.around()[w])
 				}
 			}
 		}
-		if o.news != (o.fresh.next(0) >= 0) {
+		if o.news != (o.fresh().next(0) >= 0) {
 			fail("object %d has news: %v", o.id, o.news)
 		}
 		if o.news {
@@ -112,6 +112,11 @@ func checkBooks(t failer, c *Core) {
 			fail("objects %d and %d are wanted in the wrong order", a.id, b.id)
 		}
 	}
+	quietMs := c.quietMs
+	if c.allQuiet(); c.quietMs < quietMs {
+		fail("something may be due at the CDN at %d, and it is booked that nothing is before %d", c.quietMs, quietMs)
+	}
+	c.quietMs = quietMs
 	if len(c.cdn.started) > c.cfg.MaxFetches {
 		fail("%d CDN requests, %d are possible", len(c.cdn.started), c.cfg.MaxFetches)
 	}
@@ -127,9 +132,13 @@ func checkBooks(t failer, c *Core) {
 
 func checkNeighbours(t failer, c *Core, owed map[int32]int64) {
 	t.Helper()
-	queued, bytes := map[*neighbour]int32{}, int64(0)
+	queued, parked := map[*neighbour]int32{}, 0
+	bytes, filled := int64(0), 0
 	for _, q := range c.uploads.queue {
 		queued[q.n]++
+		if !q.o.has(q.piece) {
+			parked++
+		}
 		bytes += q.o.bytes(q.piece, q.mask)
 		if c.neighbour(q.n.id) != q.n || c.object(q.o.id) != q.o || q.mask == 0 {
 			t.Fatalf("an upload to neighbour %d of object %d is queued, one of them is gone", q.n.id, q.o.id)
@@ -139,6 +148,12 @@ func checkNeighbours(t failer, c *Core, owed map[int32]int64) {
 		t.Fatalf("%d uploads queued with %d bytes, %d bytes booked", len(c.uploads.queue), bytes, c.uploads.bytes)
 	}
 	for i, n := range c.neighbours {
+		if n.buffered > 0 {
+			filled++
+		}
+		if slices.Contains(c.uploads.filled, n) != (n.buffered > 0) {
+			t.Fatalf("neighbour %d has %d bytes in its send buffer, and is listed: %v", n.id, n.buffered, n.buffered == 0)
+		}
 		if i > 0 && c.neighbours[i-1].id >= n.id {
 			t.Fatalf("neighbours are out of order at %d", n.id)
 		}
@@ -154,5 +169,8 @@ func checkNeighbours(t failer, c *Core, owed map[int32]int64) {
 		if !c.seats[n.seat] {
 			t.Fatalf("the seat of neighbour %d is free", n.id)
 		}
+	}
+	if filled != len(c.uploads.filled) || parked != c.uploads.parked {
+		t.Fatalf("%d send buffers are not empty and %d requests wait, %d and %d booked", filled, parked, len(c.uploads.filled), c.uploads.parked)
 	}
 }

@@ -26,11 +26,14 @@ type neighbour struct {
 	filledMs int64 // when buffered was last 0
 	drained  int64 // bytes that left the buffer in the running measurement of the uplink
 	served   int64 // bytes sent to it, or what the least served had when it first asked again
+
+	_ int64 // two lines of the cache each
 }
 
 // learnPace takes a new estimate of how long a leaf takes.
 func (c *Core) learnPace(n *neighbour, leafUs int64) {
 	n.leafUs = min(max(leafUs, minLeafUs), maxLeafUs)
+	c.mayAsk()
 	n.window = min(max(c.cfg.PipelineMs*1000*leafSize/n.leafUs, minWindow*leafSize), maxWindow*leafSize)
 }
 
@@ -46,9 +49,16 @@ func (c *Core) hasRoom(n *neighbour, bytes int64) bool {
 	return n.blockedMs <= c.nowMs && (n.inflight <= leafSize || n.inflight+bytes <= n.window)
 }
 
-// neighbour finds one by its id. The ids lie together: looking into each neighbour on
-// the way would be a wait for memory each.
+// neighbour finds one by its id, most often at once. The ids lie together: looking into each
+// neighbour on the way would be a wait for memory each.
 func (c *Core) neighbour(id int32) *neighbour {
+	if id < 0 {
+		return nil
+	}
+	near := &c.near[id%nearby]
+	if *near != nil && (*near).id == id {
+		return *near
+	}
 	lo, hi := 0, len(c.ids)
 	for lo < hi {
 		mid := (lo + hi) / 2
@@ -59,7 +69,8 @@ func (c *Core) neighbour(id int32) *neighbour {
 		}
 	}
 	if lo < len(c.ids) && c.ids[lo] == id {
-		return c.neighbours[lo]
+		*near = c.neighbours[lo]
+		return *near
 	}
 	return nil
 }
@@ -75,11 +86,7 @@ func (c *Core) addNeighbour(id int32) {
 	if int(seat) == len(c.seats) {
 		c.seats = append(c.seats, false)
 		for _, o := range c.objects {
-			o.held = append(o.held, make(set, o.words)...)
-			o.promised = append(o.promised, make(set, o.words)...)
-			o.hoped = append(o.hoped, make(set, o.words)...)
-			o.told = append(o.told, false)
-			o.knows = append(o.knows, false)
+			o.addSeat()
 		}
 	}
 	c.seats[seat] = true
@@ -114,6 +121,9 @@ func (c *Core) removeNeighbour(n *neighbour) {
 		c.uploads.trial.leafTo = nobody
 	}
 	c.seats[n.seat] = false
+	c.setBuffered(n, 0)
+	c.near[n.id%nearby] = nil
+	c.quietMs = 0
 	for i := range c.neighbours {
 		if c.neighbours[i] == n {
 			c.neighbours = append(c.neighbours[:i], c.neighbours[i+1:]...)
@@ -160,9 +170,12 @@ func (c *Core) have(o *object, n *neighbour, bits []byte) {
 func (c *Core) gain(o *object, n *neighbour, i int32) {
 	if held := o.heldBy(n); !held.has(i) {
 		held.add(i)
-		o.around.add(i)
+		o.around().add(i)
+		if o.open().has(i) {
+			c.mayAsk()
+		}
 		if !n.mute {
-			o.piece[i].holders++
+			o.holders[i]++
 		}
 	}
 }
@@ -170,8 +183,9 @@ func (c *Core) gain(o *object, n *neighbour, i int32) {
 func (c *Core) notHeld(o *object, n *neighbour, i int32) {
 	if held := o.heldBy(n); held.has(i) {
 		held.remove(i)
+		c.mayAsk() // what nobody holds may be asked for in advance
 		if !n.mute {
-			o.piece[i].holders--
+			o.holders[i]--
 		}
 	}
 }
@@ -191,7 +205,8 @@ func (c *Core) lost(o *object, n *neighbour) {
 func (c *Core) coming(o *object, n *neighbour, i int32) {
 	if promised := o.promisedBy(n); !promised.has(i) {
 		promised.add(i)
-		o.around.add(i)
+		o.around().add(i)
+		c.mayAsk()
 		o.hopedOf(n).add(i)
 		o.piece[i].comingMs = c.nowMs + c.cfg.ProgressMs
 	}
@@ -204,6 +219,7 @@ func (c *Core) setMute(n *neighbour, mute bool) {
 		return
 	}
 	n.mute = mute
+	c.mayAsk()
 	by := int32(1)
 	if mute {
 		by = -1
@@ -211,7 +227,7 @@ func (c *Core) setMute(n *neighbour, mute bool) {
 	for _, o := range c.objects {
 		held := o.heldBy(n)
 		for i := held.next(0); i >= 0; i = held.next(i + 1) {
-			o.piece[i].holders += by
+			o.holders[i] += by
 		}
 	}
 }

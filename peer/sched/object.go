@@ -8,17 +8,16 @@ const (
 	fromCDN       = CDN
 )
 
-// piece is what is known and under way of one piece. Masks are of its leaves.
+// piece is what is under way of one piece. Masks are of its leaves.
 type piece struct {
 	from     int32 // pending at: nobody, fromCDN or a neighbour
 	late     int32 // a neighbour that was asked before and may still deliver
-	holders  int32 // neighbours that hold it and are not mute
-	sent     int32 // how often we uploaded it
-	parked   int32 // neighbours that wait for it
-	advance  bool  // from had not announced it yet when it was asked
 	sentMs   int64 // when from was asked
 	dueMs    int64 // when from is expected to have delivered
 	comingMs int64 // until then a neighbour's word counts that it is on its way there
+	sent     int32 // how often we uploaded it
+	parked   uint8 // neighbours that wait for it
+	advance  bool  // from had not announced it yet when it was asked
 	missing  uint8 // leaves that are not verified
 	owed     uint8 // leaves asked of from and not sent by it yet
 	lateOwed uint8 // leaves that may still come from late
@@ -33,30 +32,67 @@ type object struct {
 	deadlineMs     int64 // 0: not wanted
 	addedMs        int64 // or when it was wanted anew
 	fetchBlockedMs int64 // it is not fetched before then
-	open           set   // pieces that are not held and not pending anywhere
-	around         set   // pieces that some neighbour has spoken of, be it long ago
-	duty           set   // pieces that are ours to fetch from the CDN
-	acting         set   // likewise, untold: see acting.go
-	standing       set   // pieces that we would fetch untold and leave to others this time
+	books          set   // all sets of pieces, one after the other: see below
 
-	rendition, leaves int32
-	pieces, words     int32
-	sequence, size    int64
-	born              int64 // the how-manieth it is
-	lastGainMs        int64
-	newsMs            int64 // when the first of fresh came
-
-	rescued       uint32 // stripes that we had to rescue
-	lacking       int32  // pieces not held
-	fetchFailures int32  // CDN requests that failed in a row
+	pieces, words int32 // words: of a set
+	lacking       int32 // pieces not held
+	leaves        int32
+	holders       []int32 // by piece: neighbours that hold it and are not mute
 	piece         []piece
-	fresh         set    // pieces verified since the last announcement
-	held          set    // by seat of a neighbour, words each: the pieces that it holds
-	promised      set    // likewise: the pieces that it once said are coming
-	hoped         set    // likewise: of those, what it may be asked for in advance
-	knows         []bool // by seat: it has spoken of the object
-	told          []bool // by seat: a HAVE was sent, gains may follow
-	news          bool   // fresh is not empty, see Core.news
+
+	sequence, size int64
+	lastGainMs     int64
+	newsMs         int64 // when the first of fresh came
+	born           int64 // the how-manieth it is
+	rendition      int32
+	rescued        uint32 // stripes that we had to rescue
+	fetchFailures  int32  // CDN requests that failed in a row
+	news           bool   // fresh is not empty, see Core.news
+	knows          []bool // by seat: it has spoken of the object
+	told           []bool // by seat: a HAVE was sent, gains may follow
+
+	_ [3]int64 // four lines of the cache each
+}
+
+// The books of an object hold these sets, and then those of each seat.
+const (
+	openSet     int32 = iota // pieces that are not held and not pending anywhere
+	aroundSet                // pieces that some neighbour has spoken of, be it long ago
+	dutySet                  // pieces that are ours to fetch from the CDN
+	actingSet                // likewise, untold: see acting.go
+	standingSet              // pieces that we would fetch untold and leave to others this time
+	freshSet                 // pieces verified since the last announcement
+	ownSets
+)
+
+const (
+	heldSet     int32 = iota // the pieces that a neighbour holds
+	promisedSet              // the pieces that it once said are coming
+	hopedSet                 // of those, what it may be asked for in advance
+	seatSets
+)
+
+// setAt is the at-th of the books.
+func (o *object) setAt(at int32) set { return o.books[at*o.words:][:o.words] }
+
+func (o *object) open() set     { return o.setAt(openSet) }
+func (o *object) around() set   { return o.setAt(aroundSet) }
+func (o *object) duty() set     { return o.setAt(dutySet) }
+func (o *object) acting() set   { return o.setAt(actingSet) }
+func (o *object) standing() set { return o.setAt(standingSet) }
+func (o *object) fresh() set    { return o.setAt(freshSet) }
+
+func (o *object) heldBy(n *neighbour) set { return o.setAt(ownSets + n.seat*seatSets + heldSet) }
+func (o *object) promisedBy(n *neighbour) set {
+	return o.setAt(ownSets + n.seat*seatSets + promisedSet)
+}
+func (o *object) hopedOf(n *neighbour) set { return o.setAt(ownSets + n.seat*seatSets + hopedSet) }
+
+// addSeat makes room for a neighbour more.
+func (o *object) addSeat() {
+	o.books = append(o.books, make(set, seatSets*o.words)...)
+	o.told = append(o.told, false)
+	o.knows = append(o.knows, false)
 }
 
 // reset makes an object of what may have been another before: its memory is used again.
@@ -67,17 +103,12 @@ func (o *object) reset(e *Event, seats int32, nowMs int64) {
 		id: e.Object, rendition: e.Rendition, leaves: e.Leaves, pieces: pieces, each: each,
 		sequence: e.Sequence, size: e.Size, addedMs: nowMs, deadlineMs: e.Value,
 		missing: e.Leaves, lacking: pieces, words: words,
-		piece: o.piece, open: zeroed(o.open, words), around: zeroed(o.around, words), duty: zeroed(o.duty, words),
-		acting: zeroed(o.acting, words), standing: zeroed(o.standing, words), fresh: zeroed(o.fresh, words),
-		held: zeroed(o.held, words*seats), promised: zeroed(o.promised, words*seats), hoped: zeroed(o.hoped, words*seats), told: zeroed(o.told, seats), knows: zeroed(o.knows, seats),
+		books: zeroed(o.books, words*(ownSets+seats*seatSets)), holders: zeroed(o.holders, pieces), piece: zeroed(o.piece, pieces),
+		told: zeroed(o.told, seats), knows: zeroed(o.knows, seats),
 	}
-	if int(pieces) > cap(o.piece) {
-		o.piece = make([]piece, pieces)
-	}
-	o.piece = o.piece[:pieces]
 	for i := range pieces {
 		o.piece[i] = piece{from: nobody, late: nobody, missing: o.all(i)}
-		o.open.add(i)
+		o.open().add(i)
 	}
 }
 
@@ -120,16 +151,11 @@ func (o *object) bytes(i int32, mask uint8) int64 {
 
 // askable tells whether a neighbour may have any piece that is to be asked for.
 func (o *object) askable() bool {
-	for w, open := range o.open {
-		if open&o.around[w] != 0 {
+	around := o.around()
+	for w, open := range o.open() {
+		if open&around[w] != 0 {
 			return true
 		}
 	}
 	return false
 }
-
-func (o *object) heldBy(n *neighbour) set { return o.held[n.seat*o.words : (n.seat+1)*o.words] }
-
-func (o *object) hopedOf(n *neighbour) set { return o.hoped[n.seat*o.words : (n.seat+1)*o.words] }
-
-func (o *object) promisedBy(n *neighbour) set { return o.promised[n.seat*o.words : (n.seat+1)*o.words] }

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -11,6 +12,10 @@ import (
 // pull requests open pieces from neighbours that hold them, the object with the earliest
 // deadline first, within it the rarest piece first.
 func (c *Core) pull() {
+	if c.nowMs < c.askMs {
+		return
+	}
+	c.askMs = math.MaxInt64
 	if !slices.ContainsFunc(c.wanted, (*object).askable) {
 		return
 	}
@@ -18,6 +23,8 @@ func (c *Core) pull() {
 	for _, n := range c.neighbours {
 		if c.hasRoom(n, leafSize) {
 			c.roomy = append(c.roomy, n)
+		} else if n.blockedMs > c.nowMs {
+			c.askMs = min(c.askMs, n.blockedMs)
 		}
 	}
 	c.startBudget()
@@ -30,6 +37,11 @@ func (c *Core) pull() {
 	}
 }
 
+// mayAsk notes that something changed after which somebody may be asked who could not be:
+// a neighbour has room or something to give, or an object more time. What only passes
+// time does is in askMs.
+func (c *Core) mayAsk() { c.askMs = 0 }
+
 // askInAdvance requests open pieces that nobody near holds from neighbours to which
 // they are coming, at most once of each: they are sent the moment they are verified, and
 // have waited for no announcement and no request. What we are to fetch ourselves is not
@@ -40,11 +52,11 @@ func (c *Core) askInAdvance(o *object) {
 	for w := range o.words {
 		hoped := uint32(0)
 		for _, n := range c.roomy {
-			hoped |= o.hoped[n.seat*o.words+w]
+			hoped |= o.hopedOf(n)[w]
 		}
-		for hoped &= o.open[w] &^ o.duty[w]; hoped != 0; hoped &= hoped - 1 {
+		for hoped &= o.open()[w] &^ o.duty()[w]; hoped != 0; hoped &= hoped - 1 {
 			i := w<<5 + int32(bits.TrailingZeros32(hoped))
-			if p := &o.piece[i]; p.holders == 0 && c.nowMs < p.comingMs {
+			if o.holders[i] == 0 && c.nowMs < o.piece[i].comingMs {
 				c.order = append(c.order, (i-turn+o.pieces)%o.pieces)
 			}
 		}
@@ -110,11 +122,11 @@ func (c *Core) rarestFirst(o *object) []int32 {
 	for w := range o.words {
 		offered := uint32(0)
 		for _, n := range c.roomy {
-			offered |= o.held[n.seat*o.words+w]
+			offered |= o.heldBy(n)[w]
 		}
-		for offered &= o.open[w]; offered != 0; offered &= offered - 1 {
+		for offered &= o.open()[w]; offered != 0; offered &= offered - 1 {
 			i := w<<5 + int32(bits.TrailingZeros32(offered))
-			c.order = append(c.order, min(o.piece[i].holders, manyHolders)<<keyBits|(i-turn+o.pieces)%o.pieces)
+			c.order = append(c.order, min(o.holders[i], manyHolders)<<keyBits|(i-turn+o.pieces)%o.pieces)
 		}
 	}
 	slices.Sort(c.order)
@@ -165,13 +177,14 @@ func (c *Core) lineFull() bool {
 
 // owe books bytes that a neighbour owes us now.
 func (c *Core) owe(n *neighbour, bytes int64) {
+	c.mayAsk()
 	n.inflight += bytes
 	c.owed += bytes
 }
 
 // pending notes that a piece was asked for somewhere.
 func (c *Core) pending(o *object, i int32) {
-	o.open.remove(i)
+	o.open().remove(i)
 	o.onWay += int32(bits.OnesCount8(o.piece[i].missing))
 }
 
@@ -186,7 +199,9 @@ func (c *Core) release(o *object, i int32) {
 	}
 	p.from, p.owed = nobody, 0
 	if p.missing != 0 {
-		o.open.add(i)
+		o.open().add(i)
+		c.mayAsk()
+		c.quietMs = 0
 		if p.parked > 0 {
 			c.unpark(o, i)
 		}
@@ -282,6 +297,7 @@ func (c *Core) verified(o *object, leaf, from int32) {
 	}
 	p.missing &^= bit
 	o.missing--
+	c.mayAsk()
 	if p.from != nobody {
 		o.onWay--
 	}
@@ -301,10 +317,11 @@ func (c *Core) verified(o *object, leaf, from int32) {
 		c.cancelPull(o, i) // somebody else was faster
 	}
 	c.release(o, i)
-	o.open.remove(i)
+	o.open().remove(i)
+	c.uploads.parked -= int(p.parked)
 	p.parked = 0
 	o.lacking--
-	o.fresh.add(i)
+	o.fresh().add(i)
 	c.hasNews(o)
 	if o.missing == 0 {
 		c.completed(o)

@@ -1,6 +1,9 @@
 package sched
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // This file asks the CDN: at once for what is our duty, late for what nobody
 // else brings.
@@ -37,10 +40,7 @@ func (d *cdn) ended(e *Event) int64 {
 
 // fetch starts CDN requests for runs of leaves that are due there.
 func (c *Core) fetch() {
-	if c.cdn.blockedMs > c.nowMs {
-		return
-	}
-	if len(c.cdn.started) >= c.cfg.MaxFetches || c.allQuiet() {
+	if c.nowMs < c.quietMs || c.cdn.blockedMs > c.nowMs || len(c.cdn.started) >= c.cfg.MaxFetches || c.allQuiet() {
 		return
 	}
 	c.startBudget()
@@ -49,40 +49,40 @@ func (c *Core) fetch() {
 			return
 		}
 		hardMs := c.hardDeadlineMs(o)
-		if o.fetchBlockedMs > c.nowMs || c.quiet(o, hardMs) {
+		if o.fetchBlockedMs > c.nowMs || c.nowMs < c.quietUntilMs(o, hardMs) {
 			continue
 		}
 		c.fetchObject(o, hardMs)
 	}
 }
 
-// allQuiet tells that nothing can be due at the CDN: the usual case, found out without
-// sharing out the line.
+// allQuiet tells that nothing can be due at the CDN, the usual case, and notes until when:
+// what makes anything due earlier sets quietMs back.
 func (c *Core) allQuiet() bool {
+	c.quietMs = math.MaxInt64
 	for _, o := range c.wanted {
-		if o.fetchBlockedMs <= c.nowMs && !c.quiet(o, c.hardDeadlineMs(o)) {
-			return false
-		}
+		c.quietMs = min(c.quietMs, max(o.fetchBlockedMs, c.quietUntilMs(o, c.hardDeadlineMs(o))))
 	}
-	return true
+	return c.nowMs < c.quietMs
 }
 
-// quiet tells that nothing of an object can be due at the CDN yet: nothing open is our
-// duty, and the earliest soft deadline that anybody could draw has not come.
-func (c *Core) quiet(o *object, hardMs int64) bool {
+// quietUntilMs is until when nothing of an object can be due at the CDN: nothing open is
+// our duty, and the earliest soft deadline that anybody could draw has not come.
+func (c *Core) quietUntilMs(o *object, hardMs int64) int64 {
 	if len(c.neighbours) == 0 {
-		return false
+		return 0
 	}
 	earliestMs := hardMs - c.spreadMs(o, hardMs)
-	for w := range o.open {
-		if o.open[w]&(o.duty[w]|o.acting[w]) != 0 {
-			return false
+	duty, acting, standing := o.duty(), o.acting(), o.standing()
+	for w, open := range o.open() {
+		if open&(duty[w]|acting[w]) != 0 {
+			return 0
 		}
-		if o.open[w]&o.standing[w] != 0 {
+		if open&standing[w] != 0 {
 			earliestMs = min(earliestMs, c.standBackMs(o, hardMs))
 		}
 	}
-	return c.nowMs < earliestMs
+	return earliestMs
 }
 
 // fetchObject fetches what is due, leaves in a row by one request.
@@ -145,13 +145,13 @@ func (c *Core) dueAtCDN(o *object, i int32, hardMs int64) bool {
 		return c.nowMs >= hardMs && (p.dueMs+hedgeMs <= c.nowMs || p.dueMs > c.lastDueMs(o, hardMs))
 	case c.nowMs >= hardMs:
 		return true
-	case o.duty.has(i):
+	case o.duty().has(i):
 		return true // whoever holds it has no room for us: pull was here before
-	case p.holders > 0:
+	case o.holders[i] > 0:
 		return false // pull will find a neighbour with room
 	case c.nowMs < p.comingMs:
 		return false // it will soon be announced
-	case o.acting.has(i):
+	case o.acting().has(i):
 		return true
 	case len(c.neighbours) == 0:
 		// As any player does: one object after the other, as soon as it is there.
@@ -174,7 +174,7 @@ func (c *Core) nextUp() *object {
 // nobody near it holds it. It differs from viewer to viewer: the first to rescue
 // says so, and the others need not.
 func (c *Core) softDeadlineMs(o *object, i int32, hardMs int64) int64 {
-	if o.standing.has(i) {
+	if o.standing().has(i) {
 		return c.standBackMs(o, hardMs)
 	}
 	stripe := uint32(Stripe(i, o.pieces, o.sequence))
@@ -201,6 +201,7 @@ func (c *Core) startFetch(o *object, first, last int32) {
 		o.piece[i].from = fromCDN
 		c.pending(o, i)
 	}
+	c.mayAsk() // while the CDN is busy neighbours may take longer
 	c.cdn.started = append(c.cdn.started, start{object: o.id, first: first, received: c.cdn.received})
 	c.do(Action{Kind: Fetch, Object: o.id, Leaf: first, Last: last})
 	c.announceComing(o, from, to)
@@ -212,6 +213,8 @@ func (c *Core) fetchEnded(e *Event) {
 	if len(c.cdn.started) == 0 {
 		return // nothing was asked for
 	}
+	c.mayAsk()
+	c.quietMs = 0
 	meanwhile := c.cdn.ended(e)
 	o := c.object(e.Object)
 	if o != nil {

@@ -51,9 +51,14 @@ func (c *Core) insertWanted(o *object) {
 	c.wanted = append(c.wanted, nil)
 	copy(c.wanted[i+1:], c.wanted[i:])
 	c.wanted[i] = o
+	c.mayAsk()
+	c.quietMs = 0
 }
 
-func (c *Core) removeWanted(o *object) { c.wanted = without(c.wanted, o) }
+func (c *Core) removeWanted(o *object) {
+	c.wanted = without(c.wanted, o)
+	c.mayAsk()
+}
 
 func without(list []*object, o *object) []*object {
 	for i, x := range list {
@@ -76,19 +81,28 @@ func (c *Core) removeObject(o *object) {
 	c.news = without(c.news, o)
 	c.objects = without(c.objects, o)
 	delete(c.byID, o.id)
-	c.found = nil
+	c.recent[o.id%recents] = nil
 	c.added = without(c.added, o)
 	if len(c.spare) < maxSpare {
 		c.spare = append(c.spare, o)
 	}
 }
 
-// object finds one by its id; events about one come in a row.
+// object finds one by its id. Those that are spoken of are a few that came one after the
+// other, so the map is rarely asked.
 func (c *Core) object(id int32) *object {
-	if c.found == nil || c.found.id != id {
-		c.found = c.byID[id]
+	if id < 0 {
+		return nil
 	}
-	return c.found
+	recent := &c.recent[id%recents]
+	if *recent == nil || (*recent).id != id {
+		o := c.byID[id]
+		if o == nil {
+			return nil
+		}
+		*recent = o
+	}
+	return *recent
 }
 
 func (c *Core) setDuty(rendition int32, stripes int64) {
@@ -111,11 +125,13 @@ func (c *Core) setDuty(rendition int32, stripes int64) {
 }
 
 func (c *Core) markDuty(o *object) {
-	clear(o.duty)
+	clear(o.duty())
+	c.mayAsk()
+	c.quietMs = 0
 	for _, d := range c.duties {
 		for i := int32(0); i < o.pieces && d.rendition == o.rendition; i++ {
 			if d.stripes>>Stripe(i, o.pieces, o.sequence)&1 != 0 {
-				o.duty.add(i)
+				o.duty().add(i)
 			}
 		}
 	}

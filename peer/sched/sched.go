@@ -10,20 +10,21 @@ type Core struct {
 	objects []*object // in the order in which they came
 	wanted  []*object // missing something, by (deadline, id)
 	byID    map[int32]*object
-	found   *object   // by object() last
-	spare   []*object // memory of objects that are gone
-	added   []*object // in this call
-	news    []*object // with something to announce, in the order of objects
-	born    int64     // objects so far
-	slackMs int64     // how long before they were needed objects were complete lately
-	tickMs  int64     // when the last tick was
-	lateUs  int64     // how late ticks are on average
+	recent  [recents]*object // of byID, by the last bits of their ids
+	spare   []*object        // memory of objects that are gone
+	added   []*object        // in this call
+	news    []*object        // with something to announce, in the order of objects
+	born    int64            // objects so far
+	slackMs int64            // how long before they were needed objects were complete lately
+	tickMs  int64            // when the last tick was
+	lateUs  int64            // how late ticks are on average
 
-	neighbours []*neighbour // by id
-	slab       []neighbour  // where the next ones are to lie: side by side
-	ids        []int32      // theirs
-	seats      []bool       // taken
-	owed       int64        // bytes that they owe us in all
+	neighbours []*neighbour       // by id
+	near       [nearby]*neighbour // of neighbours, by the last bits of their ids
+	slab       []neighbour        // where the next ones are to lie: side by side
+	ids        []int32            // theirs
+	seats      []bool             // taken
+	owed       int64              // bytes that they owe us in all
 	duties     []duty
 	acting     []acting
 
@@ -31,11 +32,24 @@ type Core struct {
 	cdn     cdn
 	budget  budget // of the running pass over wanted
 
+	stirred bool  // something happened after which somebody may be asked
+	askMs   int64 // nobody can be asked before then; see pull
+	quietMs int64 // nothing is due at the CDN before then; see fetch
+	*Scratch
+}
+
+// Scratch is memory that a core uses during a call, and for its answer. Cores that take
+// turns may share it.
+type Scratch struct {
 	actions []Action
-	stirred bool         // something happened after which somebody may be asked
 	roomy   []*neighbour // scratch: who can be asked
 	order   []int32      // scratch: pieces, the most wanted first
 }
+
+const (
+	recents = 8  // objects are found at once
+	nearby  = 16 // neighbours likewise
+)
 
 type duty struct {
 	rendition int32
@@ -43,9 +57,13 @@ type duty struct {
 }
 
 // New returns a scheduler that knows nothing yet.
-func New(cfg Config) *Core {
+func New(cfg Config) *Core { return NewIn(new(Scratch), cfg) }
+
+// NewIn is New for one of several that share their scratch: what one answers is valid until
+// another is called.
+func NewIn(scratch *Scratch, cfg Config) *Core {
 	return &Core{
-		cfg: cfg, startMs: -1, byID: make(map[int32]*object),
+		Scratch: scratch, cfg: cfg, startMs: -1, byID: make(map[int32]*object),
 		cdn:     cdn{leafUs: initialCDNLeafUs, waitMs: initialCDNWait},
 		uploads: uploads{trial: trial{leafTo: nobody, with: nobody}},
 	}
@@ -77,31 +95,6 @@ func (c *Core) Handle(nowMs int64, events []Event) []Action {
 	c.announce()
 	c.upload()
 	return c.actions
-}
-
-// Warm reads what the next call is going to need, all in a row, so that the processor
-// waits for memory once and not at each step. It is for those who run thousands of cores
-// in turn, and changes nothing; the sum is of no interest.
-func (c *Core) Warm() (sum int64) {
-	for _, n := range c.neighbours {
-		sum += n.inflight + n.drained
-	}
-	for _, o := range c.wanted {
-		sum += o.addedMs + o.size
-	}
-	for _, o := range c.wanted {
-		sum += int64(o.open[0]) + int64(o.around[0]) + int64(o.duty[0])
-		for i := range o.piece {
-			sum += o.piece[i].sentMs
-		}
-		for i := 0; i < len(o.held); i += 16 { // 16 are a line of the cache
-			sum += int64(o.held[i])
-		}
-	}
-	for i := range c.uploads.queue {
-		sum += c.uploads.queue[i].queuedMs
-	}
-	return sum
 }
 
 // apply is the one place where an event changes the state. Events about objects

@@ -290,7 +290,7 @@ func (s *story) show() {
 	c := s.core
 	for _, o := range c.objects {
 		open := 0
-		for i := o.open.next(0); i >= 0; i = o.open.next(i + 1) {
+		for i := o.open().next(0); i >= 0; i = o.open().next(i + 1) {
 			open++
 		}
 		fmt.Fprintf(&s.out, "o%d: %d leaves missing, %d pieces open\n", o.id, o.missing, open)

@@ -1,5 +1,7 @@
 package sched
 
+import "slices"
+
 // This file measures our uplink by what leaves the send buffers.
 
 // buffered books how much the transport still holds for a neighbour.
@@ -16,7 +18,7 @@ func (c *Core) buffered(n *neighbour, bytes int64) {
 	if n.buffered == 0 {
 		n.filledMs = c.nowMs
 	}
-	n.buffered -= drained
+	c.setBuffered(n, n.buffered-drained)
 	n.slow = n.slow && n.buffered > 0
 	if drained > 0 {
 		if !stood {
@@ -28,6 +30,19 @@ func (c *Core) buffered(n *neighbour, bytes int64) {
 	}
 }
 
+// setBuffered keeps the list of those whose send buffers are not empty.
+func (c *Core) setBuffered(n *neighbour, bytes int64) {
+	u := &c.uploads
+	switch {
+	case n.buffered == 0 && bytes > 0:
+		u.filled = append(u.filled, n)
+	case n.buffered > 0 && bytes == 0:
+		at := slices.Index(u.filled, n)
+		u.filled = slices.Delete(u.filled, at, at+1)
+	}
+	n.buffered = bytes
+}
+
 // clogged tells whether a neighbour takes nothing any more: it died, or does not
 // want to read. It must not hold up the others, nor speak for our uplink.
 func (c *Core) clogged(n *neighbour) bool {
@@ -37,8 +52,8 @@ func (c *Core) clogged(n *neighbour) bool {
 // waiting is what the send buffers that move hold in all.
 func (c *Core) waiting() int64 {
 	total := int64(0)
-	for _, n := range c.neighbours {
-		if n.buffered > 0 && !n.slow && !c.clogged(n) {
+	for _, n := range c.uploads.filled {
+		if !n.slow && !c.clogged(n) {
 			total += n.buffered
 		}
 	}
@@ -88,14 +103,18 @@ func (c *Core) findSlow() {
 func (c *Core) raiseUplink() {
 	u := &c.uploads
 	elapsed := max(c.nowMs-u.sinceMs, TickMs) // the transport takes the first leaf in no time
-	if c.waiting() == 0 && u.rate > 0 && !c.careful() && u.drained*1000/elapsed > u.rate {
+	if u.rate > 0 && u.drained*1000/elapsed > u.rate && !c.careful() && c.waiting() == 0 {
 		u.sample(c.nowMs, elapsed)
 		c.restartMeasurement()
 	}
 }
 
 func (c *Core) restartMeasurement() {
-	c.uploads.sinceMs, c.uploads.drained = c.nowMs, 0
+	c.uploads.sinceMs = c.nowMs
+	if c.uploads.drained == 0 {
+		return // nor has any neighbour
+	}
+	c.uploads.drained = 0
 	for _, n := range c.neighbours {
 		n.drained = 0
 	}

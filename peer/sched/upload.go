@@ -17,14 +17,16 @@ type upload struct {
 // uploads is the queue of requests to serve and what is known of the uplink that
 // serves it.
 type uploads struct {
-	queue []upload
-	bytes int64 // in queue
+	queue  []upload
+	bytes  int64 // in queue
+	parked int   // of queue, those that wait for a piece that is on its way to us
 
-	rate      int64 // bytes/s, estimated; 0: never saturated, so not known
-	sinceMs   int64 // start of the running measurement
-	drained   int64 // bytes drained in it
-	sampledMs int64 // when rate was estimated last
-	served    int64 // what the neighbour had that was served last
+	filled    []*neighbour // whose send buffers are not empty, in no order
+	rate      int64        // bytes/s, estimated; 0: never saturated, so not known
+	sinceMs   int64        // start of the running measurement
+	drained   int64        // bytes drained in it
+	sampledMs int64        // when rate was estimated last
+	served    int64        // what the neighbour had that was served last
 	trial     trial
 	allowance int64 // bytes that the configured cap still allows
 	allowedMs int64 // when allowance was last topped up
@@ -32,6 +34,9 @@ type uploads struct {
 
 // UplinkBytesPerSec is the measured uplink, 0 while it was never saturated.
 func (c *Core) UplinkBytesPerSec() int64 { return c.uploads.rate }
+
+// hasToSend tells that somebody waits for what is here.
+func (c *Core) hasToSend() bool { return len(c.uploads.queue) > c.uploads.parked }
 
 func (c *Core) requested(o *object, n *neighbour, i, wanted int32) {
 	u, mask := &c.uploads, uint8(wanted)&o.all(i)
@@ -57,6 +62,7 @@ func (c *Core) requested(o *object, n *neighbour, i, wanted int32) {
 		}
 		if !o.has(i) {
 			o.piece[i].parked++
+			u.parked++
 		}
 		u.queue = append(u.queue, upload{n: n, o: o, piece: i, mask: mask, queuedMs: c.nowMs})
 		u.bytes += o.bytes(i, mask)
@@ -99,12 +105,15 @@ func (c *Core) upload() {
 	if len(u.queue) == 0 {
 		return
 	}
+	c.refuseStale()
+	c.topUpAllowance()
+	if !c.hasToSend() {
+		return
+	}
 	limit := int64(bufferUnknown)
 	if u.rate > 0 {
 		limit = max(c.uplink()*bufferMs/1000, c.busyBytes()+leafSize)
 	}
-	c.refuseStale()
-	c.topUpAllowance()
 	total := c.waiting()
 	for len(u.queue) > 0 {
 		if c.careful() && !c.mayTry() {
@@ -161,8 +170,7 @@ func (c *Core) nextUpload(limit int64) int {
 		if q.started {
 			return i
 		}
-		p := &q.o.piece[q.piece]
-		copies := p.holders + p.sent
+		copies := q.o.holders[q.piece] + q.o.piece[q.piece].sent
 		if best < 0 || copies < bestCopies ||
 			copies == bestCopies && q.n.served < c.uploads.queue[best].n.served {
 			best, bestCopies = i, copies
@@ -189,18 +197,16 @@ func (c *Core) heldUp(n *neighbour, limit int64) bool {
 
 // refuseStale says no to what waited so long that it was asked elsewhere.
 func (c *Core) refuseStale() {
-	for i := range c.uploads.queue {
-		if c.nowMs-c.uploads.queue[i].queuedMs > staleUploadMs {
-			c.uploads.filter(func(q *upload) bool {
-				stale := c.nowMs-q.queuedMs > staleUploadMs
-				if stale {
-					c.refuse(q.n, q.o, q.piece, Busy)
-				}
-				return !stale
-			})
-			return
-		}
+	if c.nowMs-c.uploads.queue[0].queuedMs <= staleUploadMs { // the oldest
+		return
 	}
+	c.uploads.filter(func(q *upload) bool {
+		stale := c.nowMs-q.queuedMs > staleUploadMs
+		if stale {
+			c.refuse(q.n, q.o, q.piece, Busy)
+		}
+		return !stale
+	})
 }
 
 // topUpAllowance and allowed are a token bucket of one second at the cap.
@@ -256,6 +262,7 @@ func (u *uploads) filter(keep func(*upload) bool) {
 		q.n.queued--
 		if q.o.piece[q.piece].parked > 0 && !q.o.has(q.piece) {
 			q.o.piece[q.piece].parked--
+			u.parked--
 		}
 	}
 	u.queue = kept

@@ -193,7 +193,9 @@ func (w *world) warm(v *viewer, mail int32) {
 			w.warmth += v.ends[e.end].delayUs + v.ends[e.end].buffer.lowUs
 		}
 	}
-	w.warmth += v.core.Warm()
+	for step := range sched.WarmSteps {
+		v.core.Warm(step)
+	}
 }
 
 // happens lets an event happen to a viewer.
