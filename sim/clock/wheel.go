@@ -92,55 +92,18 @@ func (w *Wheel[E]) Next(untilMs int64) (event E, ok bool) {
 	if !ok || atMs > untilMs {
 		return event, false
 	}
-	return w.Take(atMs)
-}
-
-// Take takes an event that happens at atMs, a time that NextMs told, and moves
-// time to it. It is Next for those who empty a millisecond at a time.
-func (w *Wheel[E]) Take(atMs int64) (event E, ok bool) {
 	for atMs>>spanBits > w.nowMs>>spanBits {
 		w.enterNextSpan()
 	}
-	w.nowMs = max(w.nowMs, atMs)
+	w.nowMs = atMs
 	slot := atMs & (slots - 1)
 	l := &w.fine[slot]
-	if l.head == none {
-		return event, false
-	}
 	event = w.take(l).event
 	if l.head == none {
 		w.filled[slot>>6] &^= 1 << (slot & 63)
 	}
 	w.size--
 	return event, true
-}
-
-// Drain takes all events that happen before untilMs, in order, and moves time to each.
-// take must not put any in. It is Next for those who take many at a time.
-func (w *Wheel[E]) Drain(untilMs int64, take func(atMs int64, event *E)) {
-	for atMs, ok := w.NextMs(); ok && atMs < untilMs; atMs, ok = w.NextMs() {
-		for atMs>>spanBits > w.nowMs>>spanBits {
-			w.enterNextSpan()
-		}
-		w.nowMs = atMs
-		slot := atMs & (slots - 1)
-		l := w.fine[slot]
-		w.fine[slot] = empty
-		w.filled[slot>>6] &^= 1 << (slot & 63)
-		for c, i := l.head, l.read; c != none; i = 0 {
-			chunk, end := &w.chunks[c], int32(chunkSize)
-			if c == l.tail {
-				end = l.write
-			}
-			for ; i < end; i++ {
-				take(atMs, &chunk.events[i].event)
-				w.size--
-			}
-			next := chunk.next
-			w.recycle(c)
-			c = next
-		}
-	}
 }
 
 // NextMs tells when the next event happens.

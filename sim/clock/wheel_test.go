@@ -108,25 +108,3 @@ func BenchmarkWheel(b *testing.B) {
 		w.At(w.NowMs()+1+r.Int64N(3000), e)
 	}
 }
-
-func TestDrainTakesWhatNextWouldHaveTaken(t *testing.T) {
-	one, many := New[int](0), New[int](0)
-	for i := range 1000 {
-		atMs := int64(i*i*7919) % 20_000
-		one.At(atMs, i)
-		many.At(atMs, i)
-	}
-	for untilMs := int64(0); untilMs < 20_500; untilMs += 500 {
-		many.Drain(untilMs, func(atMs int64, e *int) {
-			want, ok := one.Next(untilMs - 1)
-			if !ok || *e != want || atMs != one.NowMs() {
-				t.Fatalf("drained %d at %d, want %d at %d", *e, atMs, want, one.NowMs())
-			}
-		})
-		if _, ok := one.Next(untilMs - 1); ok || one.Len() != many.Len() {
-			t.Fatalf("before %d are %d left, want %d", untilMs, many.Len(), one.Len())
-		}
-		many.At(untilMs+499, -1) // what is put in between comes last
-		one.At(untilMs+499, -1)
-	}
-}

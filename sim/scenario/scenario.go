@@ -285,7 +285,7 @@ func check(cfg *world.Config) error {
 		{s.PublishDelayMs >= 60_000, "stream.publishDelay must be below 1min"},
 		{cfg.Viewers < 1 || cfg.Viewers > 1_000_000, "viewers.count must be from 1 to 1000000"},
 		{cfg.Seeders.Count > 1000, "seeders.count must be at most 1000"},
-		{cfg.DurationMs < 1000, "duration must be at least 1s"},
+		{cfg.DurationMs < 1000 || cfg.DurationMs > 20*24*3600_000, "duration must be from 1s to 480h"},
 		{cfg.MeasureAfterMs+int64(s.HoldBackSegments+1)*s.SegmentMs > cfg.DurationMs, "nothing is left to measure: duration must exceed measureAfter by at least holdBackSegments + 1 segments"},
 		{arrivals > 1, "viewers come in one way: arriveOver, arrivePerSecond, arriveRamp, arriveFlash or trace"},
 		{stays > 1, "viewers stay in one way: stay, stayMedian, stayFixed or trace"},

@@ -50,7 +50,7 @@ func (v *viewer) enqueued(n int32, bytes, startUs, departsUs int64) {
 
 func (v *viewer) watchBuffer(n int32) {
 	atMs := max(network.MsFromUs(v.ends[n].buffer.lowUs), v.w.nowMs+1)
-	v.w.post(atMs, event{kind: eventLow, viewer: v.index, end: n})
+	v.w.post(v.index, atMs, event{kind: eventLow, end: n})
 }
 
 // bufferRanLow is when a send buffer may have run low, unless more was put in

@@ -1,20 +1,20 @@
 package world
 
-// An event is something that happens at one moment. What happens millions of
-// times has a kind of its own and lies flat in the wheel; what is rare (joins,
+// An event is something that happens to one viewer at one moment. What happens millions
+// of times has a kind of its own and lies flat in the viewer's inbox; what is rare (joins,
 // the tracker, connections) is a call.
 type event struct {
+	atMs    int32 // after the start
 	kind    eventKind
 	message messageKind
 	flag    bool  // request: the leaf list is wanted too
 	reason  uint8 // refuse
-	viewer  int32 // to whom it happens
-	end     int32 // its name for the neighbour; or which of its fetches
+	end     int32 // the viewer's name for the neighbour; or which of its fetches
 	object  int32
 	leaf    int32 // or piece, if batch is 0; of a request piece·16 + mask
 	batch   int32 // several leaves, or a bitfield; of a call: which
 	tookUs  int32 // of an arrival: from the first byte to the last
-	lastUs  int64 // of an arrival: the last byte
+	aheadUs int32 // of an arrival: how long before atMs the last byte is there
 }
 
 type eventKind uint8

@@ -74,9 +74,7 @@ func (v *viewer) chunkBytes(f *fetch) int64 {
 func (v *viewer) nextChunk(slot int32) {
 	f := &v.fetches[slot]
 	firstUs, lastUs := v.w.cdn.Next(&f.response, v.w.nowMs, v.chunkBytes(f))
-	v.w.post(max(network.MsFromUs(lastUs), v.w.nowMs+1), event{
-		kind: eventChunk, viewer: v.index, end: slot, lastUs: lastUs, tookUs: int32(lastUs - firstUs),
-	})
+	v.w.postArrival(v.index, lastUs, event{kind: eventChunk, end: slot, tookUs: int32(lastUs - firstUs)})
 }
 
 func (v *viewer) chunkArrives(e *event) {

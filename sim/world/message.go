@@ -20,19 +20,29 @@ func (v *viewer) send(e event, bytes int64) (startUs, departsUs int64) {
 		v.stats.ControlBytes += wire
 		v.stats.ControlMessages++
 	}
-	e.kind, e.viewer, e.end = eventArrives, from.peer, from.peerEnd
-	e.lastUs, e.tookUs = departsUs+from.delayUs, int32(departsUs-startUs)
+	e.kind, e.end, e.tookUs = eventArrives, from.peerEnd, int32(departsUs-startUs)
+	lastUs := departsUs + from.delayUs
 	if v.w.loss.P > 0 {
 		v.messages++
-		departsUs, e.lastUs = from.path.Send(v.w.loss, departsUs, from.delayUs, wire,
+		departsUs, lastUs = from.path.Send(v.w.loss, departsUs, from.delayUs, wire,
 			v.w.draw.Unit(v.number, drawLoss, 2*v.messages), v.w.draw.Unit(v.number, drawLoss, 2*v.messages+1))
 	}
 	if v.hostile == Drip && e.message == messageLeaf {
-		e.lastUs = v.drip(from, e.lastUs)
+		lastUs = v.drip(from, lastUs)
 	}
-	v.w.post(max(network.MsFromUs(e.lastUs), v.w.nowMs+1), e)
+	v.w.postArrival(from.peer, lastUs, e)
 	return startUs, departsUs
 }
+
+// postArrival lets bytes arrive, the last of them at lastUs.
+func (w *world) postArrival(viewer int32, lastUs int64, e event) {
+	atMs := max(network.MsFromUs(lastUs), w.nowMs+1)
+	e.aheadUs = int32(atMs*1000 - lastUs)
+	w.post(viewer, atMs, e)
+}
+
+// lastUs is when the last byte of what arrives now is there.
+func (w *world) lastUs(e *event) int64 { return w.nowMs*1000 - int64(e.aheadUs) }
 
 // occupyUplink accounts for bytes whose arrival concerns nobody.
 func (v *viewer) occupyUplink(bytes int64) {
@@ -161,7 +171,7 @@ func (v *viewer) sendList(n, object int32) {
 // arrives is when the last byte of a message reaches the downlink.
 func (v *viewer) arrives(e *event) {
 	from := &v.ends[e.end]
-	if !from.open || e.lastUs > from.cutUs {
+	if !from.open || v.w.lastUs(e) > from.cutUs {
 		v.w.batches.release(e) // the sender went before this left its queue
 		return
 	}
@@ -177,13 +187,14 @@ func (v *viewer) arrives(e *event) {
 // received passes bytes through the downlink. What is not through within this millisecond
 // comes back as the event later.
 func (v *viewer) received(e *event, bytes int64, later eventKind) bool {
-	throughUs := v.down.Receive(e.lastUs-int64(e.tookUs), e.lastUs, bytes)
+	lastUs := v.w.lastUs(e)
+	throughUs := v.down.Receive(lastUs-int64(e.tookUs), lastUs, bytes)
 	atMs := network.MsFromUs(throughUs)
 	if atMs <= v.w.nowMs {
 		return true
 	}
 	e.kind = later
-	v.w.post(atMs, *e)
+	v.w.post(v.index, atMs, *e)
 	return false
 }
 

@@ -51,10 +51,7 @@ func (w *world) newViewer(number, joinMs int64, seeder bool) *viewer {
 	w.slab = w.slab[1:]
 	*v = viewer{w: w, index: int32(len(w.viewers)), number: number, seeder: seeder, joinMs: joinMs}
 	w.viewers = append(w.viewers, v)
-	w.boxes = append(w.boxes, emptyBox)
-	if len(w.viewers) > 64*len(w.woken) {
-		w.woken = append(w.woken, 0)
-	}
+	w.inboxes.open()
 	v.far = w.draw.LogNormal(w.cfg.Network.OneWaySpread, number, drawDelay, 0)
 	if seeder {
 		v.class = -1
@@ -119,8 +116,7 @@ func (v *viewer) join() {
 	cfg.NoUpload = v.noUpload
 	v.core = sched.New(cfg)
 	v.tell(sched.Event{Kind: sched.Tick}) // it learns when it began
-	v.w.post(v.w.nowMs+1+v.w.draw.Below(sched.TickMs, v.number, drawTick, 0),
-		event{kind: eventTick, viewer: v.index})
+	v.w.post(v.index, v.w.nowMs+1+v.w.draw.Below(sched.TickMs, v.number, drawTick, 0), event{kind: eventTick})
 	roundTrip := 2 * v.w.cfg.CDN.OneWayMs
 	v.stats.PlaylistRequests++         // the multivariant playlist
 	v.after(roundTrip, v.loadPlaylist) // names the media playlist
@@ -150,7 +146,7 @@ func (v *viewer) present() bool { return v.here && !v.gone }
 
 // tick tells the core the time, and how full the send buffers are.
 func (v *viewer) tick() {
-	v.w.post(v.w.nowMs+sched.TickMs, event{kind: eventTick, viewer: v.index})
+	v.w.post(v.index, v.w.nowMs+sched.TickMs, event{kind: eventTick})
 	v.tellBuffers()
 	if v.core.PassesOn() != v.member.passesOn || v.useful() != v.member.ready {
 		v.report()

@@ -1,8 +1,6 @@
 package world
 
 import (
-	"math/bits"
-
 	"slipstream/peer/sched"
 	"slipstream/sim/clock"
 	"slipstream/sim/network"
@@ -15,53 +13,30 @@ import (
 
 // horizon is the future: what is to happen, and how far ahead a viewer may be run.
 type horizon struct {
-	wheel  *clock.Wheel[event]  // to viewers
-	office *clock.Wheel[func()] // at the tracker
-	shared *clock.Wheel[func()] // to more than one viewer: everybody is brought to that moment first
-	calls  []func()             // of eventCalls
-	idle   []int32              // places in calls to use again
+	inboxes inboxes              // of viewers
+	office  *clock.Wheel[func()] // at the tracker
+	shared  *clock.Wheel[func()] // to more than one viewer: everybody is brought to that moment first
+	calls   []func()             // of eventCalls
+	idle    []int32              // places in calls to use again
 
 	lookaheadMs int64
-	untilMs     int64 // the end of the running window; 0: nobody is on turn
+	windowMs    int64 // the start of the running window
+	untilMs     int64 // its end; 0: nobody is on turn
 
-	mail   []posted // of the running window: a chain for each viewer
-	boxes  []box    // by viewer
-	woken  []uint64 // a bit for each viewer to which something happens
-	told   []letter // in shared calls, by viewer's chain
 	onTurn *viewer
 	acting bool          // the core of who is on turn has decided: what it hears now comes later
-	own    []posted      // to who is on turn, within the window, by time
+	told   []letter      // in shared calls
 	events []sched.Event // what the core is to hear in this millisecond
 
 	warmth int64 // see warm
 }
-
-// posted is an event of the running window.
-type posted struct {
-	atMs  int64
-	event event
-	next  int32
-}
-
-// box is where a viewer's chains begin and end.
-type box struct{ mail, lastMail, told, lastTold int32 }
-
-var emptyBox = box{none, none, none, none}
-
-// letter is an event in a viewer's inbox, and where the next lies.
-type letter struct {
-	event sched.Event
-	next  int32
-}
-
-const none = -1
 
 // maxLookaheadMs is a window's length while nobody is connected.
 const maxLookaheadMs = 100
 
 func newHorizon(cfg *Config) horizon {
 	return horizon{
-		wheel: clock.New[event](startMs - 1), office: clock.New[func()](startMs - 1), shared: clock.New[func()](startMs - 1),
+		office: clock.New[func()](startMs - 1), shared: clock.New[func()](startMs - 1), windowMs: startMs,
 		lookaheadMs: max(min(2*cfg.Tracker.OneWayMs, maxLookaheadMs), 1),
 	}
 }
@@ -74,26 +49,25 @@ func (w *world) window() bool {
 	if !ok || fromMs > w.endMs {
 		return false
 	}
-	w.nowMs = fromMs
+	w.nowMs, w.windowMs = fromMs, fromMs
 	for call, ok := w.shared.Next(fromMs); ok; call, ok = w.shared.Next(fromMs) {
 		call()
 	}
 	w.openOffice(w.beforeShared(fromMs + max(w.cfg.Tracker.OneWayMs, 1)))
 	w.untilMs = w.beforeShared(fromMs + w.lookaheadMs)
-	w.sortMail()
-	for i, word := range w.woken {
-		if word == 0 {
-			continue
-		}
-		w.woken[i] = 0
-		for ; word != 0; word &= word - 1 {
-			w.turn(fromMs, int32(i<<6|bits.TrailingZeros64(word)))
+	until := sinceStart(w.untilMs)
+	for index := range w.viewers {
+		if w.inboxes.wakeMs[index] < until {
+			w.turn(int32(index))
 		}
 	}
 	w.onTurn, w.untilMs = nil, 0
-	w.mail, w.told = w.mail[:0], w.told[:0]
+	w.told = w.told[:0]
 	return true
 }
+
+// sinceStart is a time as events have it.
+func sinceStart(ms int64) int32 { return int32(ms - startMs) }
 
 // beforeShared is the end of a window that is to end then, or sooner if something shared
 // happens before.
@@ -115,61 +89,38 @@ func (w *world) openOffice(untilMs int64) {
 // nextMs is when the next thing happens, wherever.
 func (w *world) nextMs() (atMs int64, ok bool) {
 	atMs = never
-	for _, next := range [...]func() (int64, bool){w.wheel.NextMs, w.office.NextMs, w.shared.NextMs} {
-		if ms, some := next(); some {
+	if next := w.inboxes.nextMs(); next < eternity {
+		atMs, ok = startMs+int64(next), true
+	}
+	for _, wheel := range [...]*clock.Wheel[func()]{w.office, w.shared} {
+		if ms, some := wheel.NextMs(); some {
 			atMs, ok = min(atMs, ms), true
 		}
 	}
 	return atMs, ok
 }
 
-// sortMail deals the window's events out to the viewers' chains.
-func (w *world) sortMail() {
-	w.wheel.Drain(w.untilMs, func(atMs int64, e *event) {
-		at := int32(len(w.mail))
-		w.mail = append(w.mail, posted{atMs, *e, none})
-		b := &w.boxes[e.viewer]
-		if b.mail == none {
-			b.mail = at
-			w.wake(e.viewer)
-		} else {
-			w.mail[b.lastMail].next = at
-		}
-		b.lastMail = at
-	})
-}
-
-func (w *world) wake(viewer int32) { w.woken[viewer>>6] |= 1 << (viewer & 63) }
-
 // turn runs one viewer through the window.
-func (w *world) turn(fromMs int64, index int32) {
-	v, b := w.viewers[index], w.boxes[index]
-	w.boxes[index] = emptyBox
-	w.onTurn, w.nowMs = v, fromMs
-	w.warm(v, b.mail)
-	for at := b.told; at != none; at = w.told[at].next {
-		w.events = append(w.events, w.told[at].event)
-	}
-	for at, own := b.mail, 0; ; {
+func (w *world) turn(index int32) {
+	v, b := w.viewers[index], &w.inboxes
+	w.onTurn, w.nowMs = v, w.windowMs
+	b.take(index, sinceStart(w.untilMs))
+	w.warm(v)
+	w.readLetters(&b.of[index])
+	for next := 0; ; {
 		atMs := w.untilMs
 		if len(w.events) > 0 { // of a shared call
-			atMs = fromMs
+			atMs = w.windowMs
 		}
-		if at != none {
-			atMs = min(atMs, w.mail[at].atMs)
-		}
-		if own < len(w.own) {
-			atMs = min(atMs, w.own[own].atMs)
+		if next < len(b.due) {
+			atMs = min(atMs, startMs+int64(b.due[next].atMs))
 		}
 		if atMs == w.untilMs {
 			break
 		}
 		w.nowMs = atMs
-		for ; at != none && w.mail[at].atMs == atMs; at = w.mail[at].next {
-			v.happens(&w.mail[at].event)
-		}
-		for ; own < len(w.own) && w.own[own].atMs == atMs; own++ {
-			e := w.own[own].event // the list may move
+		for now := sinceStart(atMs); next < len(b.due) && b.due[next].atMs == now; next++ {
+			e := b.due[next] // the list may move
 			v.happens(&e)
 		}
 		if len(w.events) > 0 {
@@ -178,18 +129,26 @@ func (w *world) turn(fromMs int64, index int32) {
 			w.events, w.acting = w.events[:0], false
 		}
 	}
-	w.own = w.own[:0]
+	b.due = b.due[:0]
+}
+
+// readLetters has the core hear first what shared calls told the viewer.
+func (w *world) readLetters(in *inbox) {
+	for at := in.told; at != none; at = w.told[at].next {
+		w.events = append(w.events, w.told[at].event)
+	}
+	in.told, in.lastTold = none, none
 }
 
 // warm reads what a viewer's turn is about to need. Read in a row, much of it comes from
 // memory at once; otherwise the processor would wait for each. What it adds up is of no
 // interest.
-func (w *world) warm(v *viewer, mail int32) {
+func (w *world) warm(v *viewer) {
 	if v.core == nil {
 		return
 	}
-	for ; mail != none; mail = w.mail[mail].next {
-		if e := &w.mail[mail].event; int(e.end) < len(v.ends) {
+	for i := range w.inboxes.due {
+		if e := &w.inboxes.due[i]; int(e.end) < len(v.ends) {
 			w.warmth += v.ends[e.end].delayUs + v.ends[e.end].buffer.lowUs
 		}
 	}
@@ -228,23 +187,21 @@ func (v *viewer) happens(e *event) {
 	}
 }
 
-// post puts an event into the future of the viewer that it names.
-func (w *world) post(atMs int64, e event) {
+// post puts an event into a viewer's future. After the end there is none.
+func (w *world) post(viewer int32, atMs int64, e event) {
 	atMs = max(atMs, w.nowMs)
-	if atMs >= w.untilMs {
-		w.wheel.At(atMs, e)
+	if atMs > w.endMs {
 		return
 	}
-	if e.viewer != w.onTurn.index {
-		w.audit.fail("viewer %d does something to viewer %d within %d ms, sooner than any way between two", w.onTurn.number, w.viewers[e.viewer].number, atMs-w.nowMs)
-		return
+	e.atMs = sinceStart(atMs)
+	switch {
+	case atMs >= w.untilMs:
+		w.inboxes.put(viewer, sinceStart(w.windowMs), e)
+	case viewer == w.onTurn.index:
+		w.inboxes.insert(&e)
+	default:
+		w.audit.fail("viewer %d does something to viewer %d within %d ms, sooner than any way between two", w.onTurn.number, w.viewers[viewer].number, atMs-w.nowMs)
 	}
-	at := len(w.own)
-	w.own = append(w.own, posted{})
-	for ; at > 0 && w.own[at-1].atMs > atMs; at-- {
-		w.own[at] = w.own[at-1]
-	}
-	w.own[at] = posted{atMs, e, none}
 }
 
 // after calls f, which is about this viewer alone, in some milliseconds, at least one.
@@ -260,7 +217,7 @@ func (v *viewer) at(atMs int64, f func()) {
 	} else {
 		w.calls = append(w.calls, f)
 	}
-	w.post(atMs, event{kind: eventCall, viewer: v.index, batch: ref})
+	w.post(v.index, atMs, event{kind: eventCall, batch: ref})
 }
 
 // tell puts an event into the inbox; the core gets it at the end of the millisecond.
@@ -282,15 +239,15 @@ func (v *viewer) tell(e sched.Event) {
 
 // tellLater is for shared calls: the viewer's turn comes after them.
 func (v *viewer) tellLater(e sched.Event) {
-	w, b, at := v.w, &v.w.boxes[v.index], int32(len(v.w.told))
+	w, at := v.w, int32(len(v.w.told))
 	w.told = append(w.told, letter{e, none})
-	if b.told == none {
-		b.told = at
-		w.wake(v.index)
+	if in := &w.inboxes.of[v.index]; in.told == none {
+		in.told, in.lastTold = at, at
+		w.inboxes.wakeMs[v.index] = min(w.inboxes.wakeMs[v.index], sinceStart(w.windowMs))
 	} else {
-		w.told[b.lastTold].next = at
+		w.told[in.lastTold].next = at
+		in.lastTold = at
 	}
-	b.lastTold = at
 }
 
 // connected takes account of a way that is as long as that.
