@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -12,6 +13,8 @@ import (
 // Simulate runs an experiment, each cluster on a processor of its own as long as
 // there are any. The result is that of world.Run.
 func Simulate(ctx context.Context, cfg world.Config) (*world.Result, error) {
+	// Little is thrown away, and what is kept is small: it need not be looked through often.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts := make([]*world.Part, world.Clusters(&cfg))

@@ -16,7 +16,7 @@ type buffer struct {
 	bytes   int64 // of them
 	told    int64 // as the core knows it
 	lowUs   int64 // when what is in it now will have run low
-	watched bool  // an eventLow is on its way
+	watched bool  // an kindLow is on its way
 	listed  bool  // in the sendQueue
 }
 
@@ -43,25 +43,26 @@ func (v *viewer) enqueued(n int32, bytes, startUs, departsUs int64) {
 		b.lowUs -= (departsUs - startUs) * bufferLow / bytes
 	}
 	if !b.watched {
-		b.watched = true
 		v.watchBuffer(n)
 	}
 }
 
 func (v *viewer) watchBuffer(n int32) {
-	atMs := max(network.MsFromUs(v.ends[n].buffer.lowUs), v.w.nowMs+1)
-	v.w.post(v.index, atMs, event{kind: eventLow, end: n})
+	b := &v.ends[n].buffer
+	b.watched = true
+	atMs := max(network.MsFromUs(b.lowUs), v.w.nowMs+1)
+	v.w.post(v.index, atMs, event{end: n, saying: saying{kind: kindLow}})
 }
 
 // bufferRanLow is when a send buffer may have run low, unless more was put in
 // since: what a data channel's bufferedamountlow tells.
 func (v *viewer) bufferRanLow(n int32) {
 	b := &v.ends[n].buffer
+	b.watched = false
 	if b.lowUs > v.w.nowMs*1000 {
 		v.watchBuffer(n)
 		return
 	}
-	b.watched = false
 	v.tellBuffer(n)
 }
 

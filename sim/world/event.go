@@ -5,89 +5,76 @@ package world
 // the tracker, connections) is a call.
 type event struct {
 	atMs    int32 // after the start
-	kind    eventKind
-	message messageKind
-	flag    bool  // request: the leaf list is wanted too
-	reason  uint8 // refuse
 	end     int32 // the viewer's name for the neighbour; or which of its fetches
-	object  int32
-	leaf    int32 // or piece, if batch is 0; of a request piece·16 + mask
-	batch   int32 // several leaves, or a bitfield; of a call: which
 	tookUs  int32 // of an arrival: from the first byte to the last
-	aheadUs int32 // of an arrival: how long before atMs the last byte is there
+	aheadUs int32 // likewise: how long before atMs the last byte is there
+	batch   int32 // what was said before in the same message; of a call: which
+	saying        // and last; of what is no message only its kind
 }
 
-type eventKind uint8
+// A saying is what one viewer tells another: a message of the protocol, or as much of it as
+// fits. A message of the data channel carries one or more.
+type saying struct {
+	kind   kind
+	flag   bool   // request: the leaf list is wanted too; have: more of it follows; leaf: it is bad
+	first  uint16 // piece, or the first of 32; of a leaf its index
+	object int32
+	what   uint32 // have, gain, coming: which of the 32; request: which leaves; refuse: why
+}
+
+// kind is what happens.
+type kind uint8
 
 const (
-	eventCall    eventKind = iota // calls[batch] is called
-	eventTick                     // the shell's timer
-	eventArrives                  // a message reaches the viewer's downlink
-	eventThrough                  // and is through it
-	eventLow                      // a send buffer of the viewer has run low
-	eventChunk                    // bytes of a CDN response reach the downlink
-	eventFetched                  // and are through it
+	kindCall    kind = iota // calls[batch] is called
+	kindTick                // the shell's timer
+	kindLow                 // a send buffer of the viewer has run low
+	kindChunk               // bytes of a CDN response reach the downlink
+	kindFetched             // and are through it
+	kindThrough             // a leaf is through it
+	// The rest is said by neighbours, and arrives.
+	kindHave
+	kindGain
+	kindComing
+	kindLost
+	kindRequest
+	kindCancel
+	kindRefuse
+	kindList
+	kindLeaf
 )
 
-type messageKind uint8
-
-const (
-	messageHave messageKind = iota
-	messageGain
-	messageComing
-	messageLost
-	messageRequest
-	messageCancel
-	messageRefuse
-	messageList
-	messageLeaf
-)
-
-// batches are lists of pieces and bitfields that messages under way carry, kept
-// outside of events so that those stay small, and used again. They are numbered
-// from 1.
+// batches are the sayings of messages under way that carry more than one, kept outside of
+// events so that those stay small, and used again. They are numbered from 1.
 type batches struct {
-	lists [][]uint16
-	bits  [][]byte
-	free  []int32 // of lists
-	spare []int32 // of bits
+	lists [][]saying
+	free  []int32
 }
 
-func (b *batches) newList() int32 {
+func (b *batches) open() int32 {
 	if n := len(b.free); n > 0 {
 		ref := b.free[n-1]
 		b.free = b.free[:n-1]
-		b.lists[ref-1] = b.lists[ref-1][:0]
 		return ref
 	}
-	b.lists = append(b.lists, make([]uint16, 0, 8))
+	b.lists = append(b.lists, make([]saying, 0, 4))
 	return int32(len(b.lists))
 }
 
-func (b *batches) newBits(of []byte) int32 {
-	if n := len(b.spare); n > 0 {
-		ref := b.spare[n-1]
-		b.spare = b.spare[:n-1]
-		b.bits[ref-1] = append(b.bits[ref-1][:0], of...)
-		return ref
+func (b *batches) add(ref int32, s saying) { b.lists[ref-1] = append(b.lists[ref-1], s) }
+
+// list is empty if there is none.
+func (b *batches) list(ref int32) []saying {
+	if ref == 0 {
+		return nil
 	}
-	b.bits = append(b.bits, append([]byte(nil), of...))
-	return int32(len(b.bits))
+	return b.lists[ref-1]
 }
 
-// list is the pieces of a message that names more than one.
-func (b *batches) list(ref int32) *[]uint16 { return &b.lists[ref-1] }
-
-// bitfield is that of a HAVE.
-func (b *batches) bitfield(ref int32) []byte { return b.bits[ref-1] }
-
-// release takes back what a message carried, once it is read or lost.
-func (b *batches) release(e *event) {
-	switch {
-	case e.batch == 0:
-	case e.message == messageHave:
-		b.spare = append(b.spare, e.batch)
-	default:
-		b.free = append(b.free, e.batch)
+// release takes one back that was read or lost, if there is one.
+func (b *batches) release(ref int32) {
+	if ref != 0 {
+		b.lists[ref-1] = b.lists[ref-1][:0]
+		b.free = append(b.free, ref)
 	}
 }

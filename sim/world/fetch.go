@@ -74,11 +74,11 @@ func (v *viewer) chunkBytes(f *fetch) int64 {
 func (v *viewer) nextChunk(slot int32) {
 	f := &v.fetches[slot]
 	firstUs, lastUs := v.w.cdn.Next(&f.response, v.w.nowMs, v.chunkBytes(f))
-	v.w.postArrival(v.index, lastUs, event{kind: eventChunk, end: slot, tookUs: int32(lastUs - firstUs)})
+	v.w.postArrival(v.index, lastUs, event{end: slot, tookUs: int32(lastUs - firstUs), saying: saying{kind: kindChunk}})
 }
 
 func (v *viewer) chunkArrives(e *event) {
-	if v.received(e, v.chunkBytes(&v.fetches[e.end]), eventFetched) {
+	if v.received(e, v.chunkBytes(&v.fetches[e.end]), kindFetched) {
 		v.chunkThrough(e)
 	}
 }

@@ -47,16 +47,16 @@ func (w *world) hostileOf(number int64) HostileKind {
 func (v *viewer) counts() bool { return !v.seeder && v.hostile == honest }
 
 // spoil changes a leaf that an attacker sends.
-func (v *viewer) spoil(e *event, bytes int64) (wireBytes int64) {
+func (v *viewer) spoil(s *saying, bytes int64) (wireBytes int64) {
 	switch v.hostile {
 	case Pollute:
-		e.flag = true
+		s.flag = true
 	case Truncate:
-		e.flag = true
+		s.flag = true
 		return bytes / 2
 	case Replay:
-		if v.objects.at(e.object-1) != nil {
-			e.object--
+		if v.objects.at(s.object-1) != nil {
+			s.object--
 		}
 	}
 	return bytes
@@ -69,12 +69,12 @@ func (v *viewer) drip(to *end, arrivesUs int64) int64 {
 }
 
 // deaf tells whether an attacker leaves a request unanswered, or refuses it.
-func (v *viewer) deaf(e *event) bool {
+func (v *viewer) deaf(n int32, s *saying) bool {
 	switch v.hostile {
 	case Lie:
 		return true
 	case Freeride:
-		v.refuse(e, sched.Busy)
+		v.refuse(n, s, sched.Busy)
 		return true
 	}
 	return false
@@ -100,12 +100,12 @@ func (v *viewer) flood() {
 			if !v.ends[n].open {
 				break
 			}
-			e := event{message: messageRequest, end: int32(n), object: object, batch: v.w.batches.newList()}
-			list := v.w.batches.list(e.batch)
+			bytes := indicesBytes(kindRequest, network.MaxBatch)
 			for i := range int32(network.MaxBatch) {
-				*list = append(*list, uint16(i%sched.Pieces(v.w.stream.leaves)*16+15))
+				piece := i % sched.Pieces(v.w.stream.leaves)
+				v.say(int32(n), saying{kind: kindRequest, object: object, first: uint16(piece), what: 15}, bytes)
+				bytes = 0
 			}
-			v.send(e, network.IndicesBytes(network.MaxBatch)+1)
 		}
 	}
 }

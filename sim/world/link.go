@@ -8,21 +8,26 @@ import (
 	"slipstream/tracker/announce"
 )
 
-// end is one end of a connection, as its viewer sees it.
+// end is one end of a connection, as its viewer sees it. What messages need lies in one line
+// of the cache, what leaves need besides in the next.
 type end struct {
 	peer    int32 // the viewer at the other end
 	peerEnd int32 // the name that this viewer has there
+	open    bool
 	delayUs int64
 	cutUs   int64 // what the other end sends later than this never comes: it is gone
-	open    bool
+	out     outbox
 
 	buffer buffer
-	path   network.Path
-	lists  []int32 // objects whose leaf list the other end has got from us
-	asked  []int32 // objects whose leaf list it wants and we did not have yet
-	early  []early // announcements of objects that we do not know yet
+
+	path  network.Path
+	lists []int32 // objects whose leaf list the other end has got from us
+	asked []int32 // objects whose leaf list it wants and we did not have yet
+	early []early // announcements of objects that we do not know yet
 	// drippedUs is when the last leaf of an attacker arrives that drips.
 	drippedUs int64
+
+	_ [4]int64 // four lines in all
 }
 
 // never is a time that does not come.
@@ -31,7 +36,7 @@ const never = math.MaxInt64
 // early is an announcement that came before the record of its object.
 type early struct {
 	object int32
-	bits   []byte
+	pieces []uint32
 }
 
 // maxEarly bounds what is remembered for one neighbour (wire.MaxAnnounced in the

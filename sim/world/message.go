@@ -1,6 +1,8 @@
 package world
 
 import (
+	"math"
+	"math/bits"
 	"slices"
 
 	"slipstream/peer/sched"
@@ -11,23 +13,23 @@ import (
 func (v *viewer) send(e event, bytes int64) (startUs, departsUs int64) {
 	from := &v.ends[e.end]
 	if !from.open {
-		v.w.batches.release(&e)
+		v.w.batches.release(e.batch)
 		return 0, 0
 	}
 	wire := network.WireBytes(bytes, v.w.cfg.Network.PacketOverhead)
 	startUs, departsUs = v.up.Send(v.w.nowMs*1000, wire)
-	if e.message != messageLeaf && e.message != messageList {
+	if e.kind != kindLeaf && e.kind != kindList {
 		v.stats.ControlBytes += wire
 		v.stats.ControlMessages++
 	}
-	e.kind, e.end, e.tookUs = eventArrives, from.peerEnd, int32(departsUs-startUs)
+	e.end, e.tookUs = from.peerEnd, int32(departsUs-startUs)
 	lastUs := departsUs + from.delayUs
 	if v.w.loss.P > 0 {
 		v.messages++
 		departsUs, lastUs = from.path.Send(v.w.loss, departsUs, from.delayUs, wire,
 			v.w.draw.Unit(v.number, drawLoss, 2*v.messages), v.w.draw.Unit(v.number, drawLoss, 2*v.messages+1))
 	}
-	if v.hostile == Drip && e.message == messageLeaf {
+	if v.hostile == Drip && e.kind == kindLeaf {
 		lastUs = v.drip(from, lastUs)
 	}
 	v.w.postArrival(from.peer, lastUs, e)
@@ -57,57 +59,60 @@ func (v *viewer) sendHave(a *sched.Action) {
 		v.w.audit.unknown(v, a.Object, "announces")
 		return
 	}
-	v.w.pieces = h.pieceBits(v.w.stream.leaves, v.w.pieces)
-	ref := v.w.batches.newBits(v.w.pieces)
-	if v.hostile == Lie {
-		all := v.w.batches.bitfield(ref)
-		for piece := range sched.Pieces(v.w.stream.leaves) {
-			all[piece>>3] |= 0x80 >> (piece & 7)
+	pieces := sched.Pieces(v.w.stream.leaves)
+	v.w.pieces = h.pieces(v.w.stream.leaves, v.w.pieces)
+	bytes := network.HaveBytes(int64(pieces))
+	for i, which := range v.w.pieces {
+		if v.hostile == Lie {
+			which = math.MaxUint32 >> max(int32(i+1)*32-pieces, 0)
 		}
+		v.say(a.Neighbour, saying{
+			kind: kindHave, object: a.Object, first: uint16(i * 32), what: which, flag: i < len(v.w.pieces)-1,
+		}, bytes)
+		bytes = 0
 	}
-	v.send(event{message: messageHave, end: a.Neighbour, object: a.Object, batch: ref}, network.HaveBytes(int64(sched.Pieces(v.w.stream.leaves))))
 }
 
-var batchKinds = [...]messageKind{
-	sched.SendGain: messageGain, sched.SendComing: messageComing, sched.SendRequest: messageRequest,
-	sched.SendCancel: messageCancel, sched.SendRefuse: messageRefuse,
+var said = [...]kind{
+	sched.SendGain: kindGain, sched.SendComing: kindComing, sched.SendRequest: kindRequest,
+	sched.SendCancel: kindCancel, sched.SendRefuse: kindRefuse,
 }
 
-// sendBatch sends actions of one kind, to one neighbour, about one object.
-func (v *viewer) sendBatch(actions []sched.Action) {
+// sayBatch says actions of one kind, to one neighbour, about one object: one message.
+func (v *viewer) sayBatch(actions []sched.Action) {
 	a := &actions[0]
-	e := event{
-		message: batchKinds[a.Kind], end: a.Neighbour, object: a.Object,
-		leaf: entry(a), reason: uint8(a.Reason),
-	}
-	bytes := network.IndicesBytes(int64(len(actions)))
-	if e.message == messageRequest || e.message == messageRefuse {
-		bytes++
-	}
-	if e.message == messageRequest {
+	s := saying{kind: said[a.Kind], object: a.Object}
+	bytes := indicesBytes(s.kind, len(actions))
+	switch s.kind {
+	case kindGain, kindComing:
+		v.sayPieces(a.Neighbour, s, actions, bytes)
+		return
+	case kindRequest:
 		h := v.objects.at(a.Object)
-		e.flag = h != nil && !h.list
+		s.flag = h != nil && !h.list
 		v.stats.Requests += int64(len(actions))
-	}
-	if e.message == messageRefuse {
+	case kindRefuse:
 		v.stats.Refusals += int64(len(actions))
 	}
-	if len(actions) > 1 {
-		e.batch = v.w.batches.newList()
-		list := v.w.batches.list(e.batch)
-		for i := range actions {
-			*list = append(*list, uint16(entry(&actions[i])))
-		}
+	for i := range actions {
+		s.first, s.what = uint16(actions[i].Piece), uint32(actions[i].Mask|actions[i].Reason)
+		v.say(a.Neighbour, s, bytes)
+		s.flag, bytes = false, 0
 	}
-	v.send(e, bytes)
 }
 
-// entry is how a message names what an action is about.
-func entry(a *sched.Action) int32 {
-	if a.Kind == sched.SendRequest {
-		return a.Piece*16 + a.Mask
+// sayPieces says as many pieces at once as lie together.
+func (v *viewer) sayPieces(n int32, s saying, actions []sched.Action, bytes int64) {
+	for i := range actions {
+		piece := actions[i].Piece
+		if first := uint16(piece &^ 31); first != s.first && s.what != 0 {
+			v.say(n, s, bytes)
+			s.what, bytes = 0, 0
+		}
+		s.first = uint16(piece &^ 31)
+		s.what |= 1 << (piece & 31)
 	}
-	return a.Piece
+	v.say(n, s, bytes)
 }
 
 // sendLeaf uploads a leaf.
@@ -130,12 +135,15 @@ func (v *viewer) sendLeaf(a *sched.Action) {
 		v.sendList(a.Neighbour, a.Object)
 	}
 	data := v.w.stream.leafBytes(a.Leaf)
-	e := event{message: messageLeaf, end: a.Neighbour, object: a.Object, leaf: a.Leaf}
+	leaf := saying{kind: kindLeaf, object: a.Object, first: uint16(a.Leaf)}
 	size := network.LeafBytes(data)
 	if v.hostile != honest {
-		size = v.spoil(&e, size)
+		size = v.spoil(&leaf, size)
 	}
-	startUs, departsUs := v.send(e, size)
+	batch, more := v.takeAlong(a.Neighbour)
+	v.stats.ControlBytes += more
+	v.speak() // to others: connections do not wait for each other's leaves
+	startUs, departsUs := v.send(event{end: a.Neighbour, batch: batch, saying: leaf}, size+more)
 	v.enqueued(a.Neighbour, data, startUs, departsUs)
 	v.stats.UploadedBytes += data
 }
@@ -165,19 +173,19 @@ func (v *viewer) sendList(n, object int32) {
 	}
 	e.lists = append(e.lists, object)
 	v.stats.ListBytes += network.LeafListBytes(int64(v.w.stream.leaves))
-	v.send(event{message: messageList, end: n, object: object}, network.LeafListBytes(int64(v.w.stream.leaves)))
+	v.send(event{end: n, saying: saying{kind: kindList, object: object}}, network.LeafListBytes(int64(v.w.stream.leaves)))
 }
 
 // arrives is when the last byte of a message reaches the downlink.
 func (v *viewer) arrives(e *event) {
 	from := &v.ends[e.end]
 	if !from.open || v.w.lastUs(e) > from.cutUs {
-		v.w.batches.release(e) // the sender went before this left its queue
+		v.w.batches.release(e.batch) // the sender went before this left its queue
 		return
 	}
-	if e.message == messageLeaf {
-		bytes := network.WireBytes(network.LeafBytes(v.w.stream.leafBytes(e.leaf)), v.w.cfg.Network.PacketOverhead)
-		if !v.received(e, bytes, eventThrough) {
+	if e.kind == kindLeaf {
+		bytes := network.WireBytes(network.LeafBytes(v.w.stream.leafBytes(int32(e.first))), v.w.cfg.Network.PacketOverhead)
+		if !v.received(e, bytes, kindThrough) {
 			return
 		}
 	}
@@ -186,7 +194,7 @@ func (v *viewer) arrives(e *event) {
 
 // received passes bytes through the downlink. What is not through within this millisecond
 // comes back as the event later.
-func (v *viewer) received(e *event, bytes int64, later eventKind) bool {
+func (v *viewer) received(e *event, bytes int64, later kind) bool {
 	lastUs := v.w.lastUs(e)
 	throughUs := v.down.Receive(lastUs-int64(e.tookUs), lastUs, bytes)
 	atMs := network.MsFromUs(throughUs)
@@ -200,116 +208,101 @@ func (v *viewer) received(e *event, bytes int64, later eventKind) bool {
 
 // through is when a message is there.
 func (v *viewer) through(e *event) {
-	if !v.ends[e.end].open {
-		v.w.batches.release(e)
-		return
+	if v.ends[e.end].open {
+		for _, s := range v.w.batches.list(e.batch) {
+			v.hear(e.end, &s)
+		}
+		v.hear(e.end, &e.saying)
 	}
-	switch e.message {
-	case messageHave:
-		v.heard(e.end, e.object, v.w.batches.bitfield(e.batch))
-	case messageGain:
-		v.gained(e)
-	case messageComing:
-		v.tellEach(e, sched.Coming, 0)
-	case messageLost:
-		v.forgetEarly(e.end, e.object)
-		v.tell(sched.Event{Kind: sched.Lost, Neighbour: e.end, Object: e.object})
-	case messageRequest:
-		v.requested(e)
-	case messageList:
-		if h := v.objects.at(e.object); h != nil {
+	v.w.batches.release(e.batch)
+}
+
+// hear takes what a neighbour says.
+func (v *viewer) hear(n int32, s *saying) {
+	switch s.kind {
+	case kindHave:
+		v.heard(n, s)
+	case kindGain:
+		v.gained(n, s)
+	case kindComing:
+		v.tellPieces(n, s, sched.Coming)
+	case kindLost:
+		v.forgetEarly(n, s.object)
+		v.tell(sched.Event{Kind: sched.Lost, Neighbour: n, Object: s.object})
+	case kindRequest:
+		v.requested(n, s)
+	case kindCancel:
+		v.tell(sched.Event{Kind: sched.Cancel, Neighbour: n, Object: s.object, Piece: int32(s.first)})
+	case kindRefuse:
+		v.tell(sched.Event{Kind: sched.Refuse, Neighbour: n, Object: s.object, Piece: int32(s.first), Value: int64(s.what)})
+	case kindList:
+		if h := v.objects.at(s.object); h != nil {
 			h.list = true
 		}
-	case messageCancel:
-		v.tellEach(e, sched.Cancel, 0)
-	case messageRefuse:
-		v.tellEach(e, sched.Refuse, int64(e.reason))
-	case messageLeaf:
-		v.leafThrough(e)
-	}
-	v.w.batches.release(e)
-}
-
-// tellEach tells the core of each piece that a message names.
-func (v *viewer) tellEach(e *event, kind sched.EventKind, value int64) {
-	if e.batch == 0 {
-		v.tellOf(e, kind, e.leaf, value)
-		return
-	}
-	for _, named := range *v.w.batches.list(e.batch) {
-		v.tellOf(e, kind, int32(named), value)
+	case kindLeaf, kindThrough:
+		v.leafThrough(n, s)
 	}
 }
 
-func (v *viewer) tellOf(e *event, kind sched.EventKind, piece int32, value int64) {
-	mask := int32(0)
-	if kind == sched.Request {
-		piece, mask = piece>>4, piece&15
+// tellPieces tells the core of each piece that a saying names.
+func (v *viewer) tellPieces(n int32, s *saying, kind sched.EventKind) {
+	for which := s.what; which != 0; which &= which - 1 {
+		v.tell(sched.Event{Kind: kind, Neighbour: n, Object: s.object, Piece: int32(s.first) + int32(bits.TrailingZeros32(which))})
 	}
-	v.tell(sched.Event{Kind: kind, Neighbour: e.end, Object: e.object, Piece: piece, Mask: mask, Value: value})
 }
 
 // requested takes a REQUEST: the list goes out at once, the pieces are for the
 // core to decide. What has left our playlist is refused.
-func (v *viewer) requested(e *event) {
-	if v.deaf(e) {
+func (v *viewer) requested(n int32, s *saying) {
+	if v.deaf(n, s) {
 		return
 	}
-	if v.objects.at(e.object) == nil {
-		v.refuse(e, sched.NotHeld)
+	if v.objects.at(s.object) == nil {
+		v.refuse(n, s, sched.NotHeld)
 		return
 	}
-	if e.flag {
-		v.listAsked(e.end, e.object)
+	if s.flag {
+		v.listAsked(n, s.object)
 	}
-	v.tellEach(e, sched.Request, 0)
+	v.tell(sched.Event{Kind: sched.Request, Neighbour: n, Object: s.object, Piece: int32(s.first), Mask: int32(s.what)})
 }
 
-// refuse answers a REQUEST for all that it names.
-func (v *viewer) refuse(e *event, reason sched.RefuseReason) {
-	n := int64(1)
-	refusal := event{message: messageRefuse, end: e.end, object: e.object, leaf: e.leaf >> 4, reason: uint8(reason)}
-	if e.batch != 0 {
-		refusal.batch = v.w.batches.newList()
-		asked, pieces := *v.w.batches.list(e.batch), v.w.batches.list(refusal.batch)
-		for _, named := range asked {
-			*pieces = append(*pieces, named>>4)
-		}
-		n = int64(len(asked))
-	}
-	v.stats.Refusals += n
-	v.send(refusal, network.IndicesBytes(n)+1)
+// refuse answers a REQUEST.
+func (v *viewer) refuse(n int32, s *saying, reason sched.RefuseReason) {
+	v.stats.Refusals++
+	v.say(n, saying{kind: kindRefuse, object: s.object, first: s.first, what: uint32(reason)}, indicesBytes(kindRefuse, 1))
 }
 
 // leafThrough checks and stores a leaf from a neighbour: a bad one is an attacker's,
 // and what is not wanted any more is thrown away.
-func (v *viewer) leafThrough(e *event) {
-	h := v.objects.at(e.object)
-	data := v.w.stream.leafBytes(e.leaf)
+func (v *viewer) leafThrough(n int32, s *saying) {
+	leaf := int32(s.first)
+	h := v.objects.at(s.object)
+	data := v.w.stream.leafBytes(leaf)
 	switch {
 	case h == nil:
 		v.stats.DuplicateBytes += data
-	case !v.core.Expects(e.end, e.object, e.leaf):
-		if h.has(e.leaf) {
+	case !v.core.Expects(n, s.object, leaf):
+		if h.has(leaf) {
 			v.stats.DuplicateBytes += data
 		} else {
 			v.stats.UnexpectedBytes += data
 		}
-		v.tell(sched.Event{Kind: sched.Unsolicited, Neighbour: e.end, Object: e.object, Leaf: e.leaf})
-	case h.has(e.leaf): // came twice in this very millisecond
+		v.tell(sched.Event{Kind: sched.Unsolicited, Neighbour: n, Object: s.object, Leaf: leaf})
+	case h.has(leaf): // came twice in this very millisecond
 		v.stats.DuplicateBytes += data
-	case e.flag:
+	case s.flag:
 		v.stats.RejectedLeaves++
-		v.tell(sched.Event{Kind: sched.Rejected, Neighbour: e.end, Object: e.object, Leaf: e.leaf})
-	case !h.list && (v.hostile != honest || v.w.viewers[v.ends[e.end].peer].hostile != honest):
+		v.tell(sched.Event{Kind: sched.Rejected, Neighbour: n, Object: s.object, Leaf: leaf})
+	case !h.list && (v.hostile != honest || v.w.viewers[v.ends[n].peer].hostile != honest):
 		v.stats.UnexpectedBytes += data // cannot be checked
-		v.tell(sched.Event{Kind: sched.Unsolicited, Neighbour: e.end, Object: e.object, Leaf: e.leaf})
+		v.tell(sched.Event{Kind: sched.Unsolicited, Neighbour: n, Object: s.object, Leaf: leaf})
 	case !h.list:
-		v.w.audit.fail("viewer %d got leaf %d of segment %d from a neighbour before it had the leaf list", v.number, e.leaf, e.object)
+		v.w.audit.fail("viewer %d got leaf %d of segment %d from a neighbour before it had the leaf list", v.number, leaf, s.object)
 	default:
-		if e.flag {
+		if s.flag {
 			v.stats.BadBytes += data
 		}
-		v.store(h, e.object, e.leaf, e.end)
+		v.store(h, s.object, leaf, n)
 	}
 }

@@ -54,8 +54,8 @@ func (v *viewer) addObject(object int32, wantMs int64, startup bool) {
 	for n := range v.ends {
 		e := &v.ends[n]
 		for i := range e.early {
-			if e.early[i].object == object && e.open {
-				v.tell(sched.Event{Kind: sched.Have, Neighbour: int32(n), Object: object, Bits: e.early[i].bits})
+			if e.early[i].object == object && len(e.early[i].pieces) > 0 && e.open {
+				v.tellHave(int32(n), object, e.early[i].pieces)
 			}
 		}
 		v.forgetEarly(int32(n), object)
@@ -71,36 +71,43 @@ func (v *viewer) removeObject() {
 
 // heard takes a HAVE. One about a segment that is not in our playlist yet says
 // that there is a newer playlist.
-func (v *viewer) heard(n, object int32, bits []byte) {
+func (v *viewer) heard(n int32, s *saying) {
+	if s.first == 0 {
+		v.w.heard = v.w.heard[:0]
+	}
+	v.w.heard = append(v.w.heard, s.what)
 	switch {
-	case v.objects.at(object) != nil:
-		own := append([]byte(nil), bits...) // the message's are used again before the core reads them
-		v.tell(sched.Event{Kind: sched.Have, Neighbour: n, Object: object, Bits: own})
-	case object >= v.objects.next() && v.playlist.loaded:
-		e := v.earlyFor(n, object)
-		if e != nil {
-			e.bits = append(e.bits[:0], bits...)
+	case s.flag: // the rest follows
+	case v.objects.at(s.object) != nil:
+		v.tellHave(n, s.object, v.w.heard)
+	case s.object >= v.objects.next() && v.playlist.loaded:
+		if e := v.earlyFor(n, s.object); e != nil {
+			e.pieces = append(e.pieces[:0], v.w.heard...)
 		}
 		v.playlistIsOld()
 	}
 }
 
+// tellHave tells the core all that a neighbour holds of a segment.
+func (v *viewer) tellHave(n, object int32, pieces []uint32) {
+	from := len(v.w.bits)
+	for i := range sched.Pieces(v.w.stream.leaves) {
+		if i%8 == 0 {
+			v.w.bits = append(v.w.bits, 0)
+		}
+		v.w.bits[len(v.w.bits)-1] |= byte(pieces[i>>5]>>(i&31)&1) << (7 - i%8)
+	}
+	v.tell(sched.Event{Kind: sched.Have, Neighbour: n, Object: object, Bits: v.w.bits[from:len(v.w.bits):len(v.w.bits)]})
+}
+
 // gained takes a GAIN.
-func (v *viewer) gained(e *event) {
+func (v *viewer) gained(n int32, s *saying) {
 	switch {
-	case v.objects.at(e.object) != nil:
-		v.tellEach(e, sched.Gain, 0)
-	case e.object >= v.objects.next():
-		known := v.earlyFor(e.end, e.object)
-		if known == nil || len(known.bits) == 0 {
-			return // a GAIN without a HAVE before it says nothing
-		}
-		if e.batch == 0 {
-			known.bits[e.leaf>>3] |= 0x80 >> (e.leaf & 7)
-			return
-		}
-		for _, piece := range *v.w.batches.list(e.batch) {
-			known.bits[piece>>3] |= 0x80 >> (piece & 7)
+	case v.objects.at(s.object) != nil:
+		v.tellPieces(n, s, sched.Gain)
+	case s.object >= v.objects.next():
+		if known := v.earlyFor(n, s.object); known != nil && len(known.pieces) > 0 { // without a HAVE before it, it says nothing
+			known.pieces[s.first>>5] |= s.what
 		}
 	}
 }
@@ -150,18 +157,21 @@ func (v *viewer) store(h *held, object, leaf, from int32) {
 	v.fetchInOrder()
 }
 
-// pieceBits says which pieces are whole.
-func (h *held) pieceBits(leaves int32, into []byte) []byte {
+// pieces says which pieces are whole, 32 to a word.
+func (h *held) pieces(leaves int32, into []uint32) []uint32 {
 	each, pieces := sched.PieceLeaves(leaves), sched.Pieces(leaves)
-	into = append(into[:0], make([]byte, (pieces+7)/8)...)
+	into = into[:0]
 	for i := range pieces {
-		whole := true
+		whole := uint32(1)
 		for leaf := i * each; leaf < min((i+1)*each, leaves); leaf++ {
-			whole = whole && h.has(leaf)
+			if !h.has(leaf) {
+				whole = 0
+			}
 		}
-		if whole {
-			into[i>>3] |= 0x80 >> (i & 7)
+		if i%32 == 0 {
+			into = append(into, 0)
 		}
+		into[i/32] |= whole << (i % 32)
 	}
 	return into
 }

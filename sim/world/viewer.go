@@ -37,6 +37,7 @@ type viewer struct {
 	playlist playlist
 	member   member
 
+	lonelyMs int64 // before then nothing that waits for company has waited for long
 	messages int64 // sent over lossy paths, for the draws
 	requests int64 // sent to the CDN, likewise
 
@@ -114,9 +115,9 @@ func (v *viewer) join() {
 	cfg := v.w.cfg.Scheduler
 	cfg.Seed = uint32(v.w.draw.Bits(v.number, drawSeed, 0))
 	cfg.NoUpload = v.noUpload
-	v.core = sched.New(cfg)
+	v.core = sched.NewIn(&v.w.scratch, cfg)
 	v.tell(sched.Event{Kind: sched.Tick}) // it learns when it began
-	v.w.post(v.index, v.w.nowMs+1+v.w.draw.Below(sched.TickMs, v.number, drawTick, 0), event{kind: eventTick})
+	v.w.post(v.index, v.w.nowMs+1+v.w.draw.Below(sched.TickMs, v.number, drawTick, 0), event{saying: saying{kind: kindTick}})
 	roundTrip := 2 * v.w.cfg.CDN.OneWayMs
 	v.stats.PlaylistRequests++         // the multivariant playlist
 	v.after(roundTrip, v.loadPlaylist) // names the media playlist
@@ -146,13 +147,14 @@ func (v *viewer) present() bool { return v.here && !v.gone }
 
 // tick tells the core the time, and how full the send buffers are.
 func (v *viewer) tick() {
-	v.w.post(v.index, v.w.nowMs+sched.TickMs, event{kind: eventTick})
+	v.w.post(v.index, v.w.nowMs+sched.TickMs, event{saying: saying{kind: kindTick}})
 	v.tellBuffers()
 	if v.core.PassesOn() != v.member.passesOn || v.useful() != v.member.ready {
 		v.report()
 	}
 	v.plan()
 	v.flood()
+	v.sendLonely()
 	v.tell(sched.Event{Kind: sched.Tick})
 }
 
@@ -170,9 +172,9 @@ func (v *viewer) run(events []sched.Event) {
 			v.sendHave(a)
 		case sched.SendGain, sched.SendComing, sched.SendRequest, sched.SendCancel, sched.SendRefuse:
 			n = batchOf(actions[i:])
-			v.sendBatch(actions[i : i+n])
+			v.sayBatch(actions[i : i+n])
 		case sched.SendLost:
-			v.send(event{message: messageLost, end: a.Neighbour, object: a.Object}, network.LostBytes)
+			v.mention(a.Neighbour, saying{kind: kindLost, object: a.Object}, network.LostBytes)
 		case sched.SendLeaf:
 			v.sendLeaf(a)
 		case sched.Fetch:

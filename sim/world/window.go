@@ -16,7 +16,7 @@ type horizon struct {
 	inboxes inboxes              // of viewers
 	office  *clock.Wheel[func()] // at the tracker
 	shared  *clock.Wheel[func()] // to more than one viewer: everybody is brought to that moment first
-	calls   []func()             // of eventCalls
+	calls   []func()             // of kindCall
 	idle    []int32              // places in calls to use again
 
 	lookaheadMs int64
@@ -27,8 +27,11 @@ type horizon struct {
 	acting bool          // the core of who is on turn has decided: what it hears now comes later
 	told   []letter      // in shared calls
 	events []sched.Event // what the core is to hear in this millisecond
+	bits   []byte        // of HAVEs among them
 
-	warmth int64 // see warm
+	speaking []int32 // neighbours to whom who is on turn says something in this millisecond
+
+	turns []int32 // who is on turn in the running window, one after the other
 }
 
 // maxLookaheadMs is a window's length while nobody is connected.
@@ -56,10 +59,15 @@ func (w *world) window() bool {
 	w.openOffice(w.beforeShared(fromMs + max(w.cfg.Tracker.OneWayMs, 1)))
 	w.untilMs = w.beforeShared(fromMs + w.lookaheadMs)
 	until := sinceStart(w.untilMs)
-	for index := range w.viewers {
-		if w.inboxes.wakeMs[index] < until {
-			w.turn(int32(index))
+	w.turns = w.turns[:0]
+	for index, wakeMs := range w.inboxes.wakeMs {
+		if wakeMs < until {
+			w.turns = append(w.turns, int32(index))
 		}
+	}
+	for at, index := range w.turns {
+		w.warm(at)
+		w.turn(index)
 	}
 	w.onTurn, w.untilMs = nil, 0
 	w.told = w.told[:0]
@@ -105,7 +113,6 @@ func (w *world) turn(index int32) {
 	v, b := w.viewers[index], &w.inboxes
 	w.onTurn, w.nowMs = v, w.windowMs
 	b.take(index, sinceStart(w.untilMs))
-	w.warm(v)
 	w.readLetters(&b.of[index])
 	for next := 0; ; {
 		atMs := w.untilMs
@@ -126,8 +133,9 @@ func (w *world) turn(index int32) {
 		if len(w.events) > 0 {
 			w.acting = true
 			v.run(w.events)
-			w.events, w.acting = w.events[:0], false
+			w.events, w.bits, w.acting = w.events[:0], w.bits[:0], false
 		}
+		v.speak()
 	}
 	b.due = b.due[:0]
 }
@@ -140,27 +148,10 @@ func (w *world) readLetters(in *inbox) {
 	in.told, in.lastTold = none, none
 }
 
-// warm reads what a viewer's turn is about to need. Read in a row, much of it comes from
-// memory at once; otherwise the processor would wait for each. What it adds up is of no
-// interest.
-func (w *world) warm(v *viewer) {
-	if v.core == nil {
-		return
-	}
-	for i := range w.inboxes.due {
-		if e := &w.inboxes.due[i]; int(e.end) < len(v.ends) {
-			w.warmth += v.ends[e.end].delayUs + v.ends[e.end].buffer.lowUs
-		}
-	}
-	for step := range sched.WarmSteps {
-		v.core.Warm(step)
-	}
-}
-
 // happens lets an event happen to a viewer.
 func (v *viewer) happens(e *event) {
 	w := v.w
-	if e.kind == eventCall {
+	if e.kind == kindCall {
 		call := w.calls[e.batch]
 		w.calls[e.batch] = nil
 		w.idle = append(w.idle, e.batch)
@@ -168,22 +159,22 @@ func (v *viewer) happens(e *event) {
 		return
 	}
 	if v.gone {
-		w.batches.release(e)
+		w.batches.release(e.batch)
 		return
 	}
 	switch e.kind {
-	case eventTick:
+	case kindTick:
 		v.tick()
-	case eventArrives:
-		v.arrives(e)
-	case eventThrough:
-		v.through(e)
-	case eventLow:
+	case kindLow:
 		v.bufferRanLow(e.end)
-	case eventChunk:
+	case kindChunk:
 		v.chunkArrives(e)
-	case eventFetched:
+	case kindFetched:
 		v.chunkThrough(e)
+	case kindThrough:
+		v.through(e)
+	default:
+		v.arrives(e)
 	}
 }
 
@@ -217,7 +208,7 @@ func (v *viewer) at(atMs int64, f func()) {
 	} else {
 		w.calls = append(w.calls, f)
 	}
-	w.post(v.index, atMs, event{kind: eventCall, batch: ref})
+	w.post(v.index, atMs, event{batch: ref, saying: saying{kind: kindCall}})
 }
 
 // tell puts an event into the inbox; the core gets it at the end of the millisecond.

@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 
+	"slipstream/peer/sched"
 	"slipstream/sim/draw"
 	"slipstream/sim/network"
 )
@@ -56,8 +57,10 @@ type world struct {
 
 	viewers []*viewer // by index
 	slab    []viewer  // where the next ones are to lie
-	pieces  []byte    // scratch: of a HAVE
+	pieces  []uint32  // scratch: of a HAVE that is sent
+	heard   []uint32  // likewise: of one that comes
 	batches batches
+	scratch sched.Scratch
 	horizon
 
 	audit audit
