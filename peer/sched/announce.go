@@ -22,20 +22,27 @@ func (c *Core) offersTo(n *neighbour, o *object) bool {
 	return c.offers(o)
 }
 
+// introduce tells neighbours of new objects, and what we have of them, be it nothing. It comes before
+// anything is fetched, because a HAVE replaces all that was said of an object, so also a COMING just before it.
+func (c *Core) introduce() {
+	if !c.cfg.NoUpload {
+		for _, o := range c.added {
+			for _, n := range c.neighbours {
+				if !o.told[n.seat] && !o.knows[n.seat] {
+					c.announceTo(n, o)
+				}
+			}
+		}
+	}
+	c.added = c.added[:0]
+}
+
 // announce tells neighbours what we gained, gathered so that a burst of pieces is
 // one message.
 func (c *Core) announce() {
 	if c.cfg.NoUpload {
 		return
 	}
-	for _, o := range c.added {
-		for _, n := range c.neighbours {
-			if !o.told[n.seat] && !o.knows[n.seat] {
-				c.announceTo(n, o) // be it nothing: the news is that there is an object
-			}
-		}
-	}
-	c.added = c.added[:0]
 	waiting := c.news[:0]
 	for _, o := range c.news {
 		if c.nowMs-o.lastGainMs < c.gatherMs(o) || c.nowMs-o.newsMs < c.easeMs(o) {

@@ -87,6 +87,7 @@ func (c *Core) Handle(nowMs int64, events []Event) []Action {
 		c.expirePulls()
 		c.measureUplink()
 	}
+	c.introduce()
 	if c.stirred || tick {
 		c.pull()
 		c.fetch()

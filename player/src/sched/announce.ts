@@ -29,15 +29,25 @@ export function offersTo(c: Core, n: Neighbour, o: SwarmObject): boolean {
   return offers(c, o);
 }
 
-/** Tells neighbours what we gained, gathered so that a burst of pieces is one message. */
-export function announce(c: Core): void {
-  if (c.cfg.noUpload) return;
-  for (const o of c.added) {
-    for (const n of c.neighbours) {
-      if (!o.told[n.seat] && !o.knows[n.seat]) announceTo(c, n, o); // be it nothing: the news is that there is an object
+/**
+ * Tells neighbours of new objects, and what we have of them, be it nothing. It comes before
+ * anything is fetched, because a HAVE replaces all that was said of an object, so also a
+ * COMING just before it.
+ */
+export function introduce(c: Core): void {
+  if (!c.cfg.noUpload) {
+    for (const o of c.added) {
+      for (const n of c.neighbours) {
+        if (!o.told[n.seat] && !o.knows[n.seat]) announceTo(c, n, o);
+      }
     }
   }
   c.added.length = 0;
+}
+
+/** Tells neighbours what we gained, gathered so that a burst of pieces is one message. */
+export function announce(c: Core): void {
+  if (c.cfg.noUpload) return;
   if (c.news === 0) return;
   for (const o of c.objects) {
     if (!o.news || c.nowMs - o.lastGainMs < gatherMs(c, o) || c.nowMs - o.newsMs < easeMs(c, o)) continue;

@@ -5,7 +5,7 @@
 // clock, no randomness: integers below 2^53, truncating division, Maps for look-ups only.
 
 import type { Acting } from "./acting";
-import { announce } from "./announce";
+import { announce, introduce } from "./announce";
 import { newBudget } from "./budget";
 import { INITIAL_CDN_LEAF_US, INITIAL_CDN_WAIT, INTRUDER_STRIKES, UNTRIED_MS, type Config } from "./config";
 import { Kind, Reason, type Action, type Event, type Scheduler } from "./event";
@@ -81,6 +81,7 @@ export class Core implements Scheduler {
       expirePulls(this);
       measureUplink(this);
     }
+    introduce(this);
     if (this.stirred || tick) {
       pull(this);
       fetch(this);
