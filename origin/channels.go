@@ -58,13 +58,17 @@ func openChannel(cfg Config, name string, nowMs int64) (*channel, error) {
 	if err != nil {
 		return nil, err
 	}
+	dvrMs, err := cfg.dvrOf(name)
+	if err != nil {
+		return nil, err
+	}
 	k, err := keys.Open(cfg.DataDir, name, nowMs)
 	if err != nil {
 		return nil, err
 	}
 	s, err := store.Open(store.Config{
 		Dir: keys.ChannelDir(cfg.DataDir, name), Channel: k.ID(), SessionMs: nowMs, Renditions: encoding.renditions(),
-		WindowMs: cfg.Window.Milliseconds(), DVRMs: cfg.DVR.Milliseconds(), Logger: cfg.Logger.With("channel", name), Signer: k,
+		WindowMs: cfg.Window.Milliseconds(), DVRMs: dvrMs, Logger: cfg.Logger.With("channel", name), Signer: k,
 	}, nowMs)
 	if err != nil {
 		return nil, err

@@ -157,10 +157,19 @@ func TestSettingsOfOneChannel(t *testing.T) {
 	if got := strings.Join(radio.renditions(), " "); got != "source 90p audio" {
 		t.Errorf("radio has the renditions %s", got)
 	}
+	hour, none := time.Hour, time.Duration(0)
+	cfg.DVR, cfg.Settings["radio"], cfg.Settings["fast"] = 2*time.Hour, Settings{DVR: &hour}, Settings{DVR: &none}
+	for channel, want := range map[string]int64{"radio": 3_600_000, "fast": 0, "other": 7_200_000} {
+		if ms, err := cfg.dvrOf(channel); err != nil || ms != want {
+			t.Errorf("%d ms of %s are kept, want %d: %v", ms, channel, want, err)
+		}
+	}
+	second := time.Second
 	for name, c := range map[string]struct {
 		cfg  Config
 		says string
 	}{
+		"a short window":      {Config{Settings: map[string]Settings{"a": {DVR: &second}}}, `the channel "a": a DVR window of 1 s is not possible`},
 		"a rung that is none": {Config{Settings: map[string]Settings{"a": {Rung: []string{"big"}}}}, `the channel "a": the rung "big" is not like`},
 		"an odd frame rate":   {Config{Settings: map[string]Settings{"a": {FrameRate: 7}}}, `the channel "a": the frame rate 7`},
 		"an odd name":         {Config{Settings: map[string]Settings{"A B": {}}}, `the channel name "A B"`},

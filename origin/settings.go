@@ -3,18 +3,21 @@ package origin
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"slipstream/origin/keys"
+	"slipstream/origin/store"
 	"slipstream/origin/timeline"
 	"slipstream/origin/transcode"
 )
 
 // Settings are those of one channel. What is not said is as for all channels.
 type Settings struct {
-	Rung        []string `yaml:"rung"` // as for transcode.ParseRung
-	FrameRate   int      `yaml:"frame-rate"`
-	PassThrough *bool    `yaml:"pass-through"`
-	DropRungs   *bool    `yaml:"drop-rungs"`
+	Rung        []string       `yaml:"rung"` // as for transcode.ParseRung
+	FrameRate   int            `yaml:"frame-rate"`
+	PassThrough *bool          `yaml:"pass-through"`
+	DropRungs   *bool          `yaml:"drop-rungs"`
+	DVR         *time.Duration `yaml:"dvr"`
 }
 
 // ChannelNames are the channels that are named, then those that only have settings; "demo" if there is none at all.
@@ -69,6 +72,15 @@ func (cfg Config) encodingOf(channel string) (encoding, error) {
 	return e, err
 }
 
+// dvrOf is how much of a channel is kept on disk.
+func (cfg Config) dvrOf(channel string) (ms int64, err error) {
+	dvr := cfg.DVR
+	if own := cfg.Settings[channel].DVR; own != nil {
+		dvr = *own
+	}
+	return dvr.Milliseconds(), store.CheckDVR(dvr.Milliseconds(), cfg.Window.Milliseconds())
+}
+
 // checkChannels says what is wrong with the channels.
 func (cfg Config) checkChannels() error {
 	if _, err := cfg.encodingOf(""); err != nil {
@@ -81,7 +93,11 @@ func (cfg Config) checkChannels() error {
 		if slices.Contains(cfg.Channels[:i], name) {
 			return fmt.Errorf("the channel %q is named twice", name)
 		}
-		if _, err := cfg.encodingOf(name); err != nil {
+		_, err := cfg.encodingOf(name)
+		if err == nil {
+			_, err = cfg.dvrOf(name)
+		}
+		if err != nil {
 			return fmt.Errorf("the channel %q: %w", name, err)
 		}
 	}
