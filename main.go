@@ -130,7 +130,7 @@ type serving struct {
 	FrameRate   int          `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
 	PassThrough bool         `help:"Pass the publisher's picture on as it comes, as the rendition source, where its key frames allow it; smaller rungs are encoded."`
 	DropRungs   bool         `help:"Where this machine is too slow for the ladder, make less of it."`
-	Channels    channelTable `help:"Channels with settings of their own, for the configuration file: rung, frame-rate, pass-through and drop-rungs by channel." placeholder:"YAML"`
+	Channels    channelTable `help:"Channels with settings of their own, for the configuration file: rung, frame-rate, pass-through, drop-rungs and dvr by channel." placeholder:"YAML"`
 	MaxChannels int          `help:"Channels at once, with those that publishers make whose token says so." default:"16" placeholder:"N"`
 	PublishKey  string       `help:"Key that publishing tokens are checked with: Ed25519 (PEM, private or public), or a secret of 32 bytes and more; default: keys/publish.key in the data directory." placeholder:"FILE"`
 
