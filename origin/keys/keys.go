@@ -76,6 +76,7 @@ func Token(dataDir string) ([]byte, error) {
 // Channel holds the keys of one channel. It is safe for concurrent use.
 type Channel struct {
 	dir       string
+	region    string
 	root      ed25519.PrivateKey
 	streamKey string
 
@@ -86,10 +87,16 @@ type Channel struct {
 
 // Open reads a channel's keys and makes those that are missing. nowMs is the time in ms since the Unix epoch.
 func Open(dataDir, name string, nowMs int64) (*Channel, error) {
+	return OpenRegion(dataDir, name, "", nowMs)
+}
+
+// OpenRegion is Open for one of several origins that publish a channel side by side: with the same root.key, and each with a name
+// that its signing key is appointed for.
+func OpenRegion(dataDir, name, region string, nowMs int64) (*Channel, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	c := &Channel{dir: ChannelDir(dataDir, name)}
+	c := &Channel{dir: ChannelDir(dataDir, name), region: region}
 	for _, load := range []func() error{c.loadRoot, c.loadStreamKey, c.loadSigning} {
 		if err := load(); err != nil {
 			return nil, err
@@ -119,6 +126,7 @@ func (c *Channel) Signer(nowMs int64) (ed25519.PrivateKey, manifest.Delegation, 
 		return nil, manifest.Delegation{}, err
 	}
 	d := manifest.Delegation{
+		Region:        c.region,
 		FirstSequence: max(0, nowMs/timeline.SegmentMs-marginSegments),
 		LastSequence:  (nowMs+manifest.MaxDelegationMs)/timeline.SegmentMs + marginSegments,
 		NotBeforeMs:   nowMs,
@@ -160,7 +168,7 @@ func (c *Channel) loadRoot() error {
 }
 
 // loadSigning takes up the signing key of the last run. One that is not the root key's choice any more (a root key was
-// restored) is forgotten, and replaced by Signer.
+// restored), or was for another region, is forgotten, and replaced by Signer.
 func (c *Channel) loadSigning() error {
 	path := c.signingPath()
 	file, found, err := durable.Read(path)
@@ -180,7 +188,7 @@ func (c *Channel) loadSigning() error {
 	if err != nil {
 		return fmt.Errorf("the signing key %s is damaged (%w): delete it and a new one is made", path, err)
 	}
-	if d.Verify(c.ID()) == nil && bytes.Equal(d.SigningKey[:], key.Public().(ed25519.PublicKey)) {
+	if d.Verify(c.ID()) == nil && d.Region == c.region && bytes.Equal(d.SigningKey[:], key.Public().(ed25519.PublicKey)) {
 		c.signing, c.delegation = key, d
 	}
 	return nil

@@ -37,7 +37,8 @@
 //
 // The chain (Previous) runs over the segment records of a rendition, across gaps and restarts. A window may begin anywhere
 // in it; inside a window, and from one poll to the next number, it must not break. So a segment cannot be
-// hidden as a gap, and a rewritten past does not fit a present that was seen.
+// hidden as a gap, and a rewritten past does not fit a present that was seen. Regions that publish the same content side by side
+// sign a chain each: it runs over the records of keys that were appointed for the same region.
 //
 // # Rules of the encoding
 //

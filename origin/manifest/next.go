@@ -42,7 +42,7 @@ func (v *Verifier) Next(rec Record, nowMs int64) (Verified, error) {
 	if err := permitted(next, byKey(v.current), nowMs); err != nil {
 		return Verified{}, err
 	}
-	if err := v.consistent(list); err != nil {
+	if err := v.consistent(list, byKey(v.current)); err != nil {
 		return Verified{}, err
 	}
 	gapMs := rec.StartMs - (newest.Record.StartMs + newest.Record.DurationMs)

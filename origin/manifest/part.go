@@ -94,7 +94,7 @@ func (v *Verifier) part(p Part, keys map[KeyID][]Delegation, before *Record, now
 	}
 	old, known := v.parts.get(partPlace{rec.Sequence, rec.Part})
 	segment, follows := v.seen.get(rec.Sequence - 1)
-	if err := contradicts(rec, old, known, segment, follows); err != nil {
+	if err := contradicts(rec, old, known, segment, follows && v.region(rec, keys) == v.region(segment, keys)); err != nil {
 		return err
 	}
 	if before == nil || before.Sequence != rec.Sequence {

@@ -32,6 +32,7 @@ type Verifier struct {
 	seen      *memory[int64, Record]  // accepted segment records by sequence
 	genuine   *memory[Hash, struct{}] // hashes of the records of init sections and parts whose signature has been checked
 	appointed *memory[Hash, struct{}] // likewise of delegations
+	regions   *memory[KeyID, string]  // that keys were appointed for
 	parts     *memory[partPlace, Record]
 	open      Record // newest part accepted
 }
@@ -45,6 +46,7 @@ func NewVerifier(channel Hash, rendition string) *Verifier {
 		seen:      newMemory[int64, Record](maxRemembered),
 		genuine:   newMemory[Hash, struct{}](4 * MaxParts),
 		appointed: newMemory[Hash, struct{}](64),
+		regions:   newMemory[KeyID, string](64),
 		parts:     newMemory[partPlace, Record](16 * MaxParts),
 	}
 }
@@ -90,11 +92,12 @@ func (v *Verifier) Playlist(pl Playlist, nowMs int64) ([]Verified, error) {
 			return nil, err
 		}
 	}
-	if err := v.consistent(out); err != nil {
+	if err := v.consistent(out, keys); err != nil {
 		return nil, err
 	}
 	for _, d := range pl.Delegations {
 		v.appointed.put(d.Hash(), struct{}{})
+		v.regions.put(d.Key(), d.Region)
 	}
 	v.current = pl.Delegations
 	v.remember(out)
@@ -215,8 +218,9 @@ func permitted(entry Verified, keys map[KeyID][]Delegation, nowMs int64) error {
 	return nil
 }
 
-// consistent checks the records against each other and against those accepted before.
-func (v *Verifier) consistent(list []Verified) error {
+// consistent checks the records against each other and against those accepted before. Contents are the same in all regions, but each signs
+// a chain of its own, which a CDN may lead a viewer away from and back to.
+func (v *Verifier) consistent(list []Verified, keys map[KeyID][]Delegation) error {
 	for i, entry := range list {
 		rec := entry.Record
 		old, seen := v.seen.get(rec.Sequence)
@@ -227,7 +231,7 @@ func (v *Verifier) consistent(list []Verified) error {
 		} else {
 			before, known = v.seen.get(rec.Sequence - 1)
 		}
-		if err := contradicts(rec, old, seen, before, known); err != nil {
+		if err := contradicts(rec, old, seen, before, known && v.region(rec, keys) == v.region(before, keys)); err != nil {
 			return err
 		}
 	}
@@ -246,6 +250,15 @@ func contradicts(rec, old Record, seen bool, before Record, known bool) error {
 			before.Sequence)
 	}
 	return nil
+}
+
+// region is the one that a record's key was appointed for.
+func (v *Verifier) region(rec Record, keys map[KeyID][]Delegation) string {
+	if appointed := keys[rec.Key]; len(appointed) > 0 {
+		return appointed[0].Region
+	}
+	region, _ := v.regions.get(rec.Key)
+	return region
 }
 
 func (v *Verifier) remember(list []Verified) {

@@ -80,7 +80,25 @@ func accepted() []scenario {
 	expired := s.appoint(keyFrom("an older key"), func(d *Delegation) { d.NotBeforeMs = nowMs - 50_000_000; d.NotAfterMs = nowMs - 40_000_000 })
 	tell("an expired delegation that nothing needs", s,
 		poll{text: s.playlist(fresh, expired, s.delegation), nowMs: seen, want: numbers(number, number+1)})
+
+	here, there := newStage(), elsewhere("us-1")
+	first, other := here.window(number-3, 4), there.window(number-1, 6)
+	here.segment(number - 2)
+	back := here.window(number+1, 3)
+	tell("to another region and back", here,
+		poll{text: here.playlist(first), nowMs: seen - 8000, want: numbers(number-6, number-3)},
+		poll{text: there.playlist(other), nowMs: seen - 4000, want: numbers(number-6, number-1)},
+		poll{text: here.playlist(back), nowMs: seen, want: numbers(number-1, number+1)})
 	return out
+}
+
+// elsewhere is an origin that packages the same content, with a key of its own that was appointed for a region.
+func elsewhere(region string) *stage {
+	s := newStage()
+	s.signing = keyFrom("signing elsewhere")
+	s.delegation = s.appoint(s.signing, func(d *Delegation) { d.Region = region })
+	s.init = s.sign(s.init)
+	return s
 }
 
 // refused are playlists that were tampered with, each in one way, by somebody who may hold every key if need be.
@@ -89,6 +107,16 @@ func refused() []scenario {
 	tell := func(name string, s *stage, polls ...poll) {
 		out = append(out, scenario{name, s.channel, "360p", polls})
 	}
+	here, there := newStage(), elsewhere("eu-1")
+	tell("a chain of its own by another key of the same region", here,
+		poll{text: here.playlist(here.window(number-1, 3)), nowMs: seen - 4000, want: numbers(number-3, number-1)},
+		poll{text: there.playlist(there.window(number+1, 2)), nowMs: seen, code: BrokenChain, says: "does not follow"})
+	there = elsewhere("us-1")
+	there.window(number-1, 1)
+	elsewhereOnly := there.window(number+1, 1)
+	tell("a segment left out in another region", here,
+		poll{text: here.playlist(here.window(number-1, 1)), nowMs: seen - 4000, want: numbers(number-1, number-1)},
+		poll{text: there.playlist(append(elsewhere("us-1").window(number, 1), elsewhereOnly...)), nowMs: seen, code: BrokenChain, says: "does not follow"})
 	// one plays a window of four segments whose third was changed.
 	one := func(name string, change func(s *stage, list []Record) string, code Code, says string) {
 		s := newStage()

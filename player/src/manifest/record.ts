@@ -47,6 +47,8 @@ export interface SignedRecord extends Readonly<RecordBody> {
   readonly signature: Bytes;
   /** The bytes it was read from, which are also what it encodes to. */
   readonly encoded: Bytes;
+  /** That its key was appointed for; known once the signature was checked. */
+  region?: string;
 }
 
 /** The id of the channel that a root public key owns. */

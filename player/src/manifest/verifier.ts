@@ -247,6 +247,7 @@ export class Verifier {
         `the playlist has no delegation for the key ${record.key} that signed its record`,
       );
     }
+    record.region = appointed[0].region;
     const old = this.seen.get(record.sequence);
     if (old && equalBytes(old.encoded, record.encoded)) return;
     const check = () => signedBy(record, this.channel, appointed[0].signingKey);
@@ -254,7 +255,7 @@ export class Verifier {
       throw new ManifestError(
         "signature",
         where,
-        "the signature of its record does not match: the record was changed, or another key signed it",
+        "the signature does not match: the record was changed, or another key signed it",
       );
     }
   }
@@ -290,7 +291,10 @@ export class Verifier {
     }
   }
 
-  /** Checks the records against each other and against those accepted before. */
+  /**
+   * Checks the records against each other and against those accepted before. Contents are the same in all regions, but each signs a
+   * chain of its own, which a CDN may lead a viewer away from and back to.
+   */
   private consistent(list: Verified[]): void {
     list.forEach(({ record }, i) => {
       const before = i > 0 ? list[i - 1].record : this.seen.get(record.sequence - 1);
@@ -321,7 +325,7 @@ function contradicts(record: SignedRecord, old: SignedRecord | undefined, before
   if (old && !equalBytes(old.root, record.root) && old.variant === record.variant) {
     throw new ManifestError("equivocation", place(record), "equivocation: the channel signed two different contents for it");
   }
-  if (before && !equalBytes(record.previous, recordHash(before))) {
+  if (before && before.region === record.region && !equalBytes(record.previous, recordHash(before))) {
     throw new ManifestError(
       "chain",
       place(record),
