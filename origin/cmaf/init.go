@@ -88,7 +88,7 @@ func describe(trak *mp4.TrakBox) (Track, error) {
 		codec, err := soundCodec(stsd.Mp4a.Esds.DecConfigDescriptor)
 		return Track{Codec: codec}, err
 	default:
-		return Track{}, fmt.Errorf("a track of the kind %q is neither H.264 nor AAC", kind)
+		return Track{}, fmt.Errorf("a track of the kind %q is %w", kind, ErrCodec)
 	}
 }
 
@@ -97,7 +97,7 @@ func describe(trak *mp4.TrakBox) (Track, error) {
 func soundCodec(d *mp4.DecoderConfigDescriptor) (string, error) {
 	const mpeg4Audio, escape = 0x40, 31
 	if d.ObjectType != mpeg4Audio || d.DecSpecificInfo == nil || len(d.DecSpecificInfo.DecConfig) < 2 {
-		return "", fmt.Errorf("the sound track has the object type 0x%02x, which is not AAC", d.ObjectType)
+		return "", fmt.Errorf("the sound track has the object type 0x%02x, which is %w", d.ObjectType, ErrCodec)
 	}
 	objectType := int(d.DecSpecificInfo.DecConfig[0] >> 3)
 	if objectType == escape {

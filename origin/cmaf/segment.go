@@ -20,6 +20,7 @@
 // computes with the grid.
 //
 // A rendition of sound alone has no picture to decide; a SoundCutter sorts its frames by when they start.
+// A Demuxer reads what other encoders send as CMAF (DASH-IF live media ingest), into samples to be encoded.
 //
 // The package is a core: no I/O, no goroutine, no clock. Bytes that make no sense give an
 // error that is a sentence, and every buffer is bounded.
@@ -56,6 +57,10 @@ type Segment struct {
 	FrameRate     float64 // frames per second
 	Discontinuity bool    // first segment of a run of the encoder
 	Slate         bool    // shows slate, for some time at least; a Cutter does not know
+	// Discontinuities counts those up to this segment since the channel began, if it is Counted: by the encoder, where others
+	// only package. Otherwise who publishes it counts.
+	Discontinuities int64
+	Counted         bool
 }
 
 // A Part is what a segment grew by, and goes out before the segment is complete (RFC 8216bis, section 4.4.4.9). The

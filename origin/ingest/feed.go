@@ -105,24 +105,34 @@ func (f *feed) takeAudio(m *rawmessage.Message) error {
 	}
 	switch t.kind {
 	case tagConfig:
-		if bytes.Equal(t.data, f.rawSound) {
-			return nil
-		}
-		if f.sound, err = soundConfig(t.data); err != nil {
-			return err
-		}
-		f.rawSound = bytes.Clone(t.data)
-		return f.end("the publisher's sound has begun or changed")
+		return f.setSound(t.data)
 	case tagFrame:
-		if f.session == nil || f.sound == nil {
-			return nil
-		}
-		if len(t.data) > maxSoundFrame {
-			return fmt.Errorf("a frame of sound has %d bytes: AAC has at most %d", len(t.data), maxSoundFrame)
-		}
-		return f.session.Audio(m.Timestamp, t.data)
+		return f.frame(m.Timestamp, t.data)
 	}
 	return nil
+}
+
+// setSound takes an AudioSpecificConfig.
+func (f *feed) setSound(config []byte) (err error) {
+	if bytes.Equal(config, f.rawSound) {
+		return nil
+	}
+	if f.sound, err = soundConfig(config); err != nil {
+		return err
+	}
+	f.rawSound = bytes.Clone(config)
+	return f.end("the publisher's sound has begun or changed")
+}
+
+// frame passes an AAC access unit on.
+func (f *feed) frame(pts time.Duration, data []byte) error {
+	if f.session == nil || f.sound == nil {
+		return nil
+	}
+	if len(data) > maxSoundFrame {
+		return fmt.Errorf("a frame of sound has %d bytes: AAC has at most %d", len(data), maxSoundFrame)
+	}
+	return f.session.Audio(pts, data)
 }
 
 func (f *feed) takeVideo(m *rawmessage.Message, now time.Time) (holdBack time.Duration, err error) {
@@ -132,14 +142,7 @@ func (f *feed) takeVideo(m *rawmessage.Message, now time.Time) (holdBack time.Du
 	}
 	switch t.kind {
 	case tagConfig:
-		if bytes.Equal(t.data, f.rawVideo) {
-			return 0, nil
-		}
-		if f.parameters, err = parameterSets(t.data); err != nil {
-			return 0, err
-		}
-		f.rawVideo = bytes.Clone(t.data)
-		return 0, f.end("the publisher's picture has changed")
+		return 0, f.setPicture(t.data)
 	case tagFrame:
 		units, keyframe, err := accessUnit(t.data, f.parameters)
 		if err != nil || len(units) == 0 {
@@ -148,6 +151,18 @@ func (f *feed) takeVideo(m *rawmessage.Message, now time.Time) (holdBack time.Du
 		return f.picture(units, keyframe, m.Timestamp, m.Timestamp+t.offset, now)
 	}
 	return 0, nil
+}
+
+// setPicture takes an AVCDecoderConfigurationRecord.
+func (f *feed) setPicture(config []byte) (err error) {
+	if bytes.Equal(config, f.rawVideo) {
+		return nil
+	}
+	if f.parameters, err = parameterSets(config); err != nil {
+		return err
+	}
+	f.rawVideo = bytes.Clone(config)
+	return f.end("the publisher's picture has changed")
 }
 
 // picture passes a picture on, to a new session if it is time for one.

@@ -1,4 +1,4 @@
-// Package ingest receives publishers over RTMP, RTMPS, SRT and WHIP and hands their H.264 and AAC or Opus to sessions.
+// Package ingest receives publishers over RTMP, RTMPS, SRT, WHIP and CMAF ingest and hands their H.264 and AAC or Opus to sessions.
 //
 // A publisher connects to rtmp://host:1935/live with a stream key: OBS has a field for
 // each, ffmpeg takes rtmp://host:1935/live/<stream key>. The key is the last element of
@@ -14,12 +14,16 @@
 // Over WHIP (RFC 9725) a publisher posts an offer to http://host:8080/whip/<channel> with the stream key as its bearer token: OBS has a
 // field for each. WHIP returns the handler for that; media come over WebRTC, to one UDP port for all, with H.264 and Opus.
 //
+// By CMAF ingest (DASH-IF live media ingest, interface 1) it puts or posts fragmented MP4 to http://host:8080/ingest/<stream key>/<name>,
+// which CMAF handles: a file without an end, or init section and segments one by one, of picture and sound together or apart.
+// With Config.Package what comes that way is not transcoded: it is cut, and published as it is.
+//
 // Of a connection's life, each part has its file: protocol.go speaks RTMP with the chunk,
 // handshake and AMF layers of gortmplib; commands.go answers up to the publish command;
 // flv.go reads the bodies of audio and video messages; feed.go decides when a session
 // begins, ends, and begins anew; claims.go lets one publisher in for each channel;
 // server.go listens and keeps the connections apart; srt.go and mpegts.go do for SRT what the first three do for RTMP,
-// whip.go and rtp.go for WHIP, with package rtc below them; input.go lets a stream in that did not come over a connection
+// whip.go and rtp.go for WHIP, with package rtc below them; cmaf.go, target.go, tracks.go and interleave.go for CMAF ingest; input.go lets a stream in that did not come over a connection
 // (package pull).
 // gortmplib's own ServerConn and Reader are not used because they accept before a key can
 // be refused, read two seconds ahead, and decode nested values without bound.
@@ -85,6 +89,9 @@ type Config struct {
 	// Start begins a session. For a channel, and for its backup, there is one at a time, and the next is started
 	// only after the last has been closed. The context ends with the server.
 	Start func(ctx context.Context, p Publication) (Session, error)
+	// Package begins, in Start's place, a publication by CMAF ingest whose tracks are the channel's renditions: nothing is transcoded.
+	// Then there is no other protocol.
+	Package func(channel string) (Packaging, error)
 
 	IdleTimeout    time.Duration // how long a message may take; 0: 10 s
 	MaxConnections int           // 0: 64

@@ -35,14 +35,15 @@ type Server struct {
 	secure   net.Listener  // nil without Config.RTMPS
 	srt      srt.Listener  // nil without Config.SRT
 	whip     *whip         // nil without Config.WHIP
+	points   *points       // of CMAF
 	slots    chan struct{} // one for each connection
 	claims   claims
 }
 
 // Listen binds the addresses, so that a port in use is noticed before anything else starts.
 func Listen(cfg Config) (*Server, error) {
-	if cfg.Authorize == nil || cfg.Start == nil {
-		return nil, errors.New("ingest needs Authorize and Start")
+	if cfg.Authorize == nil || cfg.Start == nil && cfg.Package == nil {
+		return nil, errors.New("ingest needs Authorize, and Start or Package")
 	}
 	if cfg.IdleTimeout == 0 {
 		cfg.IdleTimeout = defaultIdleTimeout
@@ -53,11 +54,15 @@ func Listen(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	listener, err := net.Listen("tcp", cfg.Address)
-	if err != nil {
+	s := &Server{cfg: cfg, slots: make(chan struct{}, cfg.MaxConnections), claims: newClaims()}
+	s.points = newPoints(s)
+	if cfg.Package != nil {
+		return s, nil // other protocols bring what has to be transcoded
+	}
+	var err error
+	if s.listener, err = net.Listen("tcp", cfg.Address); err != nil {
 		return nil, &listen.Error{Protocol: "RTMP", Address: cfg.Address, Err: err}
 	}
-	s := &Server{cfg: cfg, listener: listener, slots: make(chan struct{}, cfg.MaxConnections), claims: newClaims()}
 	if cfg.RTMPS != "" {
 		if s.secure, err = tls.Listen("tcp", cfg.RTMPS, cfg.TLS); err != nil {
 			s.Close()
@@ -88,8 +93,13 @@ func Run(ctx context.Context, cfg Config) error {
 	return s.Serve(ctx)
 }
 
-// Addr is the bound address for RTMP.
-func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+// Addr is the bound address for RTMP, nil if there is none.
+func (s *Server) Addr() net.Addr {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
 
 // SecureAddr is the bound address for RTMPS, nil if there is none.
 func (s *Server) SecureAddr() net.Addr {
@@ -118,6 +128,10 @@ func (s *Server) Close() error {
 	if s.whip != nil {
 		s.whip.close()
 	}
+	s.points.close()
+	if s.listener == nil {
+		return nil
+	}
 	return s.listener.Close()
 }
 
@@ -127,14 +141,17 @@ func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
-	if s.whip != nil { // its requests come by HTTP, from whom that serves
-		group.Go(func() error {
-			<-ctx.Done()
+	group.Go(func() error { // requests come by HTTP, from whom that serves
+		<-ctx.Done()
+		if s.whip != nil {
 			s.whip.close()
-			return nil
-		})
+		}
+		s.points.close()
+		return nil
+	})
+	if s.listener != nil {
+		group.Go(func() error { return s.serveRTMP(ctx, "RTMP", s.listener) })
 	}
-	group.Go(func() error { return s.serveRTMP(ctx, "RTMP", s.listener) })
 	if s.secure != nil {
 		group.Go(func() error { return s.serveRTMP(ctx, "RTMPS", s.secure) })
 	}

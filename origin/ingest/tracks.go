@@ -1,0 +1,260 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"slipstream/origin/child"
+	"slipstream/origin/cmaf"
+)
+
+// A cmafFeeder brings the tracks of a publication together for the encoder.
+type cmafFeeder struct {
+	point *point
+	queue chan feedItem
+
+	mu      sync.Mutex // held while samples are queued, so that they stay in order
+	merge   interleaver
+	sources map[cmaf.Kind]string // the first track of each kind
+}
+
+// A feedItem is a sample, or what those after it need.
+type feedItem struct {
+	streams *cmaf.Streams
+	sample  cmaf.Sample
+}
+
+func newCMAFFeeder(o *point) *cmafFeeder {
+	// The queue is short: what waits there has been read already, and the sender should notice when it is too fast.
+	return &cmafFeeder{point: o, queue: make(chan feedItem, 16), sources: make(map[cmaf.Kind]string)}
+}
+
+// source reports whether a track is the one that its kind is taken from. The caller holds f.mu.
+func (f *cmafFeeder) source(kind cmaf.Kind, track string) bool {
+	if _, taken := f.sources[kind]; !taken {
+		f.sources[kind] = track
+	}
+	return f.sources[kind] == track
+}
+
+// put takes what came of a track. It waits for the encoder.
+func (f *cmafFeeder) put(units []cmaf.Unit, track string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, u := range units {
+		if u.Init != nil {
+			if err := f.announce(*u.Init, track); err != nil {
+				return err
+			}
+		} else if f.source(u.Sample.Kind, track) {
+			if err := f.send(f.merge.put(*u.Sample)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// announce passes an init section on, behind all that came before it.
+func (f *cmafFeeder) announce(streams cmaf.Streams, track string) error {
+	if streams.Video != nil {
+		if f.source(cmaf.Video, track) {
+			f.merge.expect(cmaf.Video)
+		} else {
+			f.point.logger.Info("one picture is enough: a track is left out", "track", track)
+			streams.Video = nil
+		}
+	}
+	if streams.Audio != nil {
+		if f.source(cmaf.Audio, track) {
+			f.merge.expect(cmaf.Audio)
+		} else {
+			streams.Audio = nil
+		}
+	}
+	return f.enqueue(feedItem{streams: &streams})
+}
+
+func (f *cmafFeeder) send(samples []cmaf.Sample) error {
+	for _, s := range samples {
+		if err := f.enqueue(feedItem{sample: s}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *cmafFeeder) enqueue(item feedItem) error {
+	select {
+	case f.queue <- item:
+		return nil
+	case <-f.point.ctx.Done():
+		return errors.New("the publication has ended")
+	}
+}
+
+// run feeds the encoder until the publication ends. It always returns an error, which says how.
+func (f *cmafFeeder) run() error {
+	o := f.point
+	to := o.points.server.feed(o.points.ctx, "CMAF", o.channel, o.logger)
+	defer to.hangUp(o.claim)
+	for {
+		select {
+		case item := <-f.queue:
+			if err := f.take(to, item); err != nil {
+				o.cancel(err)
+				return err
+			}
+			continue
+		case <-o.ctx.Done():
+		}
+		return f.drain(to)
+	}
+}
+
+// drain feeds what was received before the end, also where picture or sound wait for the other one.
+func (f *cmafFeeder) drain(to *feed) error {
+	f.mu.Lock() // whoever was waiting for the queue has given up
+	defer f.mu.Unlock()
+	for len(f.queue) > 0 {
+		if err := f.take(to, <-f.queue); err != nil {
+			return err
+		}
+	}
+	for _, s := range f.merge.flush() {
+		if err := f.take(to, feedItem{sample: s}); err != nil {
+			return err
+		}
+	}
+	return context.Cause(f.point.ctx)
+}
+
+func (f *cmafFeeder) take(to *feed, item feedItem) error {
+	switch {
+	case item.streams != nil:
+		if item.streams.Video != nil {
+			if err := to.setPicture(item.streams.Video); err != nil {
+				return err
+			}
+		}
+		if item.streams.Audio != nil {
+			return to.setSound(item.streams.Audio)
+		}
+		return nil
+	case item.sample.Kind == cmaf.Audio:
+		return to.frame(item.sample.PTS, item.sample.Data)
+	}
+	units, keyframe, err := accessUnit(item.sample.Data, to.parameters)
+	if err != nil || len(units) == 0 {
+		return err
+	}
+	holdBack, err := to.picture(units, keyframe, item.sample.DTS, item.sample.PTS, time.Now())
+	if err != nil {
+		return err
+	}
+	if holdBack > 0 {
+		child.Sleep(f.point.ctx, holdBack)
+	}
+	return nil
+}
+
+// A demuxedTrack is a track whose samples are encoded again.
+type demuxedTrack struct {
+	feeder  *cmafFeeder
+	name    string
+	demuxer cmaf.Demuxer
+	samples int // in this body
+	known   atomic.Bool
+}
+
+func (t *demuxedTrack) begin(bool) error {
+	t.demuxer.Restart()
+	t.samples = 0
+	return nil
+}
+
+func (t *demuxedTrack) write(p []byte) error {
+	units, err := t.demuxer.Write(p)
+	t.known.Store(t.demuxer.Ready())
+	for _, u := range units {
+		if u.Sample != nil {
+			t.samples++
+		}
+	}
+	return errors.Join(t.feeder.put(units, t.name), err)
+}
+
+func (t *demuxedTrack) end(error) error { return nil }
+
+func (t *demuxedTrack) ready() bool { return t.known.Load() }
+
+// A readyTrack is a rendition that is published as it comes. A body with init section and media is complete in itself: what it
+// ends with is the end of a segment, if only of a short one. One with media alone continues the body before it.
+type readyTrack struct {
+	packaging       Packaging
+	rendition       string
+	counted         bool // the encoder counts discontinuities:
+	discontinuities int64
+
+	cutter  *cmaf.Cutter
+	whole   bool // this body has its own init section
+	outputs int  // in this body
+
+	number int64 // of the segment that parts were published of
+	parts  int   // how many: it may be sent again, from its beginning
+}
+
+func (t *readyTrack) begin(withInit bool) error {
+	t.whole, t.outputs = withInit, 0
+	if withInit {
+		if t.cutter != nil {
+			t.emit(t.cutter.Close())
+		}
+		t.cutter = cmaf.NewCutter(t.rendition)
+	}
+	if t.cutter == nil {
+		return cmaf.ErrNoInit
+	}
+	return nil
+}
+
+func (t *readyTrack) write(p []byte) error {
+	outputs, err := t.cutter.Write(p)
+	t.emit(outputs)
+	return err
+}
+
+func (t *readyTrack) end(err error) error {
+	switch {
+	case t.cutter == nil:
+	case err != nil && !t.cutter.Ready():
+		t.cutter = nil
+	case err != nil: // half a segment is not published
+		t.cutter = t.cutter.Again()
+	case t.whole && t.outputs > 0:
+		t.emit(t.cutter.Close())
+		t.cutter = t.cutter.Again()
+	}
+	return nil
+}
+
+func (t *readyTrack) ready() bool { return true }
+
+func (t *readyTrack) emit(outputs []cmaf.Output) {
+	for _, out := range outputs {
+		t.outputs++
+		if out.Segment != nil {
+			out.Segment.Counted, out.Segment.Discontinuities = t.counted, t.discontinuities
+		} else {
+			if out.Part.Number == t.number && out.Part.Index < t.parts {
+				continue
+			}
+			out.Part.Counted, out.Part.Discontinuities = t.counted, t.discontinuities
+			t.number, t.parts = out.Part.Number, out.Part.Index+1
+		}
+		t.packaging.Take(out)
+	}
+}
