@@ -346,7 +346,26 @@ type originCommands struct {
 
 type originCommand struct {
 	serving
-	TrackerURL string `help:"The tracker's WebSocket URL as viewers are told it; empty: no peer-to-peer." placeholder:"URL"`
+	TrackerURL string   `help:"The tracker's WebSocket URL as viewers are told it; empty: no peer-to-peer." placeholder:"URL"`
+	Role       string   `help:"both; encode: transcode and push, serve no viewer; package: sign and serve what is pushed here, encode nothing." enum:"both,encode,package" default:"both"`
+	Push       []string `help:"Publishing point of an origin that packages what this one encodes, such as http://packager.example:8080/ingest/<stream key>; without CHANNEL= that of the first channel; repeatable." placeholder:"[CHANNEL=]URL"`
+	Region     string   `help:"This origin's name among those that publish the same channels with the same root keys." placeholder:"NAME"`
+}
+
+// pushes reads what is pushed where.
+func (c originCommand) pushes() map[string][]string {
+	targets := make(map[string][]string)
+	if len(c.Channel) == 0 {
+		c.Channel = []string{"demo"}
+	}
+	for _, text := range c.Push {
+		channel, target, named := strings.Cut(text, "=")
+		if !named || strings.Contains(channel, "/") {
+			channel, target = c.Channel[0], text
+		}
+		targets[channel] = append(targets[channel], target)
+	}
+	return targets
 }
 
 func (c originCommand) Run(ctx context.Context, io streams) error {
@@ -356,6 +375,10 @@ func (c originCommand) Run(ctx context.Context, io streams) error {
 			fmt.Fprintf(io.out, "  watch    http://%s/watch/%s\n", reachable(at.HTTP), channel.Name)
 			if at.HTTPS != "" {
 				fmt.Fprintf(io.out, "  or       https://%s/watch/%s\n", reachable(at.HTTPS), channel.Name)
+			}
+			if at.RTMP == "" {
+				fmt.Fprintf(io.out, "  push to  http://%s/ingest/%s\n", reachable(at.HTTP), channel.StreamKey)
+				continue
 			}
 			fmt.Fprintf(io.out, "  publish  rtmp://%s/live  stream key %s\n", reachable(at.RTMP), channel.StreamKey)
 			if channel.BackupKey != "" {
@@ -376,6 +399,7 @@ func (c originCommand) Run(ctx context.Context, io streams) error {
 		return err
 	}
 	cfg.Tracker = c.TrackerURL
+	cfg.Role, cfg.Push, cfg.Region = origin.Role(c.Role), c.pushes(), c.Region
 	return origin.Run(ctx, cfg)
 }
 

@@ -62,7 +62,7 @@ func openChannel(cfg Config, name string, nowMs int64) (*channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := keys.Open(cfg.DataDir, name, nowMs)
+	k, err := keys.OpenRegion(cfg.DataDir, name, cfg.Region, nowMs)
 	if err != nil {
 		return nil, err
 	}

@@ -66,6 +66,12 @@ type Config struct {
 	// InputLost is how long an input may give no picture before another one, or slate, takes its place; 1 s. InputSteady is how long the
 	// first publisher must be back before the backup gives way to it; 10 s.
 	InputLost, InputSteady time.Duration
+	// Role is which part of an origin's work this one does; "" for all of it.
+	Role Role
+	// Region tells origins apart that publish the same channels side by side: at most 16 of a-z, 0-9, - and _.
+	Region string
+	// Push says where else the segments of each channel are packaged: addresses such as http://packager.example:8080/ingest/<stream key>.
+	Push map[string][]string
 	// LowLatency publishes half-second parts of segments ahead of them (LL-HLS).
 	LowLatency bool
 	// FailOver says when a channel's playlists answer 404, so that a CDN asks another region.
@@ -86,7 +92,7 @@ type Config struct {
 
 // Ready says where a started origin can be reached.
 type Ready struct {
-	HTTP, RTMP, SRT string // bound addresses, host:port; SRT may be empty
+	HTTP, RTMP, SRT string // bound addresses, host:port; RTMP and SRT may be empty
 	HTTPS, RTMPS    string // likewise; may be empty
 	WHIP            string // likewise: UDP
 	Channels        []Channel
@@ -134,10 +140,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	if err := cfg.checkChannels(); err != nil {
 		return cfg, setup(ErrConfig, err)
 	}
-	if err := cfg.checkInputs(); err != nil {
-		return cfg, setup(ErrConfig, err)
-	}
-	if err := cfg.checkTLS(); err != nil {
+	if err := cmp.Or(cfg.checkInputs(), cfg.checkTLS(), cfg.checkRole()); err != nil {
 		return cfg, setup(ErrConfig, err)
 	}
 	if cfg.Window != 0 && (cfg.Window.Milliseconds() < store.MinWindowMs || cfg.Window.Milliseconds() > store.MaxWindowMs) {
@@ -161,7 +164,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return setup(ErrConfig, err)
 	}
-	if err := transcode.Check(); err != nil {
+	if err := transcode.Check(); err != nil && cfg.Role != RolePackage {
 		return setup(ErrNoFFmpeg, err)
 	}
 	if err := checkPulls(ctx, sources); err != nil {
@@ -197,12 +200,16 @@ func Run(ctx context.Context, cfg Config) error {
 		return listenError(err)
 	}
 	defer publishers.Close()
+	cfg.Mounts = maps.Clone(cfg.Mounts)
+	if cfg.Mounts == nil {
+		cfg.Mounts = make(map[string]http.Handler)
+	}
+	cfg.Mounts["/ingest/"] = publishers.CMAF()
 	if whip := publishers.WHIP(); whip != nil {
-		cfg.Mounts = maps.Clone(cfg.Mounts)
-		if cfg.Mounts == nil {
-			cfg.Mounts = make(map[string]http.Handler)
-		}
 		cfg.Mounts["/whip/"] = whip
+	}
+	if cfg.Role == RoleEncode {
+		cfg.Mounts["/live/"] = http.HandlerFunc(notServed)
 	}
 	handler, err := newServer(cfg, channels, secret)
 	if err != nil {
@@ -218,7 +225,10 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return setup(ErrConfig, err)
 	}
-	ready := Ready{HTTP: site.Addr().String(), RTMP: publishers.Addr().String()}
+	ready := Ready{HTTP: site.Addr().String()}
+	if publishers.Addr() != nil {
+		ready.RTMP = publishers.Addr().String()
+	}
 	if publishers.SRTAddr() != nil {
 		ready.SRT = publishers.SRTAddr().String()
 	}
@@ -243,6 +253,7 @@ func Run(ctx context.Context, cfg Config) error {
 	group.Go(func() error { return publishers.Serve(ctx) })
 	group.Go(func() error { return site.Serve(ctx) })
 	startPulls(ctx, group, cfg, sources, inputs)
+	startPushes(ctx, group, cfg, channels)
 	return group.Wait()
 }
 
@@ -263,10 +274,14 @@ func newServer(cfg Config, channels *channels, secret []byte) (*server.Server, e
 }
 
 func newIngest(cfg Config, channels *channels, secure *tls.Config) ingest.Config {
-	return ingest.Config{
+	config := ingest.Config{
 		Address: cfg.RTMP, SRT: cfg.SRT, RTMPS: cfg.RTMPS, WHIP: cfg.WHIP, WHIPHost: cfg.WHIPHost, TLS: secure,
 		Authorize: channels.authorize, Start: channels.start, Logger: cfg.Logger,
 	}
+	if cfg.Role == RolePackage {
+		config.Package = func(name string) (ingest.Packaging, error) { return channels.named(name).packaged(cfg.LowLatency), nil }
+	}
+	return config
 }
 
 func nowMs() int64 { return time.Now().UnixMilli() }

@@ -126,7 +126,7 @@ func statusOf(err error) error {
 
 func (p *points) handle(w http.ResponseWriter, r *http.Request) error {
 	const app = "live"
-	channel, err := p.server.cfg.Authorize(app, r.PathValue("key"))
+	channel, err := p.server.cfg.Authorize(app, r.PathValue("key"), r.RemoteAddr)
 	if err != nil {
 		return &answerError{http.StatusForbidden, err}
 	}

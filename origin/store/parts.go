@@ -17,10 +17,11 @@ const (
 
 // opened is the segment that is being filled.
 type opened struct {
-	number        int64
-	discontinuity bool
-	init          manifest.Hash
-	parts         []part
+	number          int64
+	discontinuity   bool
+	discontinuities int64 // up to and including it
+	init            manifest.Hash
+	parts           []part
 }
 
 // part is one part of a segment.
@@ -68,7 +69,8 @@ func (s *Store) PublishPart(p cmaf.Part, nowMs int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.Index == 0 {
-		r.open = &opened{number: p.Number, init: rec.Init, discontinuity: r.breaks(p.Segment, rec.Init)}
+		r.open = &opened{number: p.Number, init: rec.Init}
+		r.open.discontinuity, r.open.discontinuities = r.breaks(p.Segment, rec.Init)
 	}
 	r.open.parts = append(r.open.parts, part{rec, delegation, p.Data, manifest.EncodeLeaves(leaves), p.Independent})
 	r.inits[rec.Init] = init

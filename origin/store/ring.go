@@ -105,10 +105,17 @@ func (r *ring) announce() {
 	r.changed = make(chan struct{})
 }
 
-// breaks reports whether a discontinuity lies between the newest segment and what comes now.
-func (r *ring) breaks(seg cmaf.Segment, init manifest.Hash) bool {
+// breaks reports whether a discontinuity lies between the newest segment and what comes now, and how many there were up to that. Where the
+// encoder counts, all who package for it agree, whatever each of them has missed.
+func (r *ring) breaks(seg cmaf.Segment, init manifest.Hash) (here bool, count int64) {
 	last := r.last()
-	return last != nil && last.record.Sequence >= r.listed && (seg.Discontinuity || seg.Number != last.record.Sequence+1 || init != last.record.Init)
+	if seg.Counted {
+		return last != nil && last.record.Sequence >= r.listed && last.discontinuities != seg.Discontinuities, seg.Discontinuities
+	}
+	if last != nil && last.record.Sequence >= r.listed && (seg.Discontinuity || seg.Number != last.record.Sequence+1 || init != last.record.Init) {
+		return true, r.discontinuities + 1
+	}
+	return false, r.discontinuities
 }
 
 func (r *ring) measure(item *segment, seg cmaf.Segment) {

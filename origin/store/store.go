@@ -126,10 +126,7 @@ func (s *Store) Publish(seg cmaf.Segment, nowMs int64) error {
 		return err
 	}
 	item := &segment{record: rec, delegation: delegation, data: seg.Data, leaves: manifest.EncodeLeaves(leaves), slate: seg.Slate}
-	item.discontinuities = r.discontinuities
-	if item.discontinuity = r.breaks(seg, rec.Init); item.discontinuity {
-		item.discontinuities++
-	}
+	item.discontinuity, item.discontinuities = r.breaks(seg, rec.Init)
 	r.signed = seg.Number
 	if err := s.durably(func() error { return head{rec, item.discontinuities}.write(s.cfg.Dir) }); err != nil {
 		return fmt.Errorf("segment %d of %q is not published: %w", seg.Number, r.name, err)
