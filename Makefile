@@ -11,7 +11,7 @@ GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
 .PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium setup-nginx
 .PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short
-.PHONY: bench-viewers bench-hostile bench-loss bench-rtc
+.PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover
 .PHONY: bench-origin bench-http3 bench-low-latency
 
 help: ## list the targets
@@ -59,7 +59,7 @@ fuzz: ## every decoder of outside bytes, FUZZTIME each
 	  done; \
 	done
 
-e2e: setup-ffmpeg setup-chromium build ## real ffmpeg, Chromium and Go viewers together
+e2e: setup-ffmpeg setup-chromium setup-nginx build ## real ffmpeg, Chromium and Go viewers together
 	cd player && npm run --silent e2e
 
 sim: build ## simulate 1,000 viewers for a minute of stream
@@ -117,6 +117,9 @@ bench-http3: setup-ffmpeg build $(BENCH_ORIGIN) ## HTTP/3 against HTTP/2 behind 
 
 bench-low-latency: setup-ffmpeg setup-chromium build ## our LL-HLS beside MediaMTX's, whose binary MEDIAMTX names (JSON; three minutes)
 	@cd player && node bench/low-latency.mjs
+
+bench-failover: setup-ffmpeg setup-chromium setup-nginx build ## kill a region twenty times behind nginx, freeze it, gap it (ten minutes)
+	cd player && FAILOVER_KILLS=20 node --test e2e/regions.test.mjs
 
 setup-ffmpeg:
 	@command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || { apt-get update && apt-get install -y --no-install-recommends ffmpeg fonts-dejavu-core; }

@@ -1,0 +1,228 @@
+// Two regions behind nginx: one of them is killed, frozen or left with a hole, and nobody who watches notices. FAILOVER_KILLS=20 is the long form.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { spawn } from "node:child_process";
+import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { connect, createServer as createTCPServer } from "node:net";
+import { createServer } from "node:http";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { freePort, launch, open, pause, playing, Program, publish, scratch, stats, until } from "./harness.mjs";
+
+const kills = Number(process.env.FAILOVER_KILLS ?? 1);
+const long = kills > 1;
+const seed = Number(process.env.FAILOVER_SEED ?? Date.now() % 1_000_000);
+const rung = "--rung=360p:640x360:800:96";
+
+test("a region that is killed or frozen is not missed, and is back by itself", async (t) => {
+	t.diagnostic(`FAILOVER_SEED=${seed}`);
+	const random = randomFrom(seed);
+	const a = await Region.create(t, "a");
+	await a.start();
+	const b = await Region.create(t, "b", a);
+	await b.start();
+	const [rtmp, dataDir] = [await freePort(), await scratch(t)];
+	// Its window is what a region that was away can catch up with: ten seconds.
+	const encoder = Program.start(t, ["origin", "--role=encode", "--http=127.0.0.1:0", `--rtmp=127.0.0.1:${rtmp}`, `--data=${dataDir}`, "--window=10s", rung,
+		`--push=${a.point}`, `--push=${b.point}`]);
+	const [, key] = await encoder.says(/stream key (\S+)/);
+	publish(t, `rtmp://127.0.0.1:${rtmp}/live/${key}`);
+	const relay = await relayTo(t, a);
+	const front = await nginx(t, relay.port, b.http);
+	const playlist = `${front}/live/demo/360p/index.m3u8`;
+	await until(() => a.whole(), 40_000, () => `region a is not whole: ${a.program.output}\n${encoder.output}`);
+
+	const browser = await launch(t);
+	const url = await plainPage(t, `${front}/live/demo/index.m3u8`);
+	const pages = [await open(browser, url), await open(browser, url), await open(browser, url)];
+	const ours = await open(browser, `${front}/watch/demo`);
+	for (const page of pages) await until(async () => (await seen(page)).time > 0, 15_000, async () => `hls.js does not start: ${JSON.stringify(await seen(page))}`);
+	await playing(ours);
+	await pause(3_000);
+	const before = await Promise.all(pages.map(seen));
+	const stallsBefore = (await stats(ours)).stalls;
+
+	const unharmed = async (what) => {
+		for (const [i, page] of pages.entries()) {
+			const now = await seen(page);
+			assert.equal(now.waits, before[i].waits, `${what}: page ${i} stalled: ${JSON.stringify(now)}`);
+			for (let n = 1; n < now.loaded.length; n++) {
+				assert.equal(now.loaded[n], now.loaded[n - 1] + 1, `${what}: page ${i} loaded ${now.loaded}`);
+			}
+			assert.ok(!now.fatal, `${what}: page ${i} gave up: ${now.fatal}`);
+		}
+		const own = await stats(ours);
+		assert.equal(own.stalls, stallsBefore, `${what}: our own player stalled: ${JSON.stringify(own)} ${ours.complaints}`);
+		assert.equal(own.rejectedLeaves, 0);
+	};
+	const serving = async () => (await fetch(`${playlist}?${Math.random()}`)).headers.get("x-region");
+	const backAt = (port, what) => until(async () => (await serving()) === `127.0.0.1:${port}`, 60_000,
+		async () => `${what}: ${await serving()} serves, not ${port}: ${await a.says()}\n${a.program.output}`);
+
+	assert.equal(await serving(), `127.0.0.1:${relay.port}`);
+	for (let i = 1; i <= kills; i++) {
+		const bytes = Math.floor(random() * 400_000);
+		await relay.killAfter(bytes);
+		await pause(1_000 + random() * 3_000);
+		await a.start();
+		await backAt(relay.port, `kill ${i}`); // and no sooner than its window is whole
+		await sameBytes(a, b);
+		await unharmed(`kill ${i} after ${bytes} bytes`);
+	}
+
+	// Away for longer than what the encoder keeps for it, or not.
+	for (const ms of long ? [5_000, 20_000] : [5_000]) {
+		a.program.child.kill("SIGSTOP");
+		await pause(ms);
+		const lost = ms > 10_000;
+		assert.match(await serving(), new RegExp(`127.0.0.1:${b.http}$`));
+		a.program.child.kill("SIGCONT");
+		if (lost) {
+			await until(async () => /missing/.test(await a.says()), 15_000, async () => `a region with a hole says ${await a.says()}`);
+		}
+		await backAt(relay.port, `${ms} ms of frost`);
+		await sameBytes(a, b);
+		await unharmed(`${ms} ms of frost`);
+	}
+	await pause(4_000);
+	await unharmed("the end");
+	const verify = Program.start(t, ["origin", "verify", `${front}/live/demo/index.m3u8`]);
+	assert.equal((await verify.ended).code, 0, verify.output);
+	for (const page of pages) t.diagnostic(JSON.stringify({ ...(await seen(page)), loaded: (await seen(page)).loaded.length }));
+	t.diagnostic(JSON.stringify(await stats(ours)));
+});
+
+/** A packager as a program that can be killed and started again. */
+class Region {
+	static async create(t, name, like) {
+		const region = new Region();
+		Object.assign(region, { t, name, http: await freePort(), data: await scratch(t) });
+		if (like) {
+			const [from, to] = [`${like.data}/channels/demo`, `${region.data}/channels/demo`];
+			await mkdir(to, { recursive: true });
+			for (const file of ["root.key", "stream.key"]) await cp(`${from}/${file}`, `${to}/${file}`);
+		}
+		return region;
+	}
+
+	async start() {
+		this.program = Program.start(this.t, ["origin", "--role=package", `--region=${this.name}`, `--http=127.0.0.1:${this.http}`, `--data=${this.data}`,
+			"--fail-over=stale,incomplete", rung]);
+		const { program } = this;
+		this.t.after(() => program.child.kill("SIGCONT"));
+		[this.point] = await program.says(/http:\S+\/ingest\/\S+/);
+	}
+
+	/** What it answers to who asks for its playlist. */
+	async says() {
+		const response = await fetch(`http://127.0.0.1:${this.http}/live/demo/360p/index.m3u8`).catch(() => undefined);
+		return response?.text() ?? "nothing";
+	}
+
+	async whole() {
+		return (await this.says()).startsWith("#EXTM3U");
+	}
+
+	async bytes(object) {
+		const response = await fetch(`http://127.0.0.1:${this.http}/live/demo/360p/${object}`);
+		return response.ok ? createHash("sha256").update(Buffer.from(await response.arrayBuffer())).digest("hex") : undefined;
+	}
+}
+
+/** All that region a lists is in region b too, byte for byte. */
+async function sameBytes(a, b) {
+	const names = (await a.says()).match(/^\d+\.m4s$|init-\w+\.mp4/gm) ?? [];
+	let same = 0;
+	for (const name of names) {
+		const [here, there] = [await a.bytes(name), await b.bytes(name)];
+		if (!here || !there) continue; // the newest may be a moment late
+		assert.equal(here, there, `${name} differs`);
+		same++;
+	}
+	assert.ok(same >= 8, `only ${same} of ${names.length} objects are in both regions`);
+}
+
+/** Stands before a region and kills it in the middle of what it is saying. */
+async function relayTo(t, region) {
+	let left = Infinity;
+	let killed = () => {};
+	const server = createTCPServer((viewer) => {
+		const origin = connect(region.http, "127.0.0.1");
+		viewer.pipe(origin);
+		for (const [one, other] of [[viewer, origin], [origin, viewer]]) {
+			one.on("error", () => other.destroy());
+			one.on("close", () => other.destroy());
+		}
+		origin.on("data", (data) => {
+			if (data.length > left) data = data.subarray(0, left);
+			left -= data.length;
+			viewer.write(data);
+			if (left > 0) return;
+			left = Infinity;
+			region.program.child.kill("SIGKILL");
+			origin.destroy();
+			killed();
+		});
+	});
+	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+	t.after(() => server.close());
+	return {
+		port: server.address().port,
+		killAfter: (bytes) => new Promise((resolve) => {
+			killed = () => region.program.ended.then(resolve);
+			left = bytes + 1;
+		}),
+	};
+}
+
+/** nginx with the configuration that operators are given, but for the ports. */
+async function nginx(t, a, b) {
+	const [port, dir] = [await freePort(), await scratch(t)];
+	const text = await readFile(fileURLToPath(new URL("../../origin/two-regions.nginx.conf", import.meta.url)), "utf8");
+	await writeFile(`${dir}/nginx.conf`, text.replace("listen 8080;", `listen 127.0.0.1:${port};`).replace("127.0.0.1:8081", `127.0.0.1:${a}`).replace("127.0.0.1:8082", `127.0.0.1:${b}`));
+	const child = spawn("nginx", ["-p", dir, "-c", `${dir}/nginx.conf`, "-g", "daemon off; user root;"], { stdio: ["ignore", "ignore", "pipe"] });
+	let said = "";
+	child.stderr.on("data", (data) => { said += data; });
+	t.after(() => new Promise((resolve) => { child.on("close", resolve); child.kill("SIGTERM"); }));
+	const front = `http://127.0.0.1:${port}`;
+	await until(() => fetch(`${front}/livez`).then(() => true, () => false), 10_000, () => `nginx does not start: ${said}`);
+	return front;
+}
+
+/** A page with nothing but hls.js and a buffer of six seconds. */
+async function plainPage(t, playlist) {
+	const script = await readFile(fileURLToPath(new URL("../node_modules/hls.js/dist/hls.min.js", import.meta.url)));
+	const html = `<!doctype html><link rel="icon" href="data:,"><video muted autoplay></video><script src="/hls.js"></script><script>
+		Object.assign(window, { waits: 0, loaded: [], fatal: "" });
+		const video = document.querySelector("video");
+		const hls = new Hls({ maxBufferLength: 6, maxMaxBufferLength: 6, liveSyncDurationCount: 3 });
+		hls.on(Hls.Events.FRAG_LOADED, (_, { frag }) => { if (frag.sn !== "initSegment") window.loaded.push(frag.sn); });
+		hls.on(Hls.Events.ERROR, (_, e) => { if (e.fatal) window.fatal = e.details; });
+		video.addEventListener("waiting", () => window.waits++);
+		hls.loadSource(${JSON.stringify(playlist)});
+		hls.attachMedia(video);
+	</script>`;
+	const server = createServer((request, response) => {
+		const [type, body] = request.url === "/hls.js" ? ["text/javascript", script] : ["text/html", html];
+		response.writeHead(200, { "content-type": type }).end(body);
+	});
+	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+	t.after(() => server.close());
+	return `http://127.0.0.1:${server.address().port}/`;
+}
+
+const seen = (page) => page.evaluate(() => {
+	const video = document.querySelector("video");
+	const ahead = video.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : 0;
+	return { time: video.currentTime, ahead, waits: window.waits, loaded: window.loaded, fatal: window.fatal };
+});
+
+/** mulberry32: the same story for the same seed. */
+function randomFrom(state) {
+	return () => {
+		state = (state + 0x6d2b79f5) | 0;
+		let x = Math.imul(state ^ (state >>> 15), 1 | state);
+		x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
+		return ((x ^ (x >>> 14)) >>> 0) / 4_294_967_296;
+	};
+}
