@@ -273,6 +273,10 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"no YAML", []string{"up", "--config", file(t, "{")}, exitUsage, "configuration file"},
 		{"no key", []string{"up", "--https=127.0.0.1:0", "--tls-cert=cert.pem", "--data", t.TempDir()}, exitFailed, "give both --tls-cert and --tls-key"},
 		{"no channel to pull into", []string{"origin", "--pull=other=main.go", "--data", t.TempDir()}, exitFailed, "a channel that does not exist"},
+		{"no such role", []string{"origin", "--role=cook"}, exitUsage, "--role"},
+		{"nowhere to push", []string{"origin", "--role=encode", "--data", t.TempDir()}, exitFailed, "say where to by --push"},
+		{"push of another channel", []string{"origin", "--push=other=http://127.0.0.1:1/ingest/key", "--data", t.TempDir()}, exitFailed, "does not exist"},
+		{"push to no publishing point", []string{"origin", "--push=http://127.0.0.1:1", "--data", t.TempDir()}, exitFailed, "address of a publishing point"},
 		{"two sources", []string{"up", "--http=127.0.0.1:0", "--rtmp=127.0.0.1:0", "--source=main.go", "--pull=demo=main.go", "--data", t.TempDir()}, exitFailed, "choose one"},
 		{"no source", []string{"up", "--http=127.0.0.1:0", "--rtmp=127.0.0.1:0", "--source=/nowhere.mp4", "--data", t.TempDir()}, exitFailed, "/nowhere.mp4"},
 	} {
