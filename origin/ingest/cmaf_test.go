@@ -238,7 +238,11 @@ func TestAChannelHasOnePublisherOverCMAFToo(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		l.send("PUT", url+"live.mp4", body, ingest.PublisherHeader, "one")
+		request, _ := http.NewRequest("PUT", url+"live.mp4", body)
+		request.Header.Set(ingest.PublisherHeader, "one")
+		if _, err := http.DefaultClient.Do(request); err == nil {
+			t.Error("half a request was answered")
+		}
 	}()
 	sender.Write(join(init, fragments[0]))
 	l.session().wait(t, 10)
@@ -251,11 +255,13 @@ func TestAChannelHasOnePublisherOverCMAFToo(t *testing.T) {
 	if _, err := l.server.Reserve(t.Context(), "demo", "file", "film.mp4"); err == nil || !strings.Contains(err.Error(), "already has a publisher") {
 		t.Errorf("over another protocol: %v", err)
 	}
-	sender.Close()
+	sender.CloseWithError(io.ErrUnexpectedEOF)
 	<-done
-	input, err := l.server.Reserve(t.Context(), "demo", "file", "film.mp4")
-	if err != nil {
-		t.Fatalf("when the publisher has gone: %v", err)
+	var input *ingest.Input
+	for deadline, err := time.Now().Add(10*time.Second), io.EOF; err != nil; time.Sleep(5 * time.Millisecond) {
+		if input, err = l.server.Reserve(t.Context(), "demo", "file", "film.mp4"); err != nil && time.Now().After(deadline) {
+			t.Fatalf("when the publisher has been cut off: %v", err)
+		}
 	}
 	if status, text, _ := l.send("PUT", url+"live.mp4", bytes.NewReader(init)); status != 409 {
 		t.Errorf("a channel that is pulled: %d %s", status, text)

@@ -23,7 +23,8 @@
 // flv.go reads the bodies of audio and video messages; feed.go decides when a session
 // begins, ends, and begins anew; claims.go lets one publisher in for each channel;
 // server.go listens and keeps the connections apart; srt.go and mpegts.go do for SRT what the first three do for RTMP,
-// whip.go and rtp.go for WHIP, with package rtc below them; cmaf.go, target.go, tracks.go and interleave.go for CMAF ingest; input.go lets a stream in that did not come over a connection
+// whip.go and rtp.go for WHIP, with package rtc below them; cmaf.go, body.go, point.go, target.go, tracks.go and
+// interleave.go for CMAF ingest; input.go lets a stream in that did not come over a connection
 // (package pull).
 // gortmplib's own ServerConn and Reader are not used because they accept before a key can
 // be refused, read two seconds ahead, and decode nested values without bound.

@@ -1,0 +1,290 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// A point is a publishing point in use: one publication, by as many requests as it has tracks and segments.
+type point struct {
+	points                     *points
+	channel, publisher, remote string
+	logger                     *slog.Logger
+	ctx                        context.Context
+	cancel                     context.CancelCauseFunc
+	begun                      chan struct{} // closed when the channel has been claimed, or failed to be
+	gone                       chan struct{} // closed when the channel is free again
+
+	// Guarded by points.mu:
+	active int // requests under way
+	ended  bool
+	timer  *time.Timer // while there are none
+
+	// Set before begun is closed:
+	failed    error
+	claim     *claim
+	packaging Packaging   // nil: it is to be transcoded,
+	feeder    *cmafFeeder // by this
+
+	mu     sync.Mutex // guards tracks
+	tracks map[string]*track
+}
+
+// begin claims the channel.
+func (o *point) begin(ctx context.Context) (err error) {
+	defer close(o.begun)
+	defer func() {
+		if err != nil {
+			o.failed = err
+			o.abandon()
+		}
+	}()
+	server := o.points.server
+	if o.claim, err = server.claims.take(ctx, o.channel, o.remote); err != nil {
+		if refused := (*refusal)(nil); errors.As(err, &refused) {
+			return &answerError{http.StatusConflict, err}
+		}
+		return answer(http.StatusServiceUnavailable, "the publisher before has not quite gone: %w", err)
+	}
+	if server.cfg.Package != nil {
+		if o.packaging, err = server.cfg.Package(o.channel); err != nil {
+			o.claim.release()
+			return answer(http.StatusServiceUnavailable, "the channel cannot be published at the moment: %v", err)
+		}
+		o.logger.Info("an encoder has connected", "protocol", "CMAF")
+	} else {
+		o.feeder = newCMAFFeeder(o)
+	}
+	o.points.mu.Lock()
+	defer o.points.mu.Unlock()
+	if o.points.closed {
+		o.claim.release()
+		if o.packaging != nil {
+			_ = o.packaging.Close() // nothing was taken
+		}
+		return answer(http.StatusServiceUnavailable, "this origin is stopping")
+	}
+	o.points.running.Go(o.run)
+	return nil
+}
+
+// abandon gives the place back of a publication that could not begin.
+func (o *point) abandon() {
+	o.points.mu.Lock()
+	defer o.points.mu.Unlock()
+	o.ended = true
+	o.cancel(o.failed)
+	delete(o.points.open, o.channel)
+	close(o.gone)
+}
+
+// run is a publication from its first request to its end.
+func (o *point) run() {
+	server := o.points.server
+	server.conclude(o.points.ctx, o.logger, func() error {
+		if o.feeder != nil {
+			return o.feeder.run()
+		}
+		<-o.ctx.Done()
+		return context.Cause(o.ctx)
+	})
+	o.claim.end()
+	o.points.mu.Lock()
+	o.ended = true
+	o.points.mu.Unlock()
+	o.cancel(errEnded)
+	if o.packaging != nil {
+		if err := o.packaging.Close(); err != nil {
+			o.logger.Error("a publication did not end well", "error", err)
+		}
+	}
+	o.claim.release()
+	o.points.mu.Lock()
+	delete(o.points.open, o.channel)
+	o.points.mu.Unlock()
+	close(o.gone)
+}
+
+// leave ends a request. Without one the publication ends too: at once if its track has come to its end, else after a while.
+func (o *point) leave(trackEnded bool) {
+	o.points.mu.Lock()
+	defer o.points.mu.Unlock()
+	if o.active--; o.active > 0 || o.ended {
+		return
+	}
+	if trackEnded && o.packaging == nil {
+		o.ended = true
+		o.cancel(errEnded)
+		return
+	}
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+	most := segmentPatience * o.points.server.cfg.IdleTimeout
+	if o.packaging != nil {
+		most = encoderPatience
+	}
+	o.timer = time.AfterFunc(most, func() {
+		o.points.mu.Lock()
+		defer o.points.mu.Unlock()
+		if o.active == 0 && !o.ended {
+			o.ended = true
+			o.cancel(fmt.Errorf("nothing has come for %v: %w", most, os.ErrDeadlineExceeded))
+		}
+	})
+}
+
+// A track is what the requests for one name bring. Its requests take turns.
+type track struct {
+	target target
+	turn   chan struct{} // has room for one
+	media  trackReader
+}
+
+// A trackReader takes the bytes of a track.
+type trackReader interface {
+	// begin says that a body begins, and whether with an init section.
+	begin(withInit bool) error
+	write(p []byte) error
+	// end says that a body has come to its end, or err that it was cut off.
+	end(err error) error
+	// ready reports whether an init section has come.
+	ready() bool
+}
+
+// receive is one request's body. It reports whether that was all of a track.
+func (o *point) receive(r *http.Request, answers http.Header, t target, withInit bool, from *body) (ended bool, err error) {
+	count, isCounted, err := counted(r)
+	if err != nil {
+		return false, err
+	}
+	track, err := o.track(t, withInit)
+	if err != nil {
+		return false, err
+	}
+	if err := track.take(o.ctx); err != nil {
+		return false, err
+	}
+	defer func() { <-track.turn }()
+	defer func() {
+		if p := recover(); p != nil { // a defect of a library must not take all channels off the air
+			err = answer(http.StatusBadRequest, "the bytes made their reader panic: %v", p)
+			o.logger.Error("a publisher's bytes made their reader panic", "panic", p)
+		}
+	}()
+	if ready, ok := track.media.(*readyTrack); ok {
+		ready.counted, ready.discontinuities = isCounted, count
+	}
+	if err = track.media.begin(withInit); err == nil {
+		err = o.copy(track.media, from)
+	}
+	if failed := track.media.end(err); err == nil {
+		err = failed
+	}
+	if ready, ok := track.media.(*readyTrack); ok {
+		answers.Set(NewestHeader, strconv.FormatInt(o.packaging.Newest(ready.rendition), 10))
+	}
+	// A file with all that it takes is a track as a whole; a segment is not, nor an init section.
+	demuxed, ok := track.media.(*demuxedTrack)
+	ended = ok && withInit && demuxed.samples > 0
+	if err == nil {
+		return ended, nil
+	}
+	if cause := context.Cause(o.ctx); cause != nil && !errors.Is(cause, errEnded) {
+		err = cause
+	}
+	return ended, statusOf(err)
+}
+
+func (o *point) copy(to trackReader, from *body) error {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			if err := to.write(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("the body was cut off: %w", err)
+		case o.ctx.Err() != nil:
+			return context.Cause(o.ctx)
+		}
+	}
+}
+
+// take waits for a track's turn.
+func (t *track) take(ctx context.Context) error {
+	timer := time.NewTimer(trackWait)
+	defer timer.Stop()
+	select {
+	case t.turn <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return answer(http.StatusConflict, "the track %s is being sent already", t.target)
+	case <-ctx.Done():
+		return answer(http.StatusServiceUnavailable, "the publication has ended")
+	}
+}
+
+// track finds the track of a request.
+func (o *point) track(t target, withInit bool) (*track, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.packaging != nil {
+		t.folder, t.track = "", t.rendition
+		if !o.packaging.Has(t.rendition) {
+			return nil, answer(http.StatusNotFound, "the channel has no rendition %s", quoted(t.rendition))
+		}
+	} else if !withInit {
+		var ready []target
+		for _, known := range o.tracks {
+			if known.media.ready() {
+				ready = append(ready, known.target)
+			}
+		}
+		var err error
+		if t, err = initOf(t, ready); err != nil {
+			return nil, err
+		}
+	}
+	name := t.folder + "/" + t.track
+	if known := o.tracks[name]; known != nil {
+		return known, nil
+	}
+	if len(o.tracks) >= maxTracks {
+		return nil, answer(http.StatusForbidden, "there are %d tracks already: more are not taken", maxTracks)
+	}
+	one := &track{target: t, turn: make(chan struct{}, 1)}
+	if o.packaging != nil {
+		one.media = &readyTrack{packaging: o.packaging, rendition: t.rendition}
+	} else {
+		one.media = &demuxedTrack{feeder: o.feeder, name: name}
+	}
+	o.tracks[name] = one
+	return one, nil
+}
+
+// counted reads how many discontinuities the encoder has counted.
+func counted(r *http.Request) (count int64, is bool, err error) {
+	text := r.Header.Get(DiscontinuitiesHeader)
+	if text == "" {
+		return 0, false, nil
+	}
+	count, err = strconv.ParseInt(text, 10, 53)
+	if err != nil || count < 0 {
+		return 0, false, answer(http.StatusBadRequest, "%s is no number", DiscontinuitiesHeader)
+	}
+	return count, true, nil
+}
