@@ -114,10 +114,15 @@ func (ch *channel) start(p ingest.Publication) (ingest.Session, error) {
 	return input, nil
 }
 
-// publish is called for each segment that leaves the encoder. One that cannot be published leaves a gap; the next one is
-// tried anew, because a full disk or a clock that was set may be mended in the meantime.
+// publish is called for each segment that leaves the encoder.
 func (ch *channel) publish(_ string, segment cmaf.Segment) {
 	segment.Slate = ch.playout.Shown(segment.StartMs, segment.StartMs+segment.DurationMs)
+	ch.add(segment)
+}
+
+// add publishes a segment. One that cannot be published leaves a gap; the next one is tried anew, because a full disk or a clock that
+// was set may be mended in the meantime.
+func (ch *channel) add(segment cmaf.Segment) {
 	err := ch.store.Publish(segment, nowMs())
 	var old *store.NotNewerError
 	switch {

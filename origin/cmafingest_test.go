@@ -41,7 +41,7 @@ func TestFFmpegPublishesByCMAFIngest(t *testing.T) {
 			}()
 			numbers, playlist := window(t, at, 6)
 			continuous(t, numbers, playlist)
-			steady(t, at)
+			steady(t, at, 8)
 			if _, stats := get(t, "http://"+at.HTTP+"/stats.json"); !strings.Contains(stats, `"source":"CMAF"`) {
 				t.Errorf("the statistics do not say who publishes: %s", stats)
 			}

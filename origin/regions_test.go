@@ -216,6 +216,7 @@ func TestWhatDoesNotFitARole(t *testing.T) {
 		`there is no role "cook"`:     func(c *Config) { c.Role = "cook" },
 		"say where to by --push":      func(c *Config) { c.Role = RoleEncode },
 		"it neither pulls nor pushes": func(c *Config) { c.Role, c.Pull = RolePackage, map[string]string{"demo": "film.mp4"} },
+		"shows what is pushed to it":  func(c *Config) { c.Role, c.Backup = RolePackage, []string{"demo"} },
 		"has no encoder":              func(c *Config) { c.Role, c.SRT = RolePackage, "127.0.0.1:0" },
 		`the region name "Europe!"`:   func(c *Config) { c.Region = "Europe!" },
 		"address of a publishing":     func(c *Config) { c.Push = map[string][]string{"demo": {"ftp://hunter2@host/x"}} },

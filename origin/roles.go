@@ -39,6 +39,8 @@ func (cfg Config) checkRole() error {
 		return errors.New("an origin that only encodes has to push what it makes: say where to by --push")
 	case cfg.Role == RolePackage && len(cfg.Push)+len(cfg.Pull)+len(cfg.PullOnce) > 0:
 		return errors.New("an origin that only packages takes what is pushed to it: it neither pulls nor pushes")
+	case cfg.Role == RolePackage && (cfg.Slate != "" || len(cfg.Backup) > 0):
+		return errors.New("an origin that only packages shows what is pushed to it: slate and backups are for the origin that encodes")
 	case cfg.Role == RolePackage && (cfg.SRT != "" || cfg.RTMPS != "" || cfg.WHIP != ""):
 		return errors.New("an origin that only packages has no encoder: publishers over SRT, RTMPS or WHIP go to the origin that encodes")
 	}
@@ -91,7 +93,7 @@ func (p packaging) Has(rendition string) bool {
 func (p packaging) Take(out cmaf.Output) {
 	switch {
 	case out.Segment != nil:
-		p.ch.publish(p.ch.name, *out.Segment)
+		p.ch.add(*out.Segment)
 	case p.parts:
 		p.ch.publishPart(p.ch.name, *out.Part)
 	}

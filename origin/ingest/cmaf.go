@@ -20,6 +20,8 @@ const (
 	PublisherHeader = "Slipstream-Publisher"
 	// DiscontinuitiesHeader is how many discontinuities there were in the channel up to the segment that the request brings.
 	DiscontinuitiesHeader = "Slipstream-Discontinuities"
+	// SlateHeader says that the segment shows slate. It may be a trailer.
+	SlateHeader = "Slipstream-Slate"
 	// NewestHeader answers with the newest segment number that was published of the rendition.
 	NewestHeader = "Slipstream-Newest"
 
@@ -27,7 +29,7 @@ const (
 	maxManifest = 4 << 20
 	// maxTracks bounds the tracks of a publication.
 	maxTracks = 16
-	// trackWait is how long a request may wait for the one before it on the same track.
+	// trackWait is how long a request may wait for the one before it on the same track, or for the track's init section.
 	trackWait = 2 * time.Second
 	// encoderPatience is how long an encoder that pushes ready renditions keeps its place while it sends nothing. It loses nothing
 	// by being late, but one that was started anew, as another publisher, should not have to wait.
@@ -229,7 +231,7 @@ func (p *points) enter(ctx context.Context, channel, publisher, remote string) (
 func (p *points) announce(channel, publisher, remote string) *point {
 	one := &point{
 		points: p, channel: channel, publisher: publisher, remote: remote, active: 1,
-		begun: make(chan struct{}), gone: make(chan struct{}), tracks: make(map[string]*track),
+		begun: make(chan struct{}), gone: make(chan struct{}), tracks: make(map[string]*track), more: make(chan struct{}),
 		logger: p.server.cfg.Logger.With("remote", remote, "channel", channel),
 	}
 	one.ctx, one.cancel = context.WithCancelCause(p.ctx)

@@ -170,10 +170,17 @@ func TestSegmentsOneByOne(t *testing.T) {
 	l := serve(t, func(c *ingest.Config) { c.IdleTimeout = 200 * time.Millisecond }, nil)
 	url := l.over() + "/ingest/secret/"
 	init, fragments := film(t)
+	early := make(chan int, 1)
+	go func() { // it overtakes its init section
+		status, _, _ := l.send("PUT", url+"live0.m4s", bytes.NewReader(fragments[0]))
+		early <- status
+	}()
+	l.waitLog("a publisher has connected")
 	l.put(url+"init.mp4", init)
-	for i, f := range fragments[:2] {
-		l.put(fmt.Sprintf("%slive%d.m4s", url, i), f)
+	if status := <-early; status != 200 {
+		t.Errorf("the first segment: %d", status)
 	}
+	l.put(url+"live1.m4s", fragments[1])
 	s := l.session()
 	var events []string
 	for len(events) == 0 || events[len(events)-1] != "close" {
@@ -314,6 +321,9 @@ func (p *packer) Take(out cmaf.Output) {
 	defer p.mu.Unlock()
 	if s := out.Segment; s != nil {
 		p.story += fmt.Sprintf("%s %d+%d(%d) | ", s.Rendition, s.Number%10, s.DurationMs, s.Discontinuities)
+		if s.Slate {
+			p.story += "slate | "
+		}
 		p.newest = s.Number
 	} else {
 		p.story += fmt.Sprintf("%d.%d ", out.Part.Number%10, out.Part.Index)
@@ -370,8 +380,9 @@ func TestReadyRenditionsAreTakenAsTheyAre(t *testing.T) {
 		t.Error("half a request was answered")
 	}
 	<-sent
-	_, _, header := l.send("PUT", url+"360p/881892606.m4s", bytes.NewReader(join(init, f[3], f[4], f[5], f[6])), as...)
-	p.is(t, "6.0 6.1 6.2 6.3 360p 6+2000(7) | ")
+	l.waitLog("the body was cut off")
+	_, _, header := l.send("PUT", url+"360p/881892606.m4s", bytes.NewReader(join(init, f[3], f[4], f[5], f[6])), append(as, ingest.SlateHeader, "1")...)
+	p.is(t, "6.0 6.1 6.2 6.3 360p 6+2000(7) | slate | ")
 	if got := header.Get(ingest.NewestHeader); got != "881892606" {
 		t.Errorf("the newest number is told to be %q", got)
 	}

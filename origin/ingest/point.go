@@ -34,8 +34,9 @@ type point struct {
 	packaging Packaging   // nil: it is to be transcoded,
 	feeder    *cmafFeeder // by this
 
-	mu     sync.Mutex // guards tracks
+	mu     sync.Mutex // guards the rest
 	tracks map[string]*track
+	more   chan struct{} // closed, and replaced, when an init section has come
 }
 
 // begin claims the channel.
@@ -155,7 +156,7 @@ type trackReader interface {
 	begin(withInit bool) error
 	write(p []byte) error
 	// end says that a body has come to its end, or err that it was cut off.
-	end(err error) error
+	end(err error)
 	// ready reports whether an init section has come.
 	ready() bool
 }
@@ -166,7 +167,7 @@ func (o *point) receive(r *http.Request, answers http.Header, t target, withInit
 	if err != nil {
 		return false, err
 	}
-	track, err := o.track(t, withInit)
+	track, err := o.await(t, withInit)
 	if err != nil {
 		return false, err
 	}
@@ -182,12 +183,17 @@ func (o *point) receive(r *http.Request, answers http.Header, t target, withInit
 	}()
 	if ready, ok := track.media.(*readyTrack); ok {
 		ready.counted, ready.discontinuities = isCounted, count
+		ready.slate = func() bool { return r.Header.Get(SlateHeader)+r.Trailer.Get(SlateHeader) != "" }
 	}
 	if err = track.media.begin(withInit); err == nil {
 		err = o.copy(track.media, from)
 	}
-	if failed := track.media.end(err); err == nil {
-		err = failed
+	track.media.end(err)
+	if withInit {
+		o.mu.Lock()
+		close(o.more)
+		o.more = make(chan struct{})
+		o.mu.Unlock()
 	}
 	if ready, ok := track.media.(*readyTrack); ok {
 		answers.Set(NewestHeader, strconv.FormatInt(o.packaging.Newest(ready.rendition), 10))
@@ -238,10 +244,30 @@ func (t *track) take(ctx context.Context) error {
 	}
 }
 
-// track finds the track of a request.
+// await finds the track of a request. Its init section may be on its way: ffmpeg sends the first segment without waiting for an answer.
+func (o *point) await(t target, withInit bool) (*track, error) {
+	timer := time.NewTimer(trackWait)
+	defer timer.Stop()
+	for {
+		o.mu.Lock()
+		found, err := o.track(t, withInit)
+		more := o.more
+		o.mu.Unlock()
+		if missing := (*answerError)(nil); !errors.As(err, &missing) || missing.status != http.StatusPreconditionFailed {
+			return found, err
+		}
+		select {
+		case <-more:
+		case <-timer.C:
+			return nil, err
+		case <-o.ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// track finds the track of a request, or begins it. The caller holds o.mu.
 func (o *point) track(t target, withInit bool) (*track, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.packaging != nil {
 		t.folder, t.track = "", t.rendition
 		if !o.packaging.Has(t.rendition) {

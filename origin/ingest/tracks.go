@@ -187,7 +187,7 @@ func (t *demuxedTrack) write(p []byte) error {
 	return errors.Join(t.feeder.put(units, t.name), err)
 }
 
-func (t *demuxedTrack) end(error) error { return nil }
+func (t *demuxedTrack) end(error) {}
 
 func (t *demuxedTrack) ready() bool { return t.known.Load() }
 
@@ -203,12 +203,15 @@ type readyTrack struct {
 	whole   bool // this body has its own init section
 	outputs int  // in this body
 
+	slate func() bool  // whether the counted segment shows slate: known at the end of its body
+	held  *cmaf.Output // that segment
+
 	number int64 // of the segment that parts were published of
 	parts  int   // how many: it may be sent again, from its beginning
 }
 
 func (t *readyTrack) begin(withInit bool) error {
-	t.whole, t.outputs = withInit, 0
+	t.whole, t.outputs, t.held = withInit, 0, nil
 	if withInit {
 		if t.cutter != nil {
 			t.emit(t.cutter.Close())
@@ -227,7 +230,7 @@ func (t *readyTrack) write(p []byte) error {
 	return err
 }
 
-func (t *readyTrack) end(err error) error {
+func (t *readyTrack) end(err error) {
 	switch {
 	case t.cutter == nil:
 	case err != nil && !t.cutter.Ready():
@@ -238,7 +241,10 @@ func (t *readyTrack) end(err error) error {
 		t.emit(t.cutter.Close())
 		t.cutter = t.cutter.Again()
 	}
-	return nil
+	if t.held != nil && err == nil {
+		t.held.Segment.Slate = t.slate()
+		t.packaging.Take(*t.held)
+	}
 }
 
 func (t *readyTrack) ready() bool { return true }
@@ -248,6 +254,10 @@ func (t *readyTrack) emit(outputs []cmaf.Output) {
 		t.outputs++
 		if out.Segment != nil {
 			out.Segment.Counted, out.Segment.Discontinuities = t.counted, t.discontinuities
+			if t.counted { // it is the only one in its body
+				t.held = &out
+				continue
+			}
 		} else {
 			if out.Part.Number == t.number && out.Part.Index < t.parts {
 				continue

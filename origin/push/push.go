@@ -6,6 +6,7 @@
 //	PUT <target>/<rendition>/<number>.m4s
 //	Slipstream-Publisher: <a word that stands for this encoder>
 //	Slipstream-Discontinuities: <how many there were up to this segment>
+//	Slipstream-Slate: 1      (or as a trailer; if the segment shows slate)
 //
 //	ftyp moov (styp, prft,) moof mdat moof mdat …
 //
@@ -161,18 +162,22 @@ var errUnfinished = errors.New("the segment was never finished")
 func (l *line) send(ctx context.Context, next store.Pending) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	body := io.Reader(&growing{ctx: ctx, source: l.source, rendition: l.rendition, number: next.Number, pending: next.Init})
-	size := int64(-1)
-	if next.Data != nil {
-		body = io.MultiReader(bytes.NewReader(next.Init), bytes.NewReader(next.Data))
-		size = int64(len(next.Init) + len(next.Data))
-	}
 	to := l.base.JoinPath(l.rendition, strconv.FormatInt(next.Number, 10)+".m4s")
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, to.String(), body)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, to.String(), nil)
 	if err != nil {
 		return err
 	}
-	request.ContentLength = size
+	if next.Data != nil {
+		request.Body = io.NopCloser(io.MultiReader(bytes.NewReader(next.Init), bytes.NewReader(next.Data)))
+		request.ContentLength = int64(len(next.Init) + len(next.Data))
+		if next.Slate {
+			request.Header.Set(ingest.SlateHeader, "1")
+		}
+	} else {
+		request.Trailer = http.Header{ingest.SlateHeader: nil}
+		request.Body = io.NopCloser(&growing{ctx: ctx, source: l.source, rendition: l.rendition, number: next.Number, pending: next.Init, trailer: request.Trailer})
+		request.ContentLength = -1
+	}
 	request.Header.Set("Content-Type", "video/mp4")
 	request.Header.Set(ingest.PublisherHeader, l.id)
 	request.Header.Set(ingest.DiscontinuitiesHeader, strconv.FormatInt(next.Discontinuities, 10))
@@ -212,6 +217,7 @@ type growing struct {
 	part      int    // comes next
 	sent      int    // bytes of the segment
 	whole     bool
+	trailer   http.Header // of the request
 }
 
 // Read implements io.Reader. It waits for what comes next.
@@ -237,6 +243,9 @@ func (g *growing) next() error {
 			return errUnfinished
 		}
 		g.pending, g.whole = segment.Data[g.sent:], true
+		if known, ok := g.source.After(g.rendition, g.number-1); ok && known.Slate {
+			g.trailer.Set(ingest.SlateHeader, "1")
+		}
 		return nil
 	}
 	if part, ok := g.source.Part(g.rendition, g.number, g.part); ok {

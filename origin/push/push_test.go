@@ -29,6 +29,7 @@ type shelf struct {
 	newest   int64
 	begun    int64 // -1: nothing is being filled
 	parts    []string
+	slate    bool
 	changed  chan struct{}
 }
 
@@ -79,7 +80,7 @@ func (s *shelf) After(_ string, number int64) (store.Pending, bool) {
 	defer s.mu.Unlock()
 	for n := max(0, number+1); n <= s.newest; n++ {
 		if data := s.segments[n]; data != nil {
-			return store.Pending{Number: n, Init: []byte("init"), Data: data, Discontinuities: 3}, true
+			return store.Pending{Number: n, Init: []byte("init"), Data: data, Discontinuities: 3, Slate: s.slate}, true
 		}
 	}
 	if s.begun > number {
@@ -126,7 +127,11 @@ func newTarget(t *testing.T, answer func(number string, w http.ResponseWriter)) 
 		if x.answer != nil {
 			x.answer(strings.TrimSuffix(path.Base(r.URL.Path), ".m4s"), w)
 		}
-		x.got <- path.Base(r.URL.Path) + " " + string(body)
+		slate := ""
+		if r.Header.Get(ingest.SlateHeader)+r.Trailer.Get(ingest.SlateHeader) != "" {
+			slate = " slate"
+		}
+		x.got <- path.Base(r.URL.Path) + " " + string(body) + slate
 	}))
 	t.Cleanup(site.Close)
 	x.url = site.URL + "/ingest/key"
@@ -235,11 +240,18 @@ func TestASegmentIsSentWhileItIsBeingFilled(t *testing.T) {
 	s.addPart(6, "6")
 	s.add(6)
 	x.gets("6.m4s init<6>")
-	s.addPart(7, "<7")
-	s.addPart(8, "<8") // the encoder died, and its next run has begun
+	s.change(func() { s.slate = true })
+	s.addPart(7, "<7>")
+	s.add(7)
+	x.gets("7.m4s init<7> slate")
 	s.add(8)
-	for got := x.next(); got != "8.m4s init<8>"; got = x.next() {
-		if got != "7.m4s cut off" {
+	x.gets("8.m4s init<8> slate")
+	s.change(func() { s.slate = false })
+	s.addPart(9, "<9")
+	s.addPart(10, "<10") // the encoder died, and its next run has begun
+	s.add(10)
+	for got := x.next(); got != "10.m4s init<10>"; got = x.next() {
+		if got != "9.m4s cut off" {
 			t.Fatalf("%q was pushed", got)
 		}
 	}

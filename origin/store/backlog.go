@@ -9,6 +9,7 @@ type Pending struct {
 	Init            []byte
 	Data            []byte // nil while the segment is being filled: its parts are out one by one (Part)
 	Discontinuities int64  // since the channel began, up to this segment
+	Slate           bool   // it shows slate; not known before it is whole
 }
 
 // After returns the oldest segment above a number that is within the window, or else the one that is being filled.
@@ -27,10 +28,10 @@ func (s *Store) After(rendition string, number int64) (Pending, bool) {
 	i := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].record.Sequence > number })
 	if i < len(r.segments) {
 		item := r.segments[i]
-		return Pending{item.record.Sequence, r.inits[item.record.Init].data, item.data, item.discontinuities}, true
+		return Pending{item.record.Sequence, r.inits[item.record.Init].data, item.data, item.discontinuities, item.slate}, true
 	}
 	if open := r.following(); open != nil && open.number > number {
-		return Pending{open.number, r.inits[open.init].data, nil, open.discontinuities}, true
+		return Pending{open.number, r.inits[open.init].data, nil, open.discontinuities, false}, true
 	}
 	return Pending{}, false
 }
