@@ -39,7 +39,7 @@ type source struct {
 // A Unit is an init section, or a sample that follows one; the other is nil.
 type Unit struct {
 	Init   *Streams
-	Sample *Sample
+	Sample *AccessUnit
 }
 
 // Streams are what the first track of each kind needs for decoding.
@@ -48,8 +48,8 @@ type Streams struct {
 	Audio []byte // AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1); nil: no sound
 }
 
-// A Sample is a picture or a frame of sound, in decoding order. Times count from the sender's zero.
-type Sample struct {
+// An AccessUnit is a picture or a frame of sound, in decoding order. Times count from the sender's zero.
+type AccessUnit struct {
 	Kind     Kind
 	DTS, PTS time.Duration
 	Data     []byte // NAL units behind their lengths, or an AAC access unit
@@ -225,7 +225,7 @@ type fragmentData struct {
 }
 
 // samples are those of one track, none if from is nil.
-func (f *fragmentData) samples(traf *mp4.TrafBox, from *source) (samples []Sample, err error) {
+func (f *fragmentData) samples(traf *mp4.TrafBox, from *source) (samples []AccessUnit, err error) {
 	base := int64(0)
 	switch tfhd := traf.Tfhd; {
 	case tfhd.HasBaseDataOffset(): // from the beginning of the stream
@@ -263,13 +263,13 @@ func (f *fragmentData) samples(traf *mp4.TrafBox, from *source) (samples []Sampl
 	return samples, nil
 }
 
-func (from *source) sample(ticks uint64, offset int32) (Sample, error) {
+func (from *source) sample(ticks uint64, offset int32) (AccessUnit, error) {
 	dts, ok := duration(ticks, from.timescale)
 	if !ok {
-		return Sample{}, fmt.Errorf("a sample at %d in units of 1/%d s lies outside of all times", ticks, from.timescale)
+		return AccessUnit{}, fmt.Errorf("a sample at %d in units of 1/%d s lies outside of all times", ticks, from.timescale)
 	}
 	dts += from.shift
-	return Sample{Kind: from.kind, DTS: dts, PTS: dts + time.Duration(int64(offset)*int64(time.Second)/int64(from.timescale))}, nil
+	return AccessUnit{Kind: from.kind, DTS: dts, PTS: dts + time.Duration(int64(offset)*int64(time.Second)/int64(from.timescale))}, nil
 }
 
 // duration converts ticks, if they are not more than 200 years.

@@ -22,7 +22,7 @@ func demux(d *cmaf.Demuxer, stream []byte, piece int) (units []cmaf.Unit, err er
 	return units, err
 }
 
-func samplesOf(units []cmaf.Unit, kind cmaf.Kind) (samples []cmaf.Sample) {
+func samplesOf(units []cmaf.Unit, kind cmaf.Kind) (samples []cmaf.AccessUnit) {
 	for _, u := range units {
 		if u.Sample != nil && u.Sample.Kind == kind {
 			samples = append(samples, *u.Sample)

@@ -27,7 +27,7 @@ type interleaver struct {
 type queue struct {
 	expected bool // there is such a track
 	absent   bool // nothing was heard of one, until others would wait no more
-	samples  []cmaf.Sample
+	samples  []cmaf.AccessUnit
 	newest   time.Duration
 }
 
@@ -42,7 +42,7 @@ func (i *interleaver) of(kind cmaf.Kind) *queue {
 func (i *interleaver) expect(kind cmaf.Kind) { i.of(kind).expected = true }
 
 // put takes a sample and returns those whose turn it is.
-func (i *interleaver) put(s cmaf.Sample) (ready []cmaf.Sample) {
+func (i *interleaver) put(s cmaf.AccessUnit) (ready []cmaf.AccessUnit) {
 	q := i.of(s.Kind)
 	if q.expected && s.DTS < q.newest-jumpBack {
 		ready = i.flush()
@@ -81,7 +81,7 @@ func (q *queue) patience() time.Duration {
 }
 
 // flush returns all that waits.
-func (i *interleaver) flush() (all []cmaf.Sample) {
+func (i *interleaver) flush() (all []cmaf.AccessUnit) {
 	for next := i.earliest(); next != nil; next = i.earliest() {
 		all = append(all, i.pop(next))
 	}
@@ -101,9 +101,9 @@ func (i *interleaver) earliest() *queue {
 	}
 }
 
-func (i *interleaver) pop(q *queue) cmaf.Sample {
+func (i *interleaver) pop(q *queue) cmaf.AccessUnit {
 	s := q.samples[0]
-	q.samples[0] = cmaf.Sample{}
+	q.samples[0] = cmaf.AccessUnit{}
 	q.samples = q.samples[1:]
 	i.bytes -= len(s.Data)
 	return s

@@ -99,8 +99,8 @@ func FuzzTarget(f *testing.F) {
 }
 
 // at is a sample at so many milliseconds.
-func at(kind cmaf.Kind, ms int) cmaf.Sample {
-	return cmaf.Sample{Kind: kind, DTS: time.Duration(ms) * time.Millisecond, Data: []byte{1}}
+func at(kind cmaf.Kind, ms int) cmaf.AccessUnit {
+	return cmaf.AccessUnit{Kind: kind, DTS: time.Duration(ms) * time.Millisecond, Data: []byte{1}}
 }
 
 func TestPictureAndSoundAreInterleaved(t *testing.T) {
@@ -108,16 +108,16 @@ func TestPictureAndSoundAreInterleaved(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		expect []cmaf.Kind
-		in     []cmaf.Sample
+		in     []cmaf.AccessUnit
 		want   []int // milliseconds
 	}{
-		{"a picture waits for sound that may come", []cmaf.Kind{v}, []cmaf.Sample{at(v, 0), at(v, 960)}, nil},
-		{"but not for long, and only once", []cmaf.Kind{v}, []cmaf.Sample{at(v, 0), at(v, 960), at(v, 1000), at(v, 1040)}, []int{0, 960, 1000, 1040}},
-		{"and takes it when it does", []cmaf.Kind{v}, []cmaf.Sample{at(v, 0), at(v, 40), at(a, 10), at(v, 80)}, []int{0, 10}},
-		{"a picture waits for its sound", []cmaf.Kind{v, a}, []cmaf.Sample{at(v, 0), at(v, 40), at(a, 10), at(a, 30), at(a, 50)}, []int{0, 10, 30, 40}},
-		{"a segment of sound after that of the picture", []cmaf.Kind{v, a}, []cmaf.Sample{at(v, 0), at(v, 1000), at(v, 2000), at(a, 0), at(a, 1000), at(a, 2000)}, []int{0, 0, 1000, 1000, 2000}},
-		{"sound that never comes is given up", []cmaf.Kind{v, a}, []cmaf.Sample{at(v, 0), at(v, 6000), at(v, 12000), at(v, 13000), at(v, 18000)}, []int{0, 6000}},
-		{"the encoder begins anew", []cmaf.Kind{v, a}, []cmaf.Sample{at(v, 50_000), at(v, 50_040), at(v, 0), at(a, 0), at(a, 50)}, []int{50_000, 50_040, 0}},
+		{"a picture waits for sound that may come", []cmaf.Kind{v}, []cmaf.AccessUnit{at(v, 0), at(v, 960)}, nil},
+		{"but not for long, and only once", []cmaf.Kind{v}, []cmaf.AccessUnit{at(v, 0), at(v, 960), at(v, 1000), at(v, 1040)}, []int{0, 960, 1000, 1040}},
+		{"and takes it when it does", []cmaf.Kind{v}, []cmaf.AccessUnit{at(v, 0), at(v, 40), at(a, 10), at(v, 80)}, []int{0, 10}},
+		{"a picture waits for its sound", []cmaf.Kind{v, a}, []cmaf.AccessUnit{at(v, 0), at(v, 40), at(a, 10), at(a, 30), at(a, 50)}, []int{0, 10, 30, 40}},
+		{"a segment of sound after that of the picture", []cmaf.Kind{v, a}, []cmaf.AccessUnit{at(v, 0), at(v, 1000), at(v, 2000), at(a, 0), at(a, 1000), at(a, 2000)}, []int{0, 0, 1000, 1000, 2000}},
+		{"sound that never comes is given up", []cmaf.Kind{v, a}, []cmaf.AccessUnit{at(v, 0), at(v, 6000), at(v, 12000), at(v, 13000), at(v, 18000)}, []int{0, 6000}},
+		{"the encoder begins anew", []cmaf.Kind{v, a}, []cmaf.AccessUnit{at(v, 50_000), at(v, 50_040), at(v, 0), at(a, 0), at(a, 50)}, []int{50_000, 50_040, 0}},
 	} {
 		var i interleaver
 		for _, kind := range c.expect {

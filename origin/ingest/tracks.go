@@ -24,7 +24,7 @@ type cmafFeeder struct {
 // A feedItem is a sample, or what those after it need.
 type feedItem struct {
 	streams *cmaf.Streams
-	sample  cmaf.Sample
+	sample  cmaf.AccessUnit
 }
 
 func newCMAFFeeder(o *point) *cmafFeeder {
@@ -78,7 +78,7 @@ func (f *cmafFeeder) announce(streams cmaf.Streams, track string) error {
 	return f.enqueue(feedItem{streams: &streams})
 }
 
-func (f *cmafFeeder) send(samples []cmaf.Sample) error {
+func (f *cmafFeeder) send(samples []cmaf.AccessUnit) error {
 	for _, s := range samples {
 		if err := f.enqueue(feedItem{sample: s}); err != nil {
 			return err
