@@ -152,18 +152,37 @@ type track struct {
 
 // A trackReader takes the bytes of a track.
 type trackReader interface {
-	// begin says that a body begins, and whether with an init section.
-	begin(withInit bool) error
+	begin(about bodyInfo) error
 	write(p []byte) error
-	// end says that a body has come to its end, or err that it was cut off.
-	end(err error)
+	// end says that a body has come to its end, or err that it was cut off. It reports whether that was all of the track.
+	end(err error) bool
 	// ready reports whether an init section has come.
 	ready() bool
 }
 
+// bodyInfo is what is known of a body.
+type bodyInfo struct {
+	withInit        bool // it begins with an init section
+	counted         bool // it is one segment of an encoder that counts discontinuities:
+	discontinuities int64
+	slate           func() bool // whether that segment shows slate: known at the end of the body
+}
+
+func readInfo(r *http.Request, withInit bool) (about bodyInfo, err error) {
+	about.withInit = withInit
+	about.slate = func() bool { return r.Header.Get(SlateHeader)+r.Trailer.Get(SlateHeader) != "" }
+	if text := r.Header.Get(DiscontinuitiesHeader); text != "" {
+		about.counted = true
+		if about.discontinuities, err = strconv.ParseInt(text, 10, 53); err != nil || about.discontinuities < 0 {
+			return about, answer(http.StatusBadRequest, "%s is no number", DiscontinuitiesHeader)
+		}
+	}
+	return about, nil
+}
+
 // receive is one request's body. It reports whether that was all of a track.
 func (o *point) receive(r *http.Request, answers http.Header, t target, withInit bool, from *body) (ended bool, err error) {
-	count, isCounted, err := counted(r)
+	about, err := readInfo(r, withInit)
 	if err != nil {
 		return false, err
 	}
@@ -181,26 +200,19 @@ func (o *point) receive(r *http.Request, answers http.Header, t target, withInit
 			o.logger.Error("a publisher's bytes made their reader panic", "panic", p)
 		}
 	}()
-	if ready, ok := track.media.(*readyTrack); ok {
-		ready.counted, ready.discontinuities = isCounted, count
-		ready.slate = func() bool { return r.Header.Get(SlateHeader)+r.Trailer.Get(SlateHeader) != "" }
-	}
-	if err = track.media.begin(withInit); err == nil {
+	if err = track.media.begin(about); err == nil {
 		err = o.copy(track.media, from)
 	}
-	track.media.end(err)
+	ended = track.media.end(err)
 	if withInit {
 		o.mu.Lock()
 		close(o.more)
 		o.more = make(chan struct{})
 		o.mu.Unlock()
 	}
-	if ready, ok := track.media.(*readyTrack); ok {
-		answers.Set(NewestHeader, strconv.FormatInt(o.packaging.Newest(ready.rendition), 10))
+	if o.packaging != nil {
+		answers.Set(NewestHeader, strconv.FormatInt(o.packaging.Newest(track.target.rendition), 10))
 	}
-	// A file with all that it takes is a track as a whole; a segment is not, nor an init section.
-	demuxed, ok := track.media.(*demuxedTrack)
-	ended = ok && withInit && demuxed.samples > 0
 	if err == nil {
 		return ended, nil
 	}
@@ -300,17 +312,4 @@ func (o *point) track(t target, withInit bool) (*track, error) {
 	}
 	o.tracks[name] = one
 	return one, nil
-}
-
-// counted reads how many discontinuities the encoder has counted.
-func counted(r *http.Request) (count int64, is bool, err error) {
-	text := r.Header.Get(DiscontinuitiesHeader)
-	if text == "" {
-		return 0, false, nil
-	}
-	count, err = strconv.ParseInt(text, 10, 53)
-	if err != nil || count < 0 {
-		return 0, false, answer(http.StatusBadRequest, "%s is no number", DiscontinuitiesHeader)
-	}
-	return count, true, nil
 }

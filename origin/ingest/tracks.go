@@ -166,13 +166,14 @@ type demuxedTrack struct {
 	feeder  *cmafFeeder
 	name    string
 	demuxer cmaf.Demuxer
+	about   bodyInfo
 	samples int // in this body
 	known   atomic.Bool
 }
 
-func (t *demuxedTrack) begin(bool) error {
+func (t *demuxedTrack) begin(about bodyInfo) error {
 	t.demuxer.Restart()
-	t.samples = 0
+	t.about, t.samples = about, 0
 	return nil
 }
 
@@ -187,37 +188,34 @@ func (t *demuxedTrack) write(p []byte) error {
 	return errors.Join(t.feeder.put(units, t.name), err)
 }
 
-func (t *demuxedTrack) end(error) {}
+// end: a file with all that it takes is a track as a whole; a segment is not, nor an init section.
+func (t *demuxedTrack) end(error) bool { return t.about.withInit && t.samples > 0 }
 
 func (t *demuxedTrack) ready() bool { return t.known.Load() }
 
 // A readyTrack is a rendition that is published as it comes. A body with init section and media is complete in itself: what it
 // ends with is the end of a segment, if only of a short one. One with media alone continues the body before it.
 type readyTrack struct {
-	packaging       Packaging
-	rendition       string
-	counted         bool // the encoder counts discontinuities:
-	discontinuities int64
+	packaging Packaging
+	rendition string
 
 	cutter  *cmaf.Cutter
-	whole   bool // this body has its own init section
-	outputs int  // in this body
-
-	slate func() bool  // whether the counted segment shows slate: known at the end of its body
-	held  *cmaf.Output // that segment
+	about   bodyInfo
+	outputs int          // in this body
+	held    *cmaf.Output // the counted segment, until it is known whether it shows slate
 
 	number int64 // of the segment that parts were published of
 	parts  int   // how many: it may be sent again, from its beginning
 }
 
-func (t *readyTrack) begin(withInit bool) error {
-	t.whole, t.outputs, t.held = withInit, 0, nil
-	if withInit {
+func (t *readyTrack) begin(about bodyInfo) error {
+	if about.withInit {
 		if t.cutter != nil {
 			t.emit(t.cutter.Close())
 		}
 		t.cutter = cmaf.NewCutter(t.rendition)
 	}
+	t.about, t.outputs, t.held = about, 0, nil
 	if t.cutter == nil {
 		return cmaf.ErrNoInit
 	}
@@ -230,21 +228,22 @@ func (t *readyTrack) write(p []byte) error {
 	return err
 }
 
-func (t *readyTrack) end(err error) {
+func (t *readyTrack) end(err error) bool {
 	switch {
 	case t.cutter == nil:
 	case err != nil && !t.cutter.Ready():
 		t.cutter = nil
 	case err != nil: // half a segment is not published
 		t.cutter = t.cutter.Again()
-	case t.whole && t.outputs > 0:
+	case t.about.withInit && t.outputs > 0:
 		t.emit(t.cutter.Close())
 		t.cutter = t.cutter.Again()
 	}
 	if t.held != nil && err == nil {
-		t.held.Segment.Slate = t.slate()
+		t.held.Segment.Slate = t.about.slate()
 		t.packaging.Take(*t.held)
 	}
+	return false
 }
 
 func (t *readyTrack) ready() bool { return true }
@@ -253,8 +252,8 @@ func (t *readyTrack) emit(outputs []cmaf.Output) {
 	for _, out := range outputs {
 		t.outputs++
 		if out.Segment != nil {
-			out.Segment.Counted, out.Segment.Discontinuities = t.counted, t.discontinuities
-			if t.counted { // it is the only one in its body
+			out.Segment.Counted, out.Segment.Discontinuities = t.about.counted, t.about.discontinuities
+			if t.about.counted { // it is the only one in its body
 				t.held = &out
 				continue
 			}
@@ -262,7 +261,7 @@ func (t *readyTrack) emit(outputs []cmaf.Output) {
 			if out.Part.Number == t.number && out.Part.Index < t.parts {
 				continue
 			}
-			out.Part.Counted, out.Part.Discontinuities = t.counted, t.discontinuities
+			out.Part.Counted, out.Part.Discontinuities = t.about.counted, t.about.discontinuities
 			t.number, t.parts = out.Part.Number, out.Part.Index+1
 		}
 		t.packaging.Take(out)
