@@ -17,21 +17,29 @@ import (
 	"slipstream/origin/keys"
 	"slipstream/origin/logtest"
 	"slipstream/origin/manifest"
+	"slipstream/origin/transcode"
 )
 
 // region is an origin that packages.
 type region struct {
-	t    *testing.T
-	cfg  Config
-	log  logtest.Buffer
-	at   Ready
-	stop func() error
+	t         *testing.T
+	cfg       Config
+	rendition string // that is looked at
+	log       logtest.Buffer
+	at        Ready
+	stop      func() error
+}
+
+// soundToo has a rendition of sound alone beside that with a picture, and one that is larger than the source: nobody makes it.
+func soundToo(cfg *Config) {
+	cfg.Ladder = append(cfg.Ladder, transcode.Rung{Name: "audio", AudioKbps: 64}, transcode.Rung{Name: "360p", Width: 640, Height: 360, VideoKbps: 800, AudioKbps: 64})
 }
 
 // newRegion starts an origin that packages; it has the keys of another one, if there is one.
 func newRegion(t *testing.T, name string, like *region) *region {
-	r := &region{t: t}
+	r := &region{t: t, rendition: "90p"}
 	r.cfg = small(t, &r.log)
+	soundToo(&r.cfg)
 	r.cfg.Role, r.cfg.Region, r.cfg.LowLatency = RolePackage, name, true
 	if like != nil {
 		dir := keys.ChannelDir(r.cfg.DataDir, "demo")
@@ -57,7 +65,9 @@ func (r *region) start() {
 	r.cfg.HTTP = r.at.HTTP // where it will be again
 }
 
-func (r *region) url(object string) string { return "http://" + r.at.HTTP + "/live/demo/90p/" + object }
+func (r *region) url(object string) string {
+	return "http://" + r.at.HTTP + "/live/demo/" + r.rendition + "/" + object
+}
 
 // number is the newest segment's.
 func (r *region) number() int64 {
@@ -140,6 +150,7 @@ func TestTwoRegionsAgree(t *testing.T) {
 	}
 	var log logtest.Buffer
 	cfg := small(t, &log)
+	soundToo(&cfg)
 	cfg.Role, cfg.LowLatency, cfg.Pull = RoleEncode, true, map[string]string{"demo": film}
 	point := func(r *region) string { return "http://" + r.at.HTTP + "/ingest/" + r.at.Channels[0].StreamKey }
 	cfg.Push = map[string][]string{"demo": {point(a), point(b), "http://127.0.0.1:1/ingest/nobody-is-there"}}
@@ -181,6 +192,9 @@ func TestTwoRegionsAgree(t *testing.T) {
 	}
 	believe(a)
 	sameBytes(t, a, b, 2, 4)
+	a.rendition, b.rendition = "audio", "audio"
+	sameBytes(t, a, b, 2, 4)
+	a.rendition, b.rendition = "90p", "90p"
 	believe(b)
 	discontinuities := regexp.MustCompile(`#EXT-X-DISCONTINUITY.*`)
 	here, names := a.listed()
@@ -198,6 +212,9 @@ func TestTwoRegionsAgree(t *testing.T) {
 		if err := Verify(t.Context(), "http://"+r.at.HTTP+"/live/demo/index.m3u8", "", &report); err != nil {
 			t.Errorf("%v\n%s", err, &report)
 		}
+	}
+	if _, front := get(t, "http://"+a.at.HTTP+"/live/demo/index.m3u8"); !strings.Contains(front, "audio/index.m3u8") || strings.Contains(front, "360p/index.m3u8") {
+		t.Errorf("not what the encoder makes is offered:\n%s", front)
 	}
 	if strings.Contains(log.String(), a.at.Channels[0].StreamKey) {
 		t.Error("the encoder's log has a stream key")

@@ -7,11 +7,12 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"slipstream/origin/cmaf"
-	"slipstream/origin/push"
+	pusher "slipstream/origin/push"
 	"slipstream/origin/server"
 )
 
@@ -49,7 +50,7 @@ func (cfg Config) checkRole() error {
 			return fmt.Errorf("the channel %q is to be pushed, but does not exist", channel)
 		}
 		for _, target := range targets {
-			if _, err := push.Check(target); err != nil {
+			if _, err := pusher.Check(target); err != nil {
 				return fmt.Errorf("the channel %q cannot be pushed: %w", channel, err)
 			}
 		}
@@ -62,7 +63,7 @@ func startPushes(ctx context.Context, group *errgroup.Group, cfg Config, channel
 	for name, targets := range cfg.Push {
 		ch := channels.named(name)
 		group.Go(func() error {
-			return push.Run(ctx, push.Config{Source: ch.store, Targets: targets, Logger: ch.logger})
+			return pusher.Run(ctx, pusher.Config{Source: ch.store, Targets: targets, Logger: ch.logger})
 		})
 	}
 }
@@ -76,21 +77,39 @@ func notServed(w http.ResponseWriter, _ *http.Request) {
 type packaging struct {
 	ch    *channel
 	parts bool
+
+	mu   sync.Mutex
+	made []string // the renditions that the encoder makes; nil: it has not said
 }
 
 // packaged begins such a publication.
-func (ch *channel) packaged(parts bool) packaging {
+func (ch *channel) packaged(parts bool) *packaging {
 	ch.publisher.Store(&server.Publisher{Connected: true, SinceMs: nowMs(), Source: "CMAF"})
-	return packaging{ch, parts}
+	return &packaging{ch: ch, parts: parts}
 }
 
 // Has implements ingest.Packaging.
-func (p packaging) Has(rendition string) bool {
-	return slices.Contains(p.ch.store.Renditions(), rendition)
+func (p *packaging) Has(rendition string) (soundOnly, ok bool) {
+	for _, rung := range p.ch.encoding.ladder {
+		if rung.Name == rendition {
+			return rung.SoundOnly(), true
+		}
+	}
+	return false, slices.Contains(p.ch.store.Renditions(), rendition)
+}
+
+// Made implements ingest.Packaging.
+func (p *packaging) Made(renditions []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.Equal(renditions, p.made) {
+		p.made = slices.Clone(renditions)
+		p.ch.store.Offer(p.made, nowMs())
+	}
 }
 
 // Take implements ingest.Packaging.
-func (p packaging) Take(out cmaf.Output) {
+func (p *packaging) Take(out cmaf.Output) {
 	switch {
 	case out.Segment != nil:
 		p.ch.add(*out.Segment)
@@ -100,10 +119,10 @@ func (p packaging) Take(out cmaf.Output) {
 }
 
 // Newest implements ingest.Packaging.
-func (p packaging) Newest(rendition string) int64 { return p.ch.store.Newest(rendition) }
+func (p *packaging) Newest(rendition string) int64 { return p.ch.store.Newest(rendition) }
 
 // Close implements ingest.Packaging.
-func (p packaging) Close() error {
+func (p *packaging) Close() error {
 	p.ch.publisher.Store(&server.Publisher{SinceMs: nowMs()})
 	return nil
 }

@@ -36,14 +36,6 @@ type Cutter struct {
 // NewCutter makes a Cutter for the rendition of that name.
 func NewCutter(rendition string) *Cutter { return &Cutter{rendition: rendition} }
 
-// Again makes a Cutter for another run of the encoder that has the same init section.
-func (c *Cutter) Again() *Cutter {
-	return &Cutter{rendition: c.rendition, ftyp: c.ftyp, init: c.init, initRaw: c.initRaw}
-}
-
-// Ready reports whether the init section has come.
-func (c *Cutter) Ready() bool { return c.init != nil }
-
 // Write takes the next bytes of the stream and returns the parts and segments that they
 // complete. It keeps no reference to p. Some may be returned together with an error: they
 // were complete before the bad bytes.

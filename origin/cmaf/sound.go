@@ -53,6 +53,9 @@ type frame struct {
 // NewSoundCutter makes a SoundCutter for the rendition of that name.
 func NewSoundCutter(rendition string) *SoundCutter { return &SoundCutter{rendition: rendition} }
 
+// Continue says that what comes was cut before: its first frame is one like all others. What comes out are the same bytes.
+func (c *SoundCutter) Continue() { c.begun = true }
+
 // Write is described at Cutter.Write.
 func (c *SoundCutter) Write(p []byte) ([]Output, error) {
 	if c.err != nil {
@@ -124,7 +127,7 @@ func (c *SoundCutter) takeInit(box []byte) (err error) {
 func (c *SoundCutter) takeMoof(box []byte) error {
 	switch {
 	case c.init == nil:
-		return errors.New("a fragment came before the init section")
+		return ErrNoInit
 	case c.moof != nil:
 		return errors.New("a fragment has a moof box but no mdat box")
 	}

@@ -237,3 +237,38 @@ func FuzzSound(f *testing.F) {
 		}
 	})
 }
+
+// Who packages what was cut elsewhere gets the same segments and parts.
+func TestSoundThatWasCutIsCutAgainTheSame(t *testing.T) {
+	outputs, err := cutSound(recordedSound(t), whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []cmaf.Part
+	for _, out := range outputs {
+		if out.Part != nil {
+			parts = append(parts, *out.Part)
+			continue
+		}
+		c := cmaf.NewSoundCutter("audio")
+		c.Continue()
+		again, err := c.Write(join(out.Segment.Init, out.Segment.Data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again = append(again, c.Close()...)
+		if len(again) != len(parts)+1 {
+			t.Fatalf("segment %d: %d parts became %d outputs", out.Segment.Number, len(parts), len(again))
+		}
+		for i, p := range parts {
+			if got := again[i].Part; got == nil || got.StartMs != p.StartMs || got.DurationMs != p.DurationMs || !bytes.Equal(got.Data, p.Data) {
+				t.Errorf("segment %d: part %d is another one", p.Number, i)
+			}
+		}
+		if got := again[len(parts)].Segment; got == nil || got.Number != out.Segment.Number || got.StartMs != out.Segment.StartMs ||
+			got.DurationMs != out.Segment.DurationMs || !bytes.Equal(got.Data, out.Segment.Data) || !bytes.Equal(got.Init, out.Segment.Init) {
+			t.Errorf("segment %d is another one", out.Segment.Number)
+		}
+		parts = nil
+	}
+}

@@ -20,6 +20,8 @@ const (
 	PublisherHeader = "Slipstream-Publisher"
 	// DiscontinuitiesHeader is how many discontinuities there were in the channel up to the segment that the request brings.
 	DiscontinuitiesHeader = "Slipstream-Discontinuities"
+	// RenditionsHeader names the renditions that are being made, with commas between them.
+	RenditionsHeader = "Slipstream-Renditions"
 	// SlateHeader says that the segment shows slate. It may be a trailer.
 	SlateHeader = "Slipstream-Slate"
 	// NewestHeader answers with the newest segment number that was published of the rendition.
@@ -39,8 +41,10 @@ const (
 // A Packaging receives the renditions of a channel that come ready from an encoder elsewhere. Take and Newest may be called for
 // several renditions at once.
 type Packaging interface {
-	// Has reports whether the channel has a rendition of that name.
-	Has(rendition string) bool
+	// Has reports whether the channel has a rendition of that name, and whether it is sound alone.
+	Has(rendition string) (soundOnly, ok bool)
+	// Made says which renditions the encoder makes. It may say so again and again.
+	Made(renditions []string)
 	Take(out cmaf.Output)
 	// Newest is the newest number that was ever published of a rendition.
 	Newest(rendition string) int64

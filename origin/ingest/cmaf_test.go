@@ -311,10 +311,17 @@ type packer struct {
 	mu     sync.Mutex
 	story  string
 	newest int64
+	made   string
 	closed chan struct{}
 }
 
-func (p *packer) Has(rendition string) bool { return rendition == "360p" }
+func (p *packer) Has(rendition string) (soundOnly, ok bool) { return false, rendition == "360p" }
+
+func (p *packer) Made(renditions []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.made = strings.Join(renditions, " and ")
+}
 
 func (p *packer) Take(out cmaf.Output) {
 	p.mu.Lock()
@@ -381,10 +388,14 @@ func TestReadyRenditionsAreTakenAsTheyAre(t *testing.T) {
 	}
 	<-sent
 	l.waitLog("the body was cut off")
-	_, _, header := l.send("PUT", url+"360p/881892606.m4s", bytes.NewReader(join(init, f[3], f[4], f[5], f[6])), append(as, ingest.SlateHeader, "1")...)
+	_, _, header := l.send("PUT", url+"360p/881892606.m4s", bytes.NewReader(join(init, f[3], f[4], f[5], f[6])), append(as, ingest.SlateHeader, "1", ingest.RenditionsHeader, "360p,180p")...)
 	p.is(t, "6.0 6.1 6.2 6.3 360p 6+2000(7) | slate | ")
 	if got := header.Get(ingest.NewestHeader); got != "881892606" {
 		t.Errorf("the newest number is told to be %q", got)
+	}
+
+	if p.made != "360p and 180p" {
+		t.Errorf("what is made: %q", p.made)
 	}
 
 	// Another encoder's way: the init section by itself, and segments of other lengths.

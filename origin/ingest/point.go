@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -165,11 +166,15 @@ type bodyInfo struct {
 	withInit        bool // it begins with an init section
 	counted         bool // it is one segment of an encoder that counts discontinuities:
 	discontinuities int64
+	made            []string    // the renditions that this encoder makes; nil: it does not say
 	slate           func() bool // whether that segment shows slate: known at the end of the body
 }
 
 func readInfo(r *http.Request, withInit bool) (about bodyInfo, err error) {
 	about.withInit = withInit
+	if text := r.Header.Get(RenditionsHeader); text != "" {
+		about.made = strings.Split(text, ",")
+	}
 	about.slate = func() bool { return r.Header.Get(SlateHeader)+r.Trailer.Get(SlateHeader) != "" }
 	if text := r.Header.Get(DiscontinuitiesHeader); text != "" {
 		about.counted = true
@@ -200,6 +205,9 @@ func (o *point) receive(r *http.Request, answers http.Header, t target, withInit
 			o.logger.Error("a publisher's bytes made their reader panic", "panic", p)
 		}
 	}()
+	if o.packaging != nil && about.made != nil {
+		o.packaging.Made(about.made)
+	}
 	if err = track.media.begin(about); err == nil {
 		err = o.copy(track.media, from)
 	}
@@ -280,9 +288,11 @@ func (o *point) await(t target, withInit bool) (*track, error) {
 
 // track finds the track of a request, or begins it. The caller holds o.mu.
 func (o *point) track(t target, withInit bool) (*track, error) {
+	soundOnly := false
 	if o.packaging != nil {
 		t.folder, t.track = "", t.rendition
-		if !o.packaging.Has(t.rendition) {
+		var ok bool
+		if soundOnly, ok = o.packaging.Has(t.rendition); !ok {
 			return nil, answer(http.StatusNotFound, "the channel has no rendition %s", quoted(t.rendition))
 		}
 	} else if !withInit {
@@ -306,7 +316,7 @@ func (o *point) track(t target, withInit bool) (*track, error) {
 	}
 	one := &track{target: t, turn: make(chan struct{}, 1)}
 	if o.packaging != nil {
-		one.media = &readyTrack{packaging: o.packaging, rendition: t.rendition}
+		one.media = &readyTrack{packaging: o.packaging, rendition: t.rendition, soundOnly: soundOnly}
 	} else {
 		one.media = &demuxedTrack{feeder: o.feeder, name: name}
 	}

@@ -198,8 +198,10 @@ func (t *demuxedTrack) ready() bool { return t.known.Load() }
 type readyTrack struct {
 	packaging Packaging
 	rendition string
+	soundOnly bool
 
-	cutter  *cmaf.Cutter
+	cutter  cutter // nil: the init section is not known
+	init    []byte // nil until something was cut
 	about   bodyInfo
 	outputs int          // in this body
 	held    *cmaf.Output // the counted segment, until it is known whether it shows slate
@@ -208,12 +210,38 @@ type readyTrack struct {
 	parts  int   // how many: it may be sent again, from its beginning
 }
 
+// A cutter is a cmaf.Cutter or a cmaf.SoundCutter.
+type cutter interface {
+	Write(p []byte) ([]cmaf.Output, error)
+	Close() []cmaf.Output
+}
+
+func (t *readyTrack) newCutter(counted bool) cutter {
+	if !t.soundOnly {
+		return cmaf.NewCutter(t.rendition)
+	}
+	c := cmaf.NewSoundCutter(t.rendition)
+	if counted {
+		c.Continue()
+	}
+	return c
+}
+
+// renew makes a cutter that has the init section already, if that is known.
+func (t *readyTrack) renew() {
+	t.cutter = nil
+	if t.init != nil {
+		t.cutter = t.newCutter(t.about.counted)
+		_, _ = t.cutter.Write(t.init) // as it was taken before
+	}
+}
+
 func (t *readyTrack) begin(about bodyInfo) error {
 	if about.withInit {
 		if t.cutter != nil {
 			t.emit(t.cutter.Close())
 		}
-		t.cutter = cmaf.NewCutter(t.rendition)
+		t.cutter, t.init = t.newCutter(about.counted), nil
 	}
 	t.about, t.outputs, t.held = about, 0, nil
 	if t.cutter == nil {
@@ -231,13 +259,11 @@ func (t *readyTrack) write(p []byte) error {
 func (t *readyTrack) end(err error) bool {
 	switch {
 	case t.cutter == nil:
-	case err != nil && !t.cutter.Ready():
-		t.cutter = nil
 	case err != nil: // half a segment is not published
-		t.cutter = t.cutter.Again()
+		t.renew()
 	case t.about.withInit && t.outputs > 0:
 		t.emit(t.cutter.Close())
-		t.cutter = t.cutter.Again()
+		t.renew()
 	}
 	if t.held != nil && err == nil {
 		t.held.Segment.Slate = t.about.slate()
@@ -252,12 +278,14 @@ func (t *readyTrack) emit(outputs []cmaf.Output) {
 	for _, out := range outputs {
 		t.outputs++
 		if out.Segment != nil {
+			t.init = out.Segment.Init
 			out.Segment.Counted, out.Segment.Discontinuities = t.about.counted, t.about.discontinuities
 			if t.about.counted { // it is the only one in its body
 				t.held = &out
 				continue
 			}
 		} else {
+			t.init = out.Part.Init
 			if out.Part.Number == t.number && out.Part.Index < t.parts {
 				continue
 			}

@@ -6,6 +6,7 @@
 //	PUT <target>/<rendition>/<number>.m4s
 //	Slipstream-Publisher: <a word that stands for this encoder>
 //	Slipstream-Discontinuities: <how many there were up to this segment>
+//	Slipstream-Renditions: <those that are being made, with commas between them>
 //	Slipstream-Slate: 1      (or as a trailer; if the segment shows slate)
 //
 //	ftyp moov (styp, prft,) moof mdat moof mdat …
@@ -49,6 +50,7 @@ const (
 // A Source has the segments; *store.Store is one.
 type Source interface {
 	Renditions() []string
+	Made(rendition string) bool
 	Edge(rendition string) (store.Edge, bool)
 	After(rendition string, number int64) (store.Pending, bool)
 	Segment(rendition string, number int64) (store.Object, bool)
@@ -180,6 +182,13 @@ func (l *line) send(ctx context.Context, next store.Pending) error {
 	}
 	request.Header.Set("Content-Type", "video/mp4")
 	request.Header.Set(ingest.PublisherHeader, l.id)
+	var made []string
+	for _, rendition := range l.source.Renditions() {
+		if l.source.Made(rendition) {
+			made = append(made, rendition)
+		}
+	}
+	request.Header.Set(ingest.RenditionsHeader, strings.Join(made, ","))
 	request.Header.Set(ingest.DiscontinuitiesHeader, strconv.FormatInt(next.Discontinuities, 10))
 	answer, err := l.client.Do(request)
 	switch {

@@ -69,6 +69,8 @@ func (s *shelf) addPart(number int64, part string) {
 
 func (s *shelf) Renditions() []string { return []string{"360p"} }
 
+func (s *shelf) Made(string) bool { return true }
+
 func (s *shelf) Edge(string) (store.Edge, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +123,8 @@ func newTarget(t *testing.T, answer func(number string, w http.ResponseWriter)) 
 			x.got <- path.Base(r.URL.Path) + " cut off"
 			return
 		}
-		if r.Method != "PUT" || path.Dir(r.URL.Path) != "/ingest/key/360p" || r.Header.Get(ingest.PublisherHeader) == "" || r.Header.Get(ingest.DiscontinuitiesHeader) != "3" {
+		if r.Method != "PUT" || path.Dir(r.URL.Path) != "/ingest/key/360p" || r.Header.Get(ingest.PublisherHeader) == "" || r.Header.Get(ingest.DiscontinuitiesHeader) != "3" ||
+			r.Header.Get(ingest.RenditionsHeader) != "360p" {
 			t.Errorf("%s %s %v", r.Method, r.URL, r.Header)
 		}
 		if x.answer != nil {

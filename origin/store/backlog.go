@@ -24,7 +24,7 @@ func (s *Store) After(rendition string, number int64) (Pending, bool) {
 	if last == nil {
 		return Pending{}, false
 	}
-	number = max(number, last.record.Sequence-s.windowSegments())
+	number = max(number, last.record.Sequence-s.windowSegments(), r.listed-1)
 	i := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].record.Sequence > number })
 	if i < len(r.segments) {
 		item := r.segments[i]
