@@ -329,7 +329,7 @@ function contradicts(record: SignedRecord, old: SignedRecord | undefined, before
     throw new ManifestError(
       "chain",
       place(record),
-      `its record does not follow the record of segment ${before.sequence}: one of them was left out or replaced`,
+      `its record does not follow that of segment ${before.sequence}: one was left out or replaced`,
     );
   }
 }
