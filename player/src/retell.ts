@@ -108,8 +108,8 @@ export function mediaPlaylist(playlist: Playlist, list: Listed[], parts: ListedP
   ];
   const targetMs = partTargetMs(parts);
   if (targetMs > 0) {
-    const holdBack = seconds(targetMs * HOLD_BACK_PARTS);
-    lines.push(`#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=${holdBack}`, `#EXT-X-PART-INF:PART-TARGET=${seconds(targetMs)}`);
+    lines.push(`#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=${seconds(targetMs * HOLD_BACK_PARTS)}`);
+    lines.push(`#EXT-X-PART-INF:PART-TARGET=${seconds(targetMs)}`);
   }
   let map = "";
   /** A segment begins, which has these parts. */

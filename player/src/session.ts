@@ -19,6 +19,7 @@ import type { Requests, Text } from "./fetch";
 import type { Place } from "./port";
 import type { MediaHttp } from "./media-http";
 import { Inits } from "./inits";
+import { KIND_PART } from "./manifest";
 import { DeliveryError, type Carried, type Delivery, type Entry, type Listing } from "./objects";
 import { CDN, Do, event, Kind, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
 import { Store } from "./store";
@@ -222,7 +223,9 @@ export class Session {
   private deadline(o: Carried, entry: Listing): number {
     const nowMs = this.clock.now();
     const expected = entry.split ? 0 : this.config.audience.deadlineMs(nowMs, entry, o.rendition.name);
-    if (o.waiting.size > 0) return Math.max(expected || nowMs, nowMs);
+    // A player begins with parts that come before its first picture, which are not in any future of a picture that stands.
+    const first = o.record.kind === KIND_PART && !this.config.audience.experience().latencyMs;
+    if (o.waiting.size > 0) return Math.max(first ? 0 : expected, nowMs);
     return this.config.swarm && !o.evicted ? expected : 0;
   }
 

@@ -23,7 +23,7 @@ function channelInParts(): TestChannel {
 }
 
 /** A viewer who needs everything in two seconds, and whose CDN holds what waits for something new until it is there. */
-function viewer(channel: TestChannel, room?: Room, clock = new Clock()): { session: Session; cdn: TestCdn; held: () => number } {
+function viewer(channel: TestChannel, room?: Room, clock = new Clock()): { session: Session; cdn: TestCdn; held: () => number; wanted: number[] } {
   const cdn = new TestCdn(channel);
   cdn.mangle = async (path, body) => {
     const [, number, part] = /_HLS_msn=(\d+)&_HLS_part=(\d+)/.exec(path)?.map(Number) ?? [];
@@ -35,7 +35,9 @@ function viewer(channel: TestChannel, room?: Room, clock = new Clock()): { sessi
   const scheduler = newScheduler({ swarm: room !== undefined, upload: true });
   const handle = scheduler.handle.bind(scheduler);
   let held = 0;
+  const wanted: number[] = [];
   scheduler.handle = (now, heard) => {
+    for (const e of heard) if (e.kind === Kind.ObjectWant) wanted.push(e.value);
     held += heard.filter((e) => e.kind === Kind.Verified).length;
     return handle(now, heard);
   };
@@ -54,7 +56,7 @@ function viewer(channel: TestChannel, room?: Room, clock = new Clock()): { sessi
   });
   running.push(session);
   session.start();
-  return { session, cdn, held: () => held };
+  return { session, cdn, held: () => held, wanted };
 }
 
 function deliver(session: Session, uri: string): Promise<Bytes> {
@@ -130,6 +132,15 @@ describe("parts", () => {
     expect(b.session.stats().p2pBytes).toBeGreaterThan(2 * SIZE);
     expect(told).toEqual([]);
   }, 30_000);
+
+  test("what a player asks for before its picture moves is wanted at once, however far ahead it seems to be", async () => {
+    const channel = channelInParts();
+    const { session, wanted } = viewer(channel, new Room());
+    await session.playlist("360p");
+    const delivered = deliver(session, channel.open[1].uri);
+    expect(await delivered).toEqual(channel.open[1].data);
+    expect(Math.min(...wanted)).toBeLessThanOrEqual(Date.now());
+  });
 
   test("parts that were changed are not told; whole segments are played", async () => {
     const channel = channelInParts();
