@@ -25,12 +25,10 @@ func (c *Core) offersTo(n *neighbour, o *object) bool {
 // introduce tells neighbours of new objects, and what we have of them, be it nothing. It comes before
 // anything is fetched, because a HAVE replaces all that was said of an object, so also a COMING just before it.
 func (c *Core) introduce() {
-	if !c.cfg.NoUpload {
-		for _, o := range c.added {
-			for _, n := range c.neighbours {
-				if !o.told[n.seat] && !o.knows[n.seat] {
-					c.announceTo(n, o)
-				}
+	for _, o := range c.added {
+		for _, n := range c.neighbours {
+			if !o.told[n.seat] && !o.knows[n.seat] {
+				c.announceTo(n, o)
 			}
 		}
 	}

@@ -100,7 +100,7 @@ export class SlipstreamEngine implements LoaderHost {
   constructor(private readonly options: EngineOptions = {}) {
     if (options.channel) {
       this.wanted = parseHash(options.channel);
-      if (!this.wanted) throw new Error("The channel id is not one: 43 characters of base64url belong there.");
+      if (!this.wanted) throw new Error("The channel id is not 43 characters of base64url.");
     }
     if (options.src) {
       const url = new URL(options.src, globalThis.document?.baseURI).href;

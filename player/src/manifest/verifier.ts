@@ -255,7 +255,7 @@ export class Verifier {
       throw new ManifestError(
         "signature",
         where,
-        "the signature does not match: the record was changed, or another key signed it",
+        "the signature of its record does not match: the record was changed, or another key signed it",
       );
     }
   }

@@ -35,11 +35,9 @@ export function offersTo(c: Core, n: Neighbour, o: SwarmObject): boolean {
  * COMING just before it.
  */
 export function introduce(c: Core): void {
-  if (!c.cfg.noUpload) {
-    for (const o of c.added) {
-      for (const n of c.neighbours) {
-        if (!o.told[n.seat] && !o.knows[n.seat]) announceTo(c, n, o);
-      }
+  for (const o of c.added) {
+    for (const n of c.neighbours) {
+      if (!o.told[n.seat] && !o.knows[n.seat]) announceTo(c, n, o);
     }
   }
   c.added.length = 0;
