@@ -81,25 +81,23 @@ func trackName(stem string, segment bool) string {
 	return strings.Join(fields, "-")
 }
 
-// initOf finds the track whose init section a segment needs: that of the same name, or the only one in its folder, or the only one whose
-// name ends the segment's track's.
+// initOf finds the track whose init section a segment needs: that of the same name, or the only one in its folder whose name ends that of the
+// segment's track; where the segment's name says nothing of a track, the only one in its folder. Another track's would be taken for it
+// otherwise while its own is on the way.
 func initOf(t target, ready []target) (target, error) {
-	var near, alike []target
+	var near []target
 	for _, other := range ready {
 		switch {
 		case other.folder != t.folder:
 			continue
 		case other.track == t.track:
 			return other, nil
-		case strings.HasSuffix(t.track, other.track):
-			alike = append(alike, other)
+		case t.track == "" || strings.HasSuffix(t.track, other.track):
+			near = append(near, other)
 		}
-		near = append(near, other)
 	}
-	for _, found := range [][]target{near, alike} {
-		if len(found) == 1 {
-			return found[0], nil
-		}
+	if len(near) == 1 {
+		return near[0], nil
 	}
 	return target{}, answer(http.StatusPreconditionFailed, "the init section of this track is missing: send it first")
 }

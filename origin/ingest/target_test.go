@@ -68,8 +68,10 @@ func TestWhoseInitSectionASegmentNeeds(t *testing.T) {
 		{"two/v1_12.m4s", "two/init_1.mp4"},
 		{"two/w_12.m4s", ""},
 		{"three/live3.m4s", ""},
+		{"four/chunk-stream1-00001.m4s", ""}, // whose own is on its way
+		{"four/00001.m4s", "four/init-stream0.m4s"},
 	} {
-		ready := []target{read("init-stream0.m4s"), read("init-stream1.m4s"), read("one/init.mp4"), read("two/init_0.mp4"), read("two/init_1.mp4")}
+		ready := []target{read("init-stream0.m4s"), read("init-stream1.m4s"), read("one/init.mp4"), read("two/init_0.mp4"), read("two/init_1.mp4"), read("four/init-stream0.m4s")}
 		got, err := initOf(read(c.segment), ready)
 		var refused *answerError
 		switch {
