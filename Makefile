@@ -53,9 +53,9 @@ lint: player
 	go vet ./...
 
 fuzz: ## every decoder of outside bytes, FUZZTIME each
-	@set -e; for pkg in $$(go list ./...); do \
-	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "fuzz $$pkg $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; \
+	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' origin tracker peer seeder sim); do \
+	  for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\).*/\1/p' $$file); do \
+	    echo "fuzz $$file $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file); \
 	  done; \
 	done
 
