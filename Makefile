@@ -4,7 +4,7 @@ SHELL := /bin/bash
 SOURCE ?= test
 DATA ?= data
 # A count, not a time: a fuzzer that is cut off by the clock sometimes calls that a failure.
-FUZZTIME ?= 50000x
+FUZZTIME ?= 20000x
 BIN := bin/slipstream
 PLAYER_SOURCES := $(shell find player/src player/pages player/build.mjs player/package.json -type f 2>/dev/null)
 GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
