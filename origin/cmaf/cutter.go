@@ -14,8 +14,7 @@ const slackMs = 5
 // it returns that error for ever: the run has to be ended.
 type Cutter struct {
 	rendition string
-	boxes     boxes
-	err       error
+	stream    stream
 
 	ftyp    []byte
 	init    *initSection
@@ -39,27 +38,13 @@ func NewCutter(rendition string) *Cutter { return &Cutter{rendition: rendition} 
 // Write takes the next bytes of the stream and returns the parts and segments that they
 // complete. It keeps no reference to p. Some may be returned together with an error: they
 // were complete before the bad bytes.
-func (c *Cutter) Write(p []byte) ([]Output, error) {
-	if c.err != nil {
-		return nil, c.err
-	}
-	var done []Output
-	c.err = c.boxes.feed(p, func(name string, box []byte) error {
-		outputs, err := c.take(name, box)
-		done = append(done, outputs...)
-		return err
-	})
-	return done, c.err
-}
+func (c *Cutter) Write(p []byte) ([]Output, error) { return c.stream.write(p, c.take) }
 
 // Close returns the segment that was being filled when the stream ended: a partial one.
 // Bytes of a fragment that is not complete are dropped.
 func (c *Cutter) Close() []Output {
-	done := c.finish()
-	if c.err == nil {
-		c.err = errors.New("the stream was already closed")
-	}
-	return done
+	c.stream.close()
+	return c.finish()
 }
 
 func (c *Cutter) take(name string, box []byte) ([]Output, error) {

@@ -16,16 +16,28 @@ import (
 
 func recorded(t testing.TB) []byte {
 	t.Helper()
-	stream, err := os.ReadFile("testdata/run.mp4")
+	return stored(t, "testdata/run.mp4")
+}
+
+func stored(t testing.TB, path string) []byte {
+	t.Helper()
+	stream, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return stream
 }
 
-// cutParts feeds stream in pieces that next sizes, and closes the cutter.
+// cutParts cuts stream in pieces that next sizes.
 func cutParts(stream []byte, next func() int) ([]cmaf.Output, error) {
-	c := cmaf.NewCutter("360p")
+	return feed(cmaf.NewCutter("360p"), stream, next)
+}
+
+// feed gives stream to a cutter in pieces that next sizes, and closes it.
+func feed(c interface {
+	Write([]byte) ([]cmaf.Output, error)
+	Close() []cmaf.Output
+}, stream []byte, next func() int) ([]cmaf.Output, error) {
 	var all []cmaf.Output
 	for len(stream) > 0 {
 		n := min(next(), len(stream))

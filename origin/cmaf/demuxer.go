@@ -92,13 +92,9 @@ func (d *Demuxer) take(name string, box []byte) ([]Unit, error) {
 }
 
 func (d *Demuxer) takeInit(box []byte) (*Streams, error) {
-	decoded, err := decode(box)
+	moov, err := decodeMoov(box)
 	if err != nil {
 		return nil, err
-	}
-	moov, ok := decoded.(*mp4.MoovBox)
-	if !ok {
-		return nil, errors.New("the init section has no moov box")
 	}
 	d.tracks, d.moof = nil, nil
 	streams := &Streams{}
@@ -170,13 +166,9 @@ func (d *Demuxer) takeMoof(box []byte) error {
 	case d.moof != nil:
 		return errors.New("a fragment has a moof box but no mdat box")
 	}
-	decoded, err := decode(box)
+	moof, err := decodeMoof(box)
 	if err != nil {
 		return err
-	}
-	moof, ok := decoded.(*mp4.MoofBox)
-	if !ok {
-		return errors.New("a fragment has no moof box")
 	}
 	d.moof, d.moofAt = moof, d.at
 	return nil

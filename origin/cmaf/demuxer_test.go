@@ -159,9 +159,7 @@ func FuzzDemuxer(f *testing.F) {
 	f.Add([]byte{2, 0x40, 7, 2, 0x41, 9}, uint16(4000))
 	f.Fuzz(func(t *testing.T, damage []byte, piece uint16) {
 		damaged := bytes.Clone(stream)
-		for ; len(damage) >= 3; damage = damage[3:] {
-			damaged[(int(damage[0])<<8|int(damage[1]))%len(damaged)] = damage[2]
-		}
+		inflict(damage, damaged)
 		d := &cmaf.Demuxer{}
 		units, _ := demux(d, damaged, int(piece)+1)
 		d.Restart()

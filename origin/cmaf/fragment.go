@@ -21,13 +21,9 @@ type fragment struct {
 
 // parseFragment reads a moof box.
 func parseFragment(box []byte, init *initSection) (fragment, error) {
-	decoded, err := decode(box)
+	moof, err := decodeMoof(box)
 	if err != nil {
 		return fragment{}, err
-	}
-	moof, ok := decoded.(*mp4.MoofBox)
-	if !ok {
-		return fragment{}, errors.New("a fragment has no moof box")
 	}
 	var f fragment
 	for _, traf := range moof.Trafs {

@@ -31,8 +31,15 @@ func FuzzCutter(f *testing.F) {
 	})
 }
 
+// inflict changes single bytes: each three bytes of damage are an offset and what is written there.
+func inflict(damage, on []byte) {
+	for ; len(damage) >= 3; damage = damage[3:] {
+		on[(int(damage[0])<<8|int(damage[1]))%len(on)] = damage[2]
+	}
+}
+
 // FuzzDamage changes single bytes of a real stream, which reaches deeper than bytes from
-// nowhere: each three bytes of damage are an offset and what is written there.
+// nowhere.
 func FuzzDamage(f *testing.F) {
 	stream := recorded(f)
 	f.Add([]byte{0, 60, 1})
@@ -40,10 +47,7 @@ func FuzzDamage(f *testing.F) {
 	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9})
 	f.Fuzz(func(t *testing.T, damage []byte) {
 		damaged := join(stream)
-		for ; len(damage) >= 3; damage = damage[3:] {
-			at := int(damage[0])<<8 | int(damage[1])
-			damaged[at%len(damaged)] = damage[2]
-		}
+		inflict(damage, damaged)
 		got, _ := cutAll(damaged, whole)
 		last := int64(-1)
 		for _, s := range got {

@@ -22,13 +22,9 @@ type initSection struct {
 
 // parseInit reads a moov box.
 func parseInit(box []byte) (*initSection, error) {
-	decoded, err := decode(box)
+	moov, err := decodeMoov(box)
 	if err != nil {
 		return nil, err
-	}
-	moov, ok := decoded.(*mp4.MoovBox)
-	if !ok {
-		return nil, errors.New("the init section has no moov box")
 	}
 	s := &initSection{}
 	var video, sound []string // codecs; the video is named first, whatever the tracks' order
@@ -104,6 +100,32 @@ func soundCodec(d *mp4.DecoderConfigDescriptor) (string, error) {
 		objectType = 32 + int(d.DecSpecificInfo.DecConfig[0]&7)<<3 + int(d.DecSpecificInfo.DecConfig[1]>>5)
 	}
 	return fmt.Sprintf("mp4a.40.%d", objectType), nil
+}
+
+// decodeMoov reads the moov box of an init section.
+func decodeMoov(box []byte) (*mp4.MoovBox, error) {
+	decoded, err := decode(box)
+	if err != nil {
+		return nil, err
+	}
+	moov, ok := decoded.(*mp4.MoovBox)
+	if !ok {
+		return nil, errors.New("the init section has no moov box")
+	}
+	return moov, nil
+}
+
+// decodeMoof reads the moof box of a fragment.
+func decodeMoof(box []byte) (*mp4.MoofBox, error) {
+	decoded, err := decode(box)
+	if err != nil {
+		return nil, err
+	}
+	moof, ok := decoded.(*mp4.MoofBox)
+	if !ok {
+		return nil, errors.New("a fragment has no moof box")
+	}
+	return moof, nil
 }
 
 // decode parses one box with mp4ff.

@@ -24,8 +24,7 @@ const (
 // first, whatever fragments the encoder wrote: they are written anew, from the samples.
 type SoundCutter struct {
 	rendition string
-	boxes     boxes
-	err       error
+	stream    stream
 
 	ftyp    []byte
 	init    *initSection
@@ -57,28 +56,15 @@ func NewSoundCutter(rendition string) *SoundCutter { return &SoundCutter{renditi
 func (c *SoundCutter) Continue() { c.begun = true }
 
 // Write is described at Cutter.Write.
-func (c *SoundCutter) Write(p []byte) ([]Output, error) {
-	if c.err != nil {
-		return nil, c.err
-	}
-	var done []Output
-	c.err = c.boxes.feed(p, func(name string, box []byte) error {
-		outputs, err := c.take(name, box)
-		done = append(done, outputs...)
-		return err
-	})
-	return done, c.err
-}
+func (c *SoundCutter) Write(p []byte) ([]Output, error) { return c.stream.write(p, c.take) }
 
 // Close returns what was being filled when the stream ended.
 func (c *SoundCutter) Close() []Output {
 	var done []Output
-	if c.err == nil {
-		done, c.err = c.finish()
+	if c.stream.err == nil {
+		done, c.stream.err = c.finish()
 	}
-	if c.err == nil {
-		c.err = errors.New("the stream was already closed")
-	}
+	c.stream.close()
 	return done
 }
 
@@ -131,13 +117,9 @@ func (c *SoundCutter) takeMoof(box []byte) error {
 	case c.moof != nil:
 		return errors.New("a fragment has a moof box but no mdat box")
 	}
-	decoded, err := decode(box)
+	moof, err := decodeMoof(box)
 	if err != nil {
 		return err
-	}
-	moof, ok := decoded.(*mp4.MoofBox)
-	if !ok {
-		return errors.New("a fragment has no moof box")
 	}
 	c.moof, c.moofLen = moof, len(box)
 	return nil

@@ -2,7 +2,6 @@ package cmaf_test
 
 import (
 	"bytes"
-	"os"
 	"strings"
 	"testing"
 
@@ -18,26 +17,11 @@ import (
 //	  -movflags +cmaf+empty_moov+default_base_moof+frag_keyframe+frag_discont+skip_trailer -frag_duration 100000 -f mp4
 func recordedSound(t testing.TB) []byte {
 	t.Helper()
-	stream, err := os.ReadFile("testdata/sound.mp4")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return stream
+	return stored(t, "testdata/sound.mp4")
 }
 
 func cutSound(stream []byte, next func() int) ([]cmaf.Output, error) {
-	c := cmaf.NewSoundCutter("audio")
-	var all []cmaf.Output
-	for len(stream) > 0 {
-		n := min(next(), len(stream))
-		outputs, err := c.Write(stream[:n])
-		all = append(all, outputs...)
-		if err != nil {
-			return append(all, c.Close()...), err
-		}
-		stream = stream[n:]
-	}
-	return append(all, c.Close()...), nil
+	return feed(cmaf.NewSoundCutter("audio"), stream, next)
 }
 
 // sounds are the frames of a piece of the stream, with their times.
@@ -223,10 +207,7 @@ func FuzzSound(f *testing.F) {
 	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9})
 	f.Fuzz(func(t *testing.T, damage []byte) {
 		damaged := join(stream)
-		for ; len(damage) >= 3; damage = damage[3:] {
-			at := int(damage[0])<<8 | int(damage[1])
-			damaged[at%len(damaged)] = damage[2]
-		}
+		inflict(damage, damaged)
 		outputs, _ := cutSound(damaged, whole)
 		last := int64(-1)
 		for _, s := range segmentsOf(outputs) {

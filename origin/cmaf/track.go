@@ -112,11 +112,9 @@ func findTrack(init []byte, kind Kind) (*track, error) {
 		case "ftyp":
 			t.ftyp = box
 		case "moov":
-			decoded, err := decode(box)
-			if err != nil {
-				return err
-			}
-			t.moov, _ = decoded.(*mp4.MoovBox)
+			var err error
+			t.moov, err = decodeMoov(box)
+			return err
 		}
 		return nil
 	})
@@ -198,12 +196,11 @@ func (t *track) fragment(box, from []byte) ([][]byte, error) {
 // eachRun calls handle with each run of the track's samples in a fragment, defaults filled in, and with its data. from begins
 // with the fragment's moof box.
 func (t *track) eachRun(box, from []byte, handle func(traf *mp4.TrafBox, run *mp4.TrunBox, data []byte) error) (*mp4.MoofBox, error) {
-	decoded, err := decode(box)
+	moof, err := decodeMoof(box)
 	if err != nil {
 		return nil, err
 	}
-	moof, ok := decoded.(*mp4.MoofBox)
-	if !ok || moof.Mfhd == nil {
+	if moof.Mfhd == nil {
 		return nil, errors.New("a fragment lacks its header (mfhd)")
 	}
 	total := 0

@@ -133,9 +133,7 @@ func FuzzTrack(f *testing.F) {
 		if init {
 			target = moov
 		}
-		for ; len(damage) >= 3; damage = damage[3:] {
-			target[(int(damage[0])<<8|int(damage[1]))%len(target)] = damage[2]
-		}
+		inflict(damage, target)
 		for _, kind := range []cmaf.Kind{cmaf.Video, cmaf.Audio} {
 			_, _ = cmaf.TrackInit(moov, kind)
 			pieces, err := cmaf.TrackSegment(moov, data, kind)
