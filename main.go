@@ -280,14 +280,8 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 		if channel.BackupKey != "" {
 			fmt.Fprintf(io.out, "            backup: stream key %s\n", channel.BackupKey)
 		}
-		if at.RTMPS != "" {
-			fmt.Fprintf(io.out, "            rtmps://%s/live\n", reachable(at.RTMPS))
-		}
-		if at.SRT != "" {
-			fmt.Fprintf(io.out, "            srt://%s?streamid=live/%s\n", reachable(at.SRT), channel.StreamKey)
-		}
-		if at.WHIP != "" {
-			fmt.Fprintf(io.out, "            %s/whip/%s  bearer token %s\n", web, channel.Name, channel.StreamKey)
+		for _, address := range alsoPublishTo(at, channel) {
+			fmt.Fprintf(io.out, "            %s\n", address)
 		}
 		fmt.Fprintf(io.out, "Statistics  %s/stats\n", web)
 		seed = func(channel origin.Channel) {
@@ -326,6 +320,20 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 	return group.Wait()
 }
 
+// alsoPublishTo is where a channel is published besides RTMP.
+func alsoPublishTo(at origin.Ready, channel origin.Channel) (addresses []string) {
+	if at.RTMPS != "" {
+		addresses = append(addresses, "rtmps://"+reachable(at.RTMPS)+"/live")
+	}
+	if at.SRT != "" {
+		addresses = append(addresses, "srt://"+reachable(at.SRT)+"?streamid=live/"+channel.StreamKey)
+	}
+	if at.WHIP != "" {
+		addresses = append(addresses, "http://"+reachable(at.HTTP)+"/whip/"+channel.Name+"  bearer token "+channel.StreamKey)
+	}
+	return addresses
+}
+
 // reachable turns a bound address into one to connect to.
 func reachable(address string) string {
 	host, port, err := net.SplitHostPort(address)
@@ -355,13 +363,11 @@ type originCommand struct {
 // pushes reads what is pushed where.
 func (c originCommand) pushes() map[string][]string {
 	targets := make(map[string][]string)
-	if len(c.Channel) == 0 {
-		c.Channel = []string{"demo"}
-	}
+	first := origin.ChannelNames(c.Channel, c.Channels)[0]
 	for _, text := range c.Push {
 		channel, target, named := strings.Cut(text, "=")
 		if !named || strings.Contains(channel, "/") {
-			channel, target = c.Channel[0], text
+			channel, target = first, text
 		}
 		targets[channel] = append(targets[channel], target)
 	}
@@ -384,14 +390,8 @@ func (c originCommand) Run(ctx context.Context, io streams) error {
 			if channel.BackupKey != "" {
 				fmt.Fprintf(io.out, "  backup   rtmp://%s/live  stream key %s\n", reachable(at.RTMP), channel.BackupKey)
 			}
-			if at.RTMPS != "" {
-				fmt.Fprintf(io.out, "  or       rtmps://%s/live\n", reachable(at.RTMPS))
-			}
-			if at.SRT != "" {
-				fmt.Fprintf(io.out, "  or       srt://%s?streamid=live/%s\n", reachable(at.SRT), channel.StreamKey)
-			}
-			if at.WHIP != "" {
-				fmt.Fprintf(io.out, "  or       http://%s/whip/%s  bearer token %s\n", reachable(at.HTTP), channel.Name, channel.StreamKey)
+			for _, address := range alsoPublishTo(at, channel) {
+				fmt.Fprintf(io.out, "  or       %s\n", address)
 			}
 		}
 	})

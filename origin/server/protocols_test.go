@@ -16,15 +16,10 @@ import (
 	"slipstream/origin/web"
 )
 
-// overTheWire runs a test for HTTP/1.1 over TLS, HTTP/2 and HTTP/3, with the client of each.
-func overTheWire(t *testing.T, s *site, test func(t *testing.T, ask func(method, path string, headers ...string) answer)) {
-	cert, err := certificate.SelfSigned(t.TempDir(), "", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	served, err := web.Listen(web.Config{
-		HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", HTTP3: true, TLS: &tls.Config{Certificates: []tls.Certificate{*cert}}, Handler: s.server,
-	})
+// listening serves over the network until the test ends.
+func listening(t *testing.T, cfg web.Config) *web.Server {
+	t.Helper()
+	served, err := web.Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,6 +31,18 @@ func overTheWire(t *testing.T, s *site, test func(t *testing.T, ask func(method,
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	})
+	return served
+}
+
+// overTheWire runs a test for HTTP/1.1 over TLS, HTTP/2 and HTTP/3, with the client of each.
+func overTheWire(t *testing.T, s *site, test func(t *testing.T, ask func(method, path string, headers ...string) answer)) {
+	cert, err := certificate.SelfSigned(t.TempDir(), "", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := listening(t, web.Config{
+		HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", HTTP3: true, TLS: &tls.Config{Certificates: []tls.Certificate{*cert}}, Handler: s.server,
 	})
 	trust := x509.NewCertPool()
 	trust.AddCert(cert.Leaf)

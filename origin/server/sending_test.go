@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"mime"
@@ -19,20 +18,7 @@ import (
 
 // plainly serves a site as the origin does, over HTTP/1.1 without TLS, where bodies are sent from where they lie.
 func plainly(t *testing.T, s *site) (base string) {
-	served, err := web.Listen(web.Config{HTTP: "127.0.0.1:0", Handler: s.server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- served.Serve(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return "http://" + served.Addr().String()
+	return "http://" + listening(t, web.Config{HTTP: "127.0.0.1:0", Handler: s.server}).Addr().String()
 }
 
 // publishLarge publishes segments too large for any socket's buffer, no two pages of which are the same.

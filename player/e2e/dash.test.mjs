@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { test } from "node:test";
-import { launch, live, open, pause, publish, startChannel, until } from "./harness.mjs";
+import { launch, live, open, pause, publish, serveFiles, startChannel, until } from "./harness.mjs";
 
 const run = promisify(execFile);
 
@@ -117,11 +116,5 @@ async function site(t, mpd) {
 			${start}
 		</script>`]);
 	}
-	const server = createServer((request, response) => {
-		const [type, body] = files.get(request.url) ?? ["text/plain", ""];
-		response.writeHead(body ? 200 : 404, { "content-type": type }).end(body);
-	});
-	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-	t.after(() => server.close());
-	return `http://127.0.0.1:${server.address().port}`;
+	return serveFiles(t, files);
 }

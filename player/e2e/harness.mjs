@@ -160,9 +160,8 @@ export async function until(condition, timeoutMs, message) {
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A page with nothing but hls.js, on an origin of its own. */
-export async function plainPage(t, playlist) {
-	const script = await readFile(fileURLToPath(new URL("../node_modules/hls.js/dist/hls.min.js", import.meta.url)));
-	const html = `<!doctype html><video muted autoplay></video><script src="/hls.js"></script><script>
+export function plainPage(t, playlist) {
+	return servePage(t, `<!doctype html><link rel="icon" href="data:,"><video muted autoplay></video><script src="/hls.js"></script><script>
 		window.errors = [];
 		window.parts = window.skipped = window.waits = 0;
 		document.querySelector("video").addEventListener("waiting", () => window.waits++);
@@ -172,12 +171,22 @@ export async function plainPage(t, playlist) {
 		hls.on(Hls.Events.ERROR, (_, e) => window.errors.push(e.details));
 		hls.loadSource(${JSON.stringify(playlist)});
 		hls.attachMedia(document.querySelector("video"));
-	</script>`;
+	</script>`);
+}
+
+/** Serves a page that loads /hls.js, on an origin of its own. */
+export async function servePage(t, html) {
+	const script = await readFile(fileURLToPath(new URL("../node_modules/hls.js/dist/hls.min.js", import.meta.url)));
+	return `${await serveFiles(t, new Map([["/", ["text/html", html]], ["/hls.js", ["text/javascript", script]]]))}/`;
+}
+
+/** Serves files, by path: their type and what is in them. */
+export async function serveFiles(t, files) {
 	const server = createWebServer((request, response) => {
-		const [type, body] = request.url === "/hls.js" ? ["text/javascript", script] : ["text/html", html];
-		response.writeHead(200, { "content-type": type }).end(body);
+		const [type, body] = files.get(request.url) ?? ["text/plain", ""];
+		response.writeHead(body ? 200 : 404, { "content-type": type }).end(body);
 	});
 	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 	t.after(() => server.close());
-	return `http://127.0.0.1:${server.address().port}/`;
+	return `http://127.0.0.1:${server.address().port}`;
 }

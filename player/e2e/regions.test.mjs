@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { spawn } from "node:child_process";
 import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
-import { connect, createServer as createTCPServer } from "node:net";
-import { createServer } from "node:http";
+import { connect, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
-import { freePort, launch, open, pause, playing, Program, publish, scratch, stats, until } from "./harness.mjs";
+import { freePort, launch, open, pause, playing, Program, publish, scratch, servePage, stats, until } from "./harness.mjs";
 
 const kills = Number(process.env.FAILOVER_KILLS ?? 1);
 const seed = Number(process.env.FAILOVER_SEED ?? Date.now() % 1_000_000);
@@ -152,7 +151,7 @@ async function sameBytes(a, b) {
 async function relayTo(t, region) {
 	let left = Infinity;
 	let killed = () => {};
-	const server = createTCPServer((viewer) => {
+	const server = createServer((viewer) => {
 		const origin = connect(region.http, "127.0.0.1");
 		viewer.pipe(origin);
 		for (const [one, other] of [[viewer, origin], [origin, viewer]]) {
@@ -196,9 +195,8 @@ async function nginx(t, a, b) {
 }
 
 /** A page with nothing but hls.js and a buffer of six seconds. */
-async function plainPage(t, playlist) {
-	const script = await readFile(fileURLToPath(new URL("../node_modules/hls.js/dist/hls.min.js", import.meta.url)));
-	const html = `<!doctype html><link rel="icon" href="data:,"><video muted autoplay></video><script src="/hls.js"></script><script>
+function plainPage(t, playlist) {
+	return servePage(t, `<!doctype html><link rel="icon" href="data:,"><video muted autoplay></video><script src="/hls.js"></script><script>
 		Object.assign(window, { waits: 0, loaded: [], fatal: "" });
 		const video = document.querySelector("video");
 		const hls = new Hls({ maxBufferLength: 6, maxMaxBufferLength: 6, liveSyncDurationCount: 3 });
@@ -207,14 +205,7 @@ async function plainPage(t, playlist) {
 		video.addEventListener("waiting", () => window.waits++);
 		hls.loadSource(${JSON.stringify(playlist)});
 		hls.attachMedia(video);
-	</script>`;
-	const server = createServer((request, response) => {
-		const [type, body] = request.url === "/hls.js" ? ["text/javascript", script] : ["text/html", html];
-		response.writeHead(200, { "content-type": type }).end(body);
-	});
-	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-	t.after(() => server.close());
-	return `http://127.0.0.1:${server.address().port}/`;
+	</script>`);
 }
 
 const seen = (page) => page.evaluate(() => {

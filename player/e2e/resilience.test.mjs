@@ -91,8 +91,9 @@ test("a seeder survives restarts of the origin and of the tracker", async (t) =>
 	assert.equal((await stats(page)).rejectedLeaves, 0);
 });
 
-test("when the publisher goes away and returns, numbering continues and the page goes on", async (t) => {
-	const channel = await startChannel(t, ["--source=none"]);
+/** A channel with a publisher of its own, and a page that plays it. */
+async function watchedPublisher(t, flags) {
+	const channel = await startChannel(t, flags);
 	const [, key] = await channel.program.says(/stream key (\S+)/);
 	const target = `rtmp://127.0.0.1:${channel.rtmp}/live/${key}`;
 	const publisher = publish(t, target);
@@ -100,6 +101,11 @@ test("when the publisher goes away and returns, numbering continues and the page
 	const browser = await launch(t);
 	const page = await open(browser, channel.watch);
 	await playing(page);
+	return { channel, publisher, target, page };
+}
+
+test("when the publisher goes away and returns, numbering continues and the page goes on", async (t) => {
+	const { channel, publisher, target, page } = await watchedPublisher(t, ["--source=none"]);
 	await pause(3_000);
 	publisher.kill("SIGKILL");
 	await pause(9_000);
@@ -113,14 +119,7 @@ test("when the publisher goes away and returns, numbering continues and the page
 });
 
 test("with slate the page plays on through the publisher's death and its return", async (t) => {
-	const channel = await startChannel(t, ["--source=none", "--slate=black"]);
-	const [, key] = await channel.program.says(/stream key (\S+)/);
-	const target = `rtmp://127.0.0.1:${channel.rtmp}/live/${key}`;
-	const publisher = publish(t, target);
-	await live(channel);
-	const browser = await launch(t);
-	const page = await open(browser, channel.watch);
-	await playing(page);
+	const { channel, publisher, target, page } = await watchedPublisher(t, ["--source=none", "--slate=black"]);
 	const before = { ...await playhead(page), at: Date.now() };
 	publisher.kill("SIGKILL");
 	await pause(5_000);
