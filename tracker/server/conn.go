@@ -4,46 +4,57 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/coder/websocket"
-	"golang.org/x/time/rate"
 
 	"slipstream/tracker/announce"
 )
 
-// conn is one client's WebSocket.
+// conn is one client's WebSocket with goroutines of its own: one that reads, one that writes, one that pings.
 type conn struct {
-	srv       *Server
-	webOrigin string
-	addr      netip.Addr
-	ws        *websocket.Conn
-	queue     chan announce.Message // to the client; an Error is the last one that is sent
+	guest
+	ws *websocket.Conn
 
 	ctx    context.Context // ends when the connection must end at once
 	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex
+	pending [][]byte      // to the client
+	end     string        // the code of the error that is the last of them
+	wake    chan struct{} // something is pending
 }
 
 var errSlow = errors.New("it reads too slowly")
 
 func newConn(s *Server, webOrigin string, addr netip.Addr) *conn {
-	c := &conn{srv: s, webOrigin: webOrigin, addr: addr, queue: make(chan announce.Message, s.cfg.Limits.Queue)}
+	c := &conn{guest: guest{visit: visit{srv: s, webOrigin: webOrigin, addr: addr}}, wake: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
 	return c
 }
 
-// send queues a message and never waits: who cannot take his messages is closed.
-func (c *conn) send(m announce.Message) {
-	select {
-	case c.queue <- m:
-	default:
+// send implements line: who cannot take his messages is closed.
+func (c *conn) send(frame []byte, end string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end != "" || frame == nil {
+		return
+	}
+	if len(c.pending) >= c.srv.cfg.Limits.Queue {
 		c.cancel(errSlow)
+		return
+	}
+	c.pending, c.end = append(c.pending, slices.Clone(frame)), end
+	select {
+	case c.wake <- struct{}{}:
+	default:
 	}
 }
 
 // fail says why, and then closes.
-func (c *conn) fail(e announce.Error) { c.send(e) }
+func (c *conn) fail(e *announce.Error) { c.send(c.srv.encode(*e)) }
 
 // serve runs the connection to its end.
 func (c *conn) serve(ws *websocket.Conn) {
@@ -53,11 +64,11 @@ func (c *conn) serve(ws *websocket.Conn) {
 	wg.Go(c.write)
 	wg.Go(c.ping)
 	if refusal := c.read(); refusal != nil {
-		c.fail(*refusal)
+		c.fail(refusal)
 	} else {
 		c.cancel(nil)
 	}
-	c.srv.hub.post(c, gone{}) // a second one does no harm
+	c.leave()
 	wg.Wait()
 	ws.CloseNow()
 	if errors.Is(context.Cause(c.ctx), errSlow) {
@@ -66,98 +77,55 @@ func (c *conn) serve(ws *websocket.Conn) {
 	}
 }
 
-// read passes messages to the hub until the connection ends or breaks a rule, which it returns.
+// read takes messages until the connection ends or breaks a rule, which it returns.
 func (c *conn) read() *announce.Error {
-	limits := c.srv.cfg.Limits
-	bucket := rate.NewLimiter(rate.Limit(limits.MessageRate), limits.MessageBurst)
-	noJoin := announce.Error{Code: announce.CodeJoinFirst, Message: "No join message came in time."}
-	tooLate := time.AfterFunc(limits.JoinTimeout, func() { c.fail(noJoin) })
+	tooLate := time.AfterFunc(c.srv.cfg.Limits.JoinTimeout, func() { c.fail(noJoin()) })
 	defer tooLate.Stop()
-	for joined := false; ; {
-		m, refusal := c.next(bucket)
-		if refusal != nil || m == nil {
+	for {
+		kind, b, err := c.ws.Read(c.ctx)
+		if err != nil {
+			if errors.Is(err, websocket.ErrMessageTooBig) {
+				c.srv.metrics.errors.WithLabelValues("too-big").Inc()
+				c.ws.Close(websocket.StatusMessageTooBig, "") // drains, so that the client hears the status
+			}
+			return nil
+		}
+		if !c.joined && !tooLate.Stop() {
+			return noJoin()
+		}
+		refusal, left := c.take(c.srv.cfg.Now(), kind == websocket.MessageText, b)
+		if left {
+			c.ws.Close(websocket.StatusNormalClosure, "")
+		}
+		if refusal != nil || left {
 			return refusal
 		}
-		join, isJoin := m.(announce.Join)
-		switch {
-		case isJoin && joined:
-			return says(announce.CodeMalformed, "A second join on one connection is not allowed.")
-		case isJoin:
-			if !tooLate.Stop() {
-				return &noJoin
-			}
-			room, refusal := c.srv.admit(join, c.webOrigin)
-			if refusal != nil {
-				return refusal
-			}
-			if join.Role == announce.Seeder {
-				bucket = rate.NewLimiter(rate.Limit(4*limits.MessageRate), 4*limits.MessageBurst)
-			}
-			joined = true
-			c.srv.hub.post(c, admitted{room, join})
-			continue
-		case !joined:
-			return says(announce.CodeJoinFirst, "The first message must be join.")
-		}
-		switch m.(type) {
-		case announce.Leave:
-			c.srv.hub.post(c, gone{}) // before the closing handshake, which the client may draw out
-			c.ws.Close(websocket.StatusNormalClosure, "")
-			return nil
-		case announce.SignalTo, announce.Report:
-			c.srv.hub.post(c, m)
-		default:
-			return says(announce.CodeMalformed, "A %s message is the tracker's to send.", m.Type())
-		}
 	}
 }
 
-// next reads one message; nil if the connection has ended.
-func (c *conn) next(bucket *rate.Limiter) (announce.Message, *announce.Error) {
-	kind, b, err := c.ws.Read(c.ctx)
-	if err != nil {
-		if errors.Is(err, websocket.ErrMessageTooBig) {
-			c.srv.metrics.errors.WithLabelValues("too-big").Inc()
-			c.ws.Close(websocket.StatusMessageTooBig, "") // drains, so that the client hears the status
-		}
-		return nil, nil
-	}
-	if !bucket.Allow() {
-		return nil, says(announce.CodeRateLimited, "Too many messages; join again in a minute.")
-	}
-	if kind != websocket.MessageText {
-		return nil, says(announce.CodeMalformed, "Messages are text, this one was binary.")
-	}
-	m, err := announce.Decode(b)
-	if err != nil {
-		return nil, says(announce.CodeMalformed, "Malformed: %v.", err)
-	}
-	c.srv.metrics.messages.WithLabelValues(m.Type()).Inc()
-	return m, nil
-}
-
-// write sends what is queued. After an Error it closes.
+// write sends what is pending. After an error message it closes.
 func (c *conn) write() {
 	for {
 		select {
 		case <-c.ctx.Done():
 			return
-		case m := <-c.queue:
-			b, err := announce.Encode(m)
-			if err != nil {
-				c.srv.log.Error("a message of the tracker's own could not be sent", "error", err)
-				continue
-			}
+		case <-c.wake:
+		}
+		c.mu.Lock()
+		frames, end := c.pending, c.end
+		c.pending = nil
+		c.mu.Unlock()
+		for _, b := range frames {
 			if err := c.deliver(b); err != nil {
 				c.cancel(err)
 				return
 			}
-			if e, ok := m.(announce.Error); ok {
-				c.srv.metrics.errors.WithLabelValues(e.Code).Inc()
-				c.ws.Close(statusOf(e.Code), e.Code)
-				c.cancel(nil)
-				return
-			}
+		}
+		if end != "" {
+			c.srv.metrics.errors.WithLabelValues(end).Inc()
+			c.ws.Close(statusOf(end), end)
+			c.cancel(nil)
+			return
 		}
 	}
 }

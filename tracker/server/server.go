@@ -41,6 +41,10 @@ type Config struct {
 	ClientAddr func(*http.Request) netip.Addr
 	// Locator tells where an address is; nil means that only its network tells.
 	Locator Locator
+	// Cells is how many goroutines share the rooms; 0 means one for each core.
+	Cells int
+	// Relay makes this tracker a node of a cluster; nil means that it is alone.
+	Relay Relay
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log receives what an operator may want to read; nil means slog.Default.
@@ -98,17 +102,22 @@ func (l *Limits) setDefaults() {
 type Server struct {
 	cfg       Config
 	log       *slog.Logger
-	hub       *hub
+	node      NodeID
+	rooms     Rooms // of the cluster, or this node's
+	post      Post  // likewise
+	local     *rooms
+	lines     *lines
 	metrics   *metrics
 	addresses *addresses
+	stats     statsCache
 
 	ctx  context.Context // ends when everything must stop
 	stop context.CancelFunc
-	wg   sync.WaitGroup // connections and the hub
+	wg   sync.WaitGroup // connections and cells
 
 	mu     sync.Mutex
 	closed bool
-	conns  map[*conn]struct{}
+	conns  int
 }
 
 // New starts a tracker; Close stops it.
@@ -145,10 +154,17 @@ func New(cfg Config) (*Server, error) {
 	if cfg.ClientAddr == nil {
 		cfg.ClientAddr = remoteAddr
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, metrics: newMetrics(), addresses: newAddresses(cfg.Limits), conns: map[*conn]struct{}{}}
+	s := &Server{cfg: cfg, log: cfg.Log, metrics: newMetrics(), addresses: newAddresses(cfg.Limits), lines: newLines()}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.hub = newHub(s)
-	s.wg.Go(s.hub.run)
+	s.local = newRooms(s)
+	s.rooms, s.post = s.local, s.lines
+	if cfg.Relay != nil {
+		s.node = cfg.Relay.Node()
+		s.rooms, s.post = cfg.Relay.Start(s.local, s.lines)
+	}
+	for _, c := range s.local.cells {
+		s.wg.Go(c.run)
+	}
 	return s, nil
 }
 
@@ -170,12 +186,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer release()
 	c := newConn(s, r.Header.Get("Origin"), addr)
-	if !s.enter(c) {
+	if c.id, ok = s.enter(c); !ok {
 		w.Header().Set("Retry-After", "30")
 		s.refuse(w, http.StatusServiceUnavailable, "connections", "The tracker has no place left, or is shutting down; try again in a moment.")
 		return
 	}
-	defer s.exit(c)
+	defer s.exit(c.id)
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // originAllowed did that
 	if err != nil {
 		s.metrics.refused.WithLabelValues("handshake").Inc()
@@ -190,20 +206,21 @@ func (s *Server) refuse(w http.ResponseWriter, status int, reason, sentence stri
 }
 
 // enter counts a connection in, so that Close can wait for it; false if there is no place.
-func (s *Server) enter(c *conn) bool {
+func (s *Server) enter(l line) (ConnID, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.conns) >= s.cfg.Limits.Connections {
-		return false
+	if s.closed || s.conns >= s.cfg.Limits.Connections {
+		return 0, false
 	}
-	s.conns[c] = struct{}{}
+	s.conns++
 	s.wg.Add(1)
-	return true
+	return s.lines.add(l), true
 }
 
-func (s *Server) exit(c *conn) {
+func (s *Server) exit(id ConnID) {
+	s.lines.remove(id)
 	s.mu.Lock()
-	delete(s.conns, c)
+	s.conns--
 	s.mu.Unlock()
 	s.wg.Done()
 }
@@ -214,11 +231,11 @@ func (s *Server) Close() {
 	s.mu.Lock()
 	again := s.closed
 	s.closed = true
-	for c := range s.conns {
-		c.fail(announce.Error{Code: announce.CodeShuttingDown, Message: "The tracker is shutting down; join again in a few seconds."})
-	}
 	s.mu.Unlock()
 	if !again {
+		s.lines.everybody(s.encode(announce.Error{
+			Code: announce.CodeShuttingDown, Message: "The tracker is shutting down; join again in a few seconds.",
+		}))
 		goodbye := time.AfterFunc(2*time.Second, s.stop)
 		defer goodbye.Stop()
 		s.awaitConns()
@@ -233,7 +250,7 @@ func (s *Server) awaitConns() {
 	defer poll.Stop()
 	for {
 		s.mu.Lock()
-		left := len(s.conns)
+		left := s.conns
 		s.mu.Unlock()
 		if left == 0 {
 			return

@@ -3,8 +3,10 @@ package server
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
+	"sync"
 
 	"slipstream/tracker/announce"
 )
@@ -18,7 +20,7 @@ type Stats struct {
 	Rooms   []RoomStats `json:"rooms"` // sorted by channel
 }
 
-// RoomStats is one channel.
+// RoomStats is one channel, in all cells.
 type RoomStats struct {
 	Channel             string  `json:"channel"` // id
 	Viewers             int     `json:"viewers"` // without seeders
@@ -38,11 +40,19 @@ type RoomStats struct {
 	LatencyMsMean       int64   `json:"latencyMsMean"` // of viewers that reported one
 }
 
-// statsRequest asks the hub for the JSON.
-type statsRequest struct{ reply chan []byte }
+// census asks a cell for its counts.
+type census struct{ reply chan map[string]*count }
+
+// count is one channel's members in one cell, or in several.
+type count struct {
+	RoomStats
+	seeders                           map[announce.PeerID]announce.Report // each is in several cells
+	neighbours, latencyMs, hadLatency int64
+}
 
 // statsCache is the last answer; counting costs a walk over all viewers, so it is done once a second at most.
 type statsCache struct {
+	mu   sync.Mutex
 	atMs int64
 	json []byte
 }
@@ -55,33 +65,35 @@ func (s *Server) Stats() http.Handler {
 			http.Error(w, "Only GET and HEAD.", http.StatusMethodNotAllowed)
 			return
 		}
-		req := statsRequest{make(chan []byte, 1)}
-		s.hub.post(nil, req)
-		select {
-		case b := <-req.reply:
-			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("Cache-Control", "no-store")
-			w.Header().Set("Access-Control-Allow-Origin", "*")
-			w.Write(b)
-		case <-s.ctx.Done():
+		b := s.snapshot()
+		if b == nil {
 			http.Error(w, "The tracker has stopped.", http.StatusServiceUnavailable)
-		case <-r.Context().Done():
+			return
 		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Write(b)
 	})
 }
 
-func (h *hub) snapshot() []byte {
+// snapshot is the statistics as JSON, nil after the end of the server.
+func (s *Server) snapshot() []byte {
 	const cacheMs = 1000
-	nowMs := h.srv.cfg.Now().UnixMilli()
-	if h.stats.json != nil && nowMs-h.stats.atMs < cacheMs && nowMs >= h.stats.atMs {
-		return h.stats.json
+	s.stats.mu.Lock() // those who ask meanwhile get the same answer
+	defer s.stats.mu.Unlock()
+	nowMs := s.cfg.Now().UnixMilli()
+	if age := nowMs - s.stats.atMs; s.ctx.Err() == nil && s.stats.json != nil && age >= 0 && age < cacheMs {
+		return s.stats.json
+	}
+	channels, ok := s.local.census()
+	if !ok {
+		return nil
 	}
 	all := Stats{NowMs: nowMs, Rooms: []RoomStats{}}
-	for channel, r := range h.rooms {
-		room := r.count(channel)
-		for _, n := range h.swarm.Rooms(channel) {
-			room.Parts += min(n, 1)
-		}
+	for name, c := range channels {
+		room := c.sum()
+		room.Channel = name
 		all.Viewers += room.Viewers
 		all.Seeders += room.Seeders
 		all.Rooms = append(all.Rooms, room)
@@ -89,48 +101,109 @@ func (h *hub) snapshot() []byte {
 	slices.SortFunc(all.Rooms, func(a, b RoomStats) int { return cmp.Compare(a.Channel, b.Channel) })
 	b, err := json.Marshal(all)
 	if err != nil {
-		h.srv.log.Error("the statistics could not be encoded", "error", err)
+		s.log.Error("the statistics could not be encoded", "error", err)
 		b = []byte("{}")
 	}
-	h.stats = statsCache{nowMs, b}
+	s.stats.atMs, s.stats.json = nowMs, b
 	return b
 }
 
-func (r *roster) count(channel string) RoomStats {
-	s := RoomStats{Channel: channel}
-	neighbours, latencyMs, withLatency := int64(0), int64(0), int64(0)
-	for _, m := range r.members {
-		rep := m.report
-		if m.role == announce.Seeder {
-			s.Seeders++
-			add(&s.SeederHTTPBytes, rep.HTTPBytes)
-			add(&s.SeederUploadedBytes, rep.UploadedBytes)
-			continue
-		}
-		s.Viewers++
-		if rep.Ready {
-			s.Ready++
-		}
-		neighbours += rep.Neighbours
-		add(&s.HTTPBytes, rep.HTTPBytes)
-		add(&s.P2PBytes, rep.P2PBytes)
-		add(&s.UploadedBytes, rep.UploadedBytes)
-		add(&s.Stalls, rep.Stalls)
-		add(&s.StallMs, rep.StallMs)
-		add(&s.Rescues, rep.Rescues)
-		if rep.LatencyMs > 0 {
-			add(&latencyMs, rep.LatencyMs)
-			withLatency++
+// census counts all cells; false after the end of the server.
+func (r *rooms) census() (all map[string]*count, ok bool) {
+	replies := make(chan map[string]*count, len(r.cells))
+	for _, c := range r.cells {
+		c.post(nil, census{replies})
+	}
+	all = map[string]*count{}
+	for range r.cells {
+		select {
+		case <-r.srv.ctx.Done():
+			return nil, false
+		case cell := <-replies:
+			for name, c := range cell {
+				if all[name] == nil {
+					all[name] = c
+				} else {
+					all[name].merge(c)
+				}
+			}
 		}
 	}
+	return all, true
+}
+
+// count is the cell's answer to census.
+func (c *cell) count() map[string]*count {
+	all := map[string]*count{}
+	for _, m := range c.members {
+		n := all[m.audience.name]
+		if n == nil {
+			n = &count{seeders: map[announce.PeerID]announce.Report{}}
+			all[m.audience.name] = n
+			for _, size := range c.swarm.Rooms(m.audience.name) {
+				n.Parts += min(size, 1)
+			}
+		}
+		if m.role == announce.Seeder {
+			n.seeders[m.id] = m.report
+		} else {
+			n.add(m.report)
+		}
+	}
+	return all
+}
+
+// add counts a viewer.
+func (c *count) add(r announce.Report) {
+	c.Viewers++
+	if r.Ready {
+		c.Ready++
+	}
+	c.neighbours += r.Neighbours
+	add(&c.HTTPBytes, r.HTTPBytes)
+	add(&c.P2PBytes, r.P2PBytes)
+	add(&c.UploadedBytes, r.UploadedBytes)
+	add(&c.Stalls, r.Stalls)
+	add(&c.StallMs, r.StallMs)
+	add(&c.Rescues, r.Rescues)
+	if r.LatencyMs > 0 {
+		add(&c.latencyMs, r.LatencyMs)
+		c.hadLatency++
+	}
+}
+
+// merge adds what another cell counted of the same channel.
+func (c *count) merge(o *count) {
+	maps.Copy(c.seeders, o.seeders)
+	c.Viewers += o.Viewers
+	c.Parts += o.Parts
+	c.Ready += o.Ready
+	c.neighbours += o.neighbours
+	c.hadLatency += o.hadLatency
+	add(&c.latencyMs, o.latencyMs)
+	add(&c.HTTPBytes, o.HTTPBytes)
+	add(&c.P2PBytes, o.P2PBytes)
+	add(&c.UploadedBytes, o.UploadedBytes)
+	add(&c.Stalls, o.Stalls)
+	add(&c.StallMs, o.StallMs)
+	add(&c.Rescues, o.Rescues)
+}
+
+func (c *count) sum() RoomStats {
+	s := c.RoomStats
+	s.Seeders = len(c.seeders)
+	for _, r := range c.seeders {
+		add(&s.SeederHTTPBytes, r.HTTPBytes)
+		add(&s.SeederUploadedBytes, r.UploadedBytes)
+	}
 	if s.Viewers > 0 {
-		s.NeighboursMean = float64(neighbours) / float64(s.Viewers)
+		s.NeighboursMean = float64(c.neighbours) / float64(s.Viewers)
 	}
 	if all := float64(s.HTTPBytes) + float64(s.P2PBytes); all > 0 {
 		s.Offload = float64(s.P2PBytes) / all
 	}
-	if withLatency > 0 {
-		s.LatencyMsMean = latencyMs / withLatency
+	if c.hadLatency > 0 {
+		s.LatencyMsMean = c.latencyMs / c.hadLatency
 	}
 	return s
 }

@@ -1,0 +1,189 @@
+package server
+
+import (
+	"slices"
+	"time"
+
+	"slipstream/tracker/announce"
+	"slipstream/tracker/swarm"
+)
+
+// cell is one core's share of the rooms: a swarm, and what is known of everybody in it. All its fields belong to the
+// goroutine in run, which never waits for a client.
+type cell struct {
+	index   int
+	srv     *Server
+	mailbox chan letter
+	swarm   *swarm.Swarm
+	members map[announce.PeerID]*member
+}
+
+// letter is what a seat has to tell its cell.
+type letter struct {
+	from *seat
+	body any // entered, exited, announce.SignalTo, announce.Report; from nobody: census, ticked
+}
+
+type entered struct{}
+type exited struct{}
+type ticked struct{}
+
+// member is a client that has joined.
+type member struct {
+	*seat
+	report announce.Report   // the last one
+	known  []announce.PeerID // to whom it was introduced, oldest first
+	shown  bool              // it has reported before
+}
+
+const (
+	// maxKnown bounds the memory of introductions. It is far above any degree, so who is forgotten is long gone.
+	maxKnown = 512
+	// maxLetters is how many letters wait before those who send them do.
+	maxLetters = 1024
+)
+
+func newCell(s *Server, index int) *cell {
+	cfg := s.cfg.Swarm
+	cfg.Seed += uint32(index)
+	return &cell{
+		index: index, srv: s, mailbox: make(chan letter, maxLetters), swarm: swarm.New(cfg), members: map[announce.PeerID]*member{},
+	}
+}
+
+// post puts a letter into the mailbox; after the end of the server it falls on the floor.
+func (c *cell) post(from *seat, body any) {
+	select {
+	case c.mailbox <- letter{from, body}:
+	case <-c.srv.ctx.Done():
+	}
+}
+
+func (c *cell) run() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.srv.ctx.Done():
+			return
+		case l := <-c.mailbox:
+			c.handle(l)
+		case <-tick.C:
+			c.handle(letter{nil, ticked{}})
+		}
+	}
+}
+
+func (c *cell) handle(l letter) {
+	switch body := l.body.(type) {
+	case entered:
+		c.handleEntered(l.from)
+		return
+	case census:
+		body.reply <- c.count()
+		return
+	case ticked:
+		c.act(swarm.Tick{})
+		return
+	}
+	m := c.members[l.from.id]
+	if m == nil {
+		return // gone, and its messages crossed that
+	}
+	switch body := l.body.(type) {
+	case exited:
+		delete(c.members, m.id)
+		c.act(swarm.Leave{Viewer: uint64(m.id)})
+	case announce.SignalTo:
+		c.handleSignal(m, body)
+	case announce.Report:
+		c.handleReport(m, body)
+	}
+}
+
+func (c *cell) handleEntered(st *seat) {
+	c.members[st.id] = &member{seat: st}
+	e := &st.enter
+	c.act(swarm.Join{
+		Room: st.audience.name, Viewer: uint64(st.id), Role: st.role, Renditions: e.renditions,
+		NoUpload: e.noUpload, UplinkBps: e.uplinkBps, NAT: e.nat,
+		SubnetKey: e.subnet, ISPKey: e.isp, RegionKey: e.region,
+	})
+}
+
+// handleSignal relays between those who were introduced. The other may have left since, which is nobody's fault; but
+// ids cannot be guessed, so a signal to somebody never met is a bug or worse.
+func (c *cell) handleSignal(m *member, s announce.SignalTo) {
+	if !slices.Contains(m.known, s.To) {
+		c.srv.tell(m.addr, *says(announce.CodeStranger, "You were not introduced to the viewer that this signal is for."))
+		return
+	}
+	if to := c.members[s.To]; to != nil {
+		c.srv.metrics.signals.Inc()
+		c.srv.tell(to.addr, announce.SignalFrom{From: m.id, Signal: s.Signal})
+	}
+}
+
+func (c *cell) handleReport(m *member, r announce.Report) {
+	c.srv.metrics.reported(m, r)
+	m.report, m.shown = r, true
+	ev := swarm.Report{
+		Viewer: uint64(m.id), Ready: r.Ready, NoUpload: r.NoUpload, Neighbours: int(r.Neighbours), Renditions: r.Renditions,
+		UplinkBps: r.UplinkBps, Rescues: r.Rescues, MediaBytes: min(r.HTTPBytes+r.P2PBytes, announce.MaxInteger),
+	}
+	for _, d := range r.Dropped {
+		ev.Dropped = append(ev.Dropped, swarm.Drop{Viewer: uint64(d.ID), Reason: d.Reason})
+	}
+	c.act(ev)
+}
+
+// act lets the swarm decide and carries it out.
+func (c *cell) act(ev swarm.Event) {
+	for _, a := range c.swarm.Handle(c.srv.cfg.Now().UnixMilli(), ev) {
+		switch a := a.(type) {
+		case swarm.Introduce:
+			c.introduce(announce.PeerID(a.A), announce.PeerID(a.B))
+		case swarm.Part:
+			c.tell(announce.PeerID(a.A), announce.Gone{ID: announce.PeerID(a.B), Close: true})
+			c.tell(announce.PeerID(a.B), announce.Gone{ID: announce.PeerID(a.A), Close: true})
+		case swarm.Gone:
+			c.tell(announce.PeerID(a.Viewer), announce.Gone{ID: announce.PeerID(a.Neighbour)})
+		case swarm.Duty:
+			c.srv.metrics.duties.Inc()
+			if m := c.members[announce.PeerID(a.Viewer)]; m != nil {
+				m.duty(c.index, a.Duties)
+			}
+		case swarm.Expel:
+			c.srv.metrics.expelled.Inc()
+			c.tell(announce.PeerID(a.Viewer), *says(announce.CodeExpelled, "Several neighbours proved that this viewer sends what it should not."))
+		}
+	}
+}
+
+func (c *cell) tell(id announce.PeerID, msg announce.Message) {
+	if m := c.members[id]; m != nil {
+		c.srv.tell(m.addr, msg)
+	}
+}
+
+func (c *cell) introduce(a, b announce.PeerID) {
+	c.srv.metrics.introductions.Inc()
+	c.know(c.members[a], b)
+	c.know(c.members[b], a)
+	c.tell(a, announce.Neighbour{ID: b, Offer: true})
+	c.tell(b, announce.Neighbour{ID: a, Offer: false})
+}
+
+func (c *cell) know(m *member, id announce.PeerID) {
+	if m == nil || slices.Contains(m.known, id) {
+		return
+	}
+	if len(m.known) >= maxKnown {
+		// Those who left go first.
+		m.known = slices.DeleteFunc(m.known, func(id announce.PeerID) bool { return c.members[id] == nil })
+	}
+	if len(m.known) >= maxKnown {
+		m.known = slices.Delete(m.known, 0, 1)
+	}
+	m.known = append(m.known, id)
+}
