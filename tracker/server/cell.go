@@ -25,7 +25,7 @@ type letter struct {
 }
 
 type entered struct{}
-type exited struct{}
+type exited struct{ moved bool }
 type ticked struct{}
 
 // member is a client that has joined.
@@ -93,7 +93,7 @@ func (c *cell) handle(l letter) {
 	switch body := l.body.(type) {
 	case exited:
 		delete(c.members, m.id)
-		c.act(swarm.Leave{Viewer: uint64(m.id)})
+		c.act(swarm.Leave{Viewer: uint64(m.id), Moved: body.moved})
 	case announce.SignalTo:
 		c.handleSignal(m, body)
 	case announce.Report:
@@ -102,19 +102,36 @@ func (c *cell) handle(l letter) {
 }
 
 func (c *cell) handleEntered(st *seat) {
-	c.members[st.id] = &member{seat: st}
+	m := &member{seat: st}
+	c.members[st.id] = m
 	e := &st.enter
-	c.act(swarm.Join{
+	join := swarm.Join{
 		Room: st.audience.name, Viewer: uint64(st.id), Role: st.role, Renditions: e.renditions,
 		NoUpload: e.noUpload, UplinkBps: e.uplinkBps, NAT: e.nat,
 		SubnetKey: e.subnet, ISPKey: e.isp, RegionKey: e.region,
-	})
+	}
+	before := e.resume
+	if e.resume = nil; before == nil {
+		c.act(join)
+		return
+	}
+	m.known = before.Known[:min(len(before.Known), maxKnown)]
+	for _, id := range m.known {
+		join.Neighbours = append(join.Neighbours, uint64(id))
+	}
+	c.act(join)
+	if before.Report != nil {
+		c.handleReport(m, *before.Report)
+	}
 }
 
 // handleSignal relays between those who were introduced. The other may have left since, which is nobody's fault; but
 // ids cannot be guessed, so a signal to somebody never met is a bug or worse.
 func (c *cell) handleSignal(m *member, s announce.SignalTo) {
 	if !slices.Contains(m.known, s.To) {
+		if m.role == announce.Seeder {
+			return // it speaks to all cells, and one of the others may know
+		}
 		c.srv.tell(m.addr, *says(announce.CodeStranger, "You were not introduced to the viewer that this signal is for."))
 		return
 	}
@@ -125,7 +142,9 @@ func (c *cell) handleSignal(m *member, s announce.SignalTo) {
 }
 
 func (c *cell) handleReport(m *member, r announce.Report) {
-	c.srv.metrics.reported(m, r)
+	if c.index == m.cell {
+		c.srv.metrics.reported(m, r)
+	}
 	m.report, m.shown = r, true
 	ev := swarm.Report{
 		Viewer: uint64(m.id), Ready: r.Ready, NoUpload: r.NoUpload, Neighbours: int(r.Neighbours), Renditions: r.Renditions,

@@ -129,20 +129,20 @@ func TestARushUsesAllCellsAndEverybodyMeetsNeighbours(t *testing.T) {
 		c.post(nil, ticked{})
 	}
 	h.settle()
-	home := map[announce.PeerID]byte{}
+	home := map[announce.PeerID]int{}
 	for conn := range h.seats {
 		w := of[announce.Welcome](h.notes, conn)
 		if len(w) != 1 || h.told[conn][0] != announce.Message(w[0]) {
 			t.Fatalf("the first message is %#v, want a welcome", h.told[conn][0])
 		}
-		home[w[0].ID] = byte(w[0].ID >> 56)
+		home[w[0].ID] = h.seats[conn].(*seat).cell
 	}
 	for conn := range h.seats {
 		if n := len(of[announce.Neighbour](h.notes, conn)); n < 6 {
 			t.Errorf("connection %d met %d neighbours", conn, n)
 		}
 	}
-	cells := map[byte]bool{}
+	cells := map[int]bool{}
 	for _, n := range of[announce.Neighbour](h.notes, seeder) {
 		cells[home[n.ID]] = true
 	}
@@ -220,10 +220,14 @@ func TestASeederSignalsIntoAllCells(t *testing.T) {
 		h.enter(announce.Viewer, 0)
 	}
 	h.settle()
-	reached := map[byte]bool{}
+	home := map[announce.PeerID]int{}
+	for _, st := range h.seats {
+		home[st.(*seat).id] = st.(*seat).cell
+	}
+	reached := map[int]bool{}
 	for _, n := range of[announce.Neighbour](h.notes, seeder) {
 		h.seats[seeder].Signal(announce.SignalTo{To: n.ID, Signal: offer()})
-		reached[byte(n.ID>>56)] = true
+		reached[home[n.ID]] = true
 	}
 	h.settle()
 	if len(of[announce.Error](h.notes, seeder)) != 0 || len(reached) != 2 {
@@ -238,8 +242,8 @@ func TestASeederSignalsIntoAllCells(t *testing.T) {
 	}
 	h.seats[seeder].Signal(announce.SignalTo{To: 1, Signal: offer()})
 	h.settle()
-	if e := of[announce.Error](h.notes, seeder); len(e) != 1 || e[0].Code != announce.CodeStranger {
-		t.Errorf("a signal to nobody: %+v", e)
+	if e := of[announce.Error](h.notes, seeder); len(e) != 0 {
+		t.Errorf("a signal to nobody, which one of the cells might have known: %+v", e)
 	}
 }
 

@@ -37,7 +37,6 @@ type audience struct {
 }
 
 const (
-	// maxCells is what fits into an id: see newID.
 	maxCells = 64
 	// usualRoom is how many clients a cell has before a channel that they rush into gets another: about a room of
 	// package swarm, so that no room is smaller for it.
@@ -65,7 +64,7 @@ func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 	role := e.Join.Role
 	st := &seat{rooms: r, addr: from, role: role, enter: entry{
 		renditions: e.Join.Renditions, noUpload: e.Join.NoUpload, uplinkBps: e.Join.UplinkBps, nat: e.Join.NAT,
-		subnet: e.Subnet, isp: e.ISP, region: e.Region,
+		subnet: e.Subnet, isp: e.ISP, region: e.Region, resume: e.Resume,
 	}}
 	r.mu.Lock()
 	c, refusal := r.place(st, e)
@@ -77,12 +76,16 @@ func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 	r.srv.metrics.joined(role, len(r.channels))
 	if role != announce.Seeder {
 		r.mu.Unlock()
-		r.srv.tell(from, welcome)
+		if e.Resume == nil {
+			r.srv.tell(from, welcome)
+		}
 		r.cells[st.cell].post(st, entered{})
 		return st, nil
 	}
 	defer r.mu.Unlock() // a cell must not hear that a seeder is gone before it hears that it came
-	r.srv.tell(from, welcome)
+	if e.Resume == nil {
+		r.srv.tell(from, welcome)
+	}
 	for _, i := range c.open {
 		r.cells[i].post(st, entered{})
 	}
@@ -113,7 +116,9 @@ func (r *rooms) place(st *seat, e Enter) (*audience, *announce.Error) {
 		c.viewers[st.cell]++
 		r.load[st.cell]++
 	}
-	st.id = newID(st.cell)
+	if st.id = newID(); e.Resume != nil {
+		st.id = e.Resume.ID
+	}
 	return c, nil
 }
 
@@ -165,22 +170,15 @@ func (r *rooms) extend(c *audience) int {
 	return best
 }
 
-// newID draws an id, random so that nobody can guess a stranger's or choose a rank, but for the cell in its first byte:
-// so it is known where a signal from a seeder, which is in several, belongs.
-func newID(cell int) announce.PeerID {
-	var b [8]byte
-	rand.Read(b[:]) // never fails since Go 1.24
-	b[0] = byte(cell) + 1
-	return announce.PeerID(binary.BigEndian.Uint64(b[:]))
-}
-
-// cellOf is the cell of a viewer by its id; false if there is none of that number.
-func (r *rooms) cellOf(id announce.PeerID) (*cell, bool) {
-	i := int(id>>56) - 1
-	if i < 0 || i >= len(r.cells) {
-		return nil, false
+// newID draws an id: random, so that nobody can guess a stranger's or choose a rank, and that no two nodes draw the same.
+func newID() announce.PeerID {
+	for {
+		var b [8]byte
+		rand.Read(b[:]) // never fails since Go 1.24
+		if id := announce.PeerID(binary.BigEndian.Uint64(b[:])); id != 0 {
+			return id
+		}
 	}
-	return r.cells[i], true
 }
 
 // seat implements Seat.
@@ -190,7 +188,7 @@ type seat struct {
 	addr     Address
 	id       announce.PeerID
 	role     announce.Role
-	cell     int // a seeder's is only for its id
+	cell     int // a seeder's is the one that counts what it reports
 	left     bool
 	enter    entry
 
@@ -206,41 +204,37 @@ type entry struct {
 	uplinkBps           int64
 	nat                 announce.NAT
 	subnet, isp, region uint64
+	resume              *Resume // until the cell has read it
 }
 
-// Signal implements Seat.
-func (st *seat) Signal(s announce.SignalTo) {
-	to := st.rooms.cells[st.cell]
-	if st.role == announce.Seeder {
-		if c, ok := st.rooms.cellOf(s.To); ok {
-			to = c
-		}
-	}
-	to.post(st, s)
-}
+// Signal implements Seat. A seeder's goes to all its cells; the one that knows the other passes it on.
+func (st *seat) Signal(s announce.SignalTo) { st.post(s) }
 
-// Report implements Seat. Of a seeder's, every cell hears of those neighbours whom it knows.
-func (st *seat) Report(report announce.Report) {
+// Report implements Seat.
+func (st *seat) Report(report announce.Report) { st.post(report) }
+
+// post tells a viewer's cell, or all those of a seeder.
+func (st *seat) post(body any) {
 	r := st.rooms
 	if st.role != announce.Seeder {
-		r.cells[st.cell].post(st, report)
+		r.cells[st.cell].post(st, body)
 		return
 	}
 	r.mu.Lock()
 	open := slices.Clone(st.audience.open)
 	r.mu.Unlock()
 	for _, i := range open {
-		part := report
-		part.Dropped = slices.DeleteFunc(slices.Clone(report.Dropped), func(d announce.Drop) bool {
-			c, ok := r.cellOf(d.ID)
-			return !ok || c.index != i
-		})
-		r.cells[i].post(st, part)
+		r.cells[i].post(st, body)
 	}
 }
 
 // Leave implements Seat.
-func (st *seat) Leave() {
+func (st *seat) Leave() { st.giveUp(exited{}) }
+
+// Move implements Seat.
+func (st *seat) Move() { st.giveUp(exited{moved: true}) }
+
+func (st *seat) giveUp(how exited) {
 	r, c := st.rooms, st.audience
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -252,10 +246,10 @@ func (st *seat) Leave() {
 	if st.role == announce.Seeder {
 		c.seeders = slices.DeleteFunc(c.seeders, func(other *seat) bool { return other == st })
 		for _, i := range c.open {
-			r.cells[i].post(st, exited{})
+			r.cells[i].post(st, how)
 		}
 	} else {
-		r.cells[st.cell].post(st, exited{})
+		r.cells[st.cell].post(st, how)
 		r.load[st.cell]--
 		c.viewers[st.cell]--
 		if c.viewers[st.cell] == 0 && len(c.open) > 1 {

@@ -33,6 +33,16 @@ type Enter struct {
 
 	// Equal for clients in the same; 0 = unknown.
 	Subnet, ISP, Region uint64
+
+	// Resume is for a client that had its place on another node; it keeps its id and is not welcomed again.
+	Resume *Resume
+}
+
+// Resume is what a node that had a client in its rooms knew about it.
+type Resume struct {
+	ID     announce.PeerID
+	Known  []announce.PeerID // its neighbours, and perhaps some that it had
+	Report *announce.Report  // the last one
 }
 
 // Seat is a client's place in its channel. Its methods may wait for a busy cell, but never for the network.
@@ -42,6 +52,8 @@ type Seat interface {
 	Report(announce.Report)
 	// Leave gives the place up; once more does no harm.
 	Leave()
+	// Move is a Leave of which its neighbours are not told: it has its place elsewhere now.
+	Move()
 }
 
 // Post brings messages to clients.

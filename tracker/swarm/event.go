@@ -20,10 +20,18 @@ type Join struct {
 	SubnetKey uint64 // /24 or /48: may well be one person
 	ISPKey    uint64
 	RegionKey uint64
+
+	// Neighbours are those whom a viewer that moves here from another tracker's room knows already. Those who are here
+	// are its neighbours again without another word; the others may be on their way.
+	Neighbours []uint64
 }
 
-// Leave takes a viewer out of its room.
-type Leave struct{ Viewer uint64 }
+// Leave takes a viewer out of its room. One that moved to another tracker's room stays connected to its neighbours, who
+// are not told, since they may be about to move too.
+type Leave struct {
+	Viewer uint64
+	Moved  bool
+}
 
 // Report is what a viewer says about itself. Totals count since its playback began.
 type Report struct {

@@ -322,6 +322,24 @@ func (s *Swarm) introduce(a, b *viewer) {
 	s.do(Introduce{A: a.id, B: b.id})
 }
 
+// reunite makes v and those whom it knows from elsewhere neighbours again.
+func (s *Swarm) reunite(v *viewer, neighbours []uint64) {
+	if len(neighbours) == 0 {
+		return
+	}
+	for _, id := range neighbours {
+		w := s.viewers[id]
+		if w == nil || w == v || w.channel != v.channel || v.knows(w) || len(v.edges) >= s.limit(v) || len(w.edges) >= s.limit(w) {
+			continue
+		}
+		v.befriend(w, s.nowMs)
+		w.befriend(v, s.nowMs)
+		s.refresh(w)
+	}
+	s.refresh(v)
+	v.searchAtMs = s.nowMs + moveMs
+}
+
 // part takes an edge away; false if there was none.
 func (s *Swarm) part(a, b *viewer) bool {
 	if !a.forget(b) {

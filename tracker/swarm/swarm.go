@@ -26,6 +26,9 @@ const (
 	retryMs, maxRetryMs = 30_000, 600_000
 	// searchMs and maxSearchMs bound the waiting time before a viewer for whom nobody was found is looked after again.
 	searchMs, maxSearchMs = 1_000, 32_000
+	// moveMs is how long the viewers of a room take at most to move from one tracker to another. Nobody is looked after
+	// meanwhile: whom they miss is on the way.
+	moveMs = 5_000
 	// maxPast is how many failed pairs are remembered per viewer.
 	maxPast = 64
 	// maxRenditions is how many renditions of a room have duties; it is what one duty message holds.
@@ -155,6 +158,7 @@ func (s *Swarm) join(ev Join) {
 		s.refresh(v)
 		s.resize(r)
 	}
+	s.reunite(v, ev.Neighbours)
 	s.topUp(v)
 }
 
@@ -166,8 +170,12 @@ func (s *Swarm) leave(ev Leave) {
 	delete(s.viewers, v.id)
 	neighbours := slices.Clone(v.edges)
 	for _, e := range neighbours {
-		s.do(Gone{Viewer: e.to.id, Neighbour: v.id})
 		s.part(v, e.to)
+		if ev.Moved {
+			e.to.searchAtMs = s.nowMs + moveMs
+		} else {
+			s.do(Gone{Viewer: e.to.id, Neighbour: v.id})
+		}
 	}
 	v.gone, v.ready = true, false
 	if v.seeder {
