@@ -37,6 +37,7 @@ import (
 	"slipstream/sim"
 	"slipstream/sim/emulate"
 	"slipstream/tracker"
+	"slipstream/tracker/cluster"
 )
 
 // Exit codes: 0 success, 1 it did not work, 2 it was called wrongly.
@@ -443,6 +444,12 @@ type trackerCommand struct {
 	Listen   string   `help:"Address to listen on." default:":8081" placeholder:"ADDR"`
 	TokenKey string   `help:"File with the token secret, the same as the origin's." default:"data/keys/token.key" placeholder:"FILE"`
 	Allow    []string `help:"Web origins whose pages may connect, as patterns; default: any." placeholder:"ORIGIN"`
+
+	Cluster       string   `help:"Name of a cluster of trackers that this one is part of; empty: it is alone." placeholder:"NAME"`
+	Node          string   `help:"This tracker's name in the cluster's logs; default: the host's." placeholder:"NAME"`
+	ClusterListen string   `help:"Address on which the others of the cluster reach this one." default:":6222" placeholder:"ADDR"`
+	ClusterRoute  []string `help:"Such an address of another tracker of the cluster; may be repeated. One that runs is enough to find all." placeholder:"ADDR"`
+	NATS          string   `name:"nats" help:"URLs of NATS servers that carry what the trackers tell each other, instead of one in each tracker." placeholder:"URL,…"`
 }
 
 func (c trackerCommand) Run(ctx context.Context, io streams) error {
@@ -450,7 +457,10 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
-	return tracker.Run(ctx, tracker.Config{Secret: secret, Listen: c.Listen, Origins: c.Allow, Log: io.log})
+	return tracker.Run(ctx, tracker.Config{
+		Secret: secret, Listen: c.Listen, Origins: c.Allow, Log: io.log,
+		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute},
+	})
 }
 
 type seederCommand struct {

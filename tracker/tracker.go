@@ -2,17 +2,22 @@
 // what from the CDN. NewHandler makes it a part of another server (slipstream up, slipstream origin); Run is a server of
 // its own (slipstream tracker).
 //
-// The parts, each of which can be read alone: announce is the protocol, swarm the decisions, server the WebSockets.
+// The parts, each of which can be read alone: announce is the protocol, swarm the decisions, server the WebSockets, cluster
+// what makes several trackers one.
 package tracker
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"slipstream/tracker/cluster"
 	"slipstream/tracker/server"
 	"slipstream/tracker/swarm"
 )
@@ -29,24 +34,47 @@ type Config struct {
 	ClientAddr func(*http.Request) netip.Addr
 	Log        *slog.Logger // nil = slog.Default
 
+	// Cluster makes it one of several; without a name it is alone. Secret and Log are this Config's.
+	Cluster cluster.Config
+
 	// For Run only.
 	Listen   string       // address to listen on, such as ":8081"
 	Listener net.Listener // to be used instead of Listen
 }
 
 // Tracker is a running tracker without a listener.
-type Tracker struct{ server *server.Server }
+type Tracker struct {
+	server *server.Server
+	node   *cluster.Node // nil: it is alone
+
+	closing sync.Once
+}
+
+// drainWithin is how long a tracker that stops waits at most for others to take its rooms over.
+const drainWithin = 8 * time.Second
 
 // NewHandler starts a tracker whose handlers the caller mounts. Close stops it.
 func NewHandler(cfg Config) (*Tracker, error) {
-	s, err := server.New(server.Config{
+	settings := server.Config{
 		Secret: cfg.Secret, Channels: cfg.Channels, Origins: cfg.Origins, Swarm: cfg.Swarm, Limits: cfg.Limits,
 		ReportMs: cfg.ReportMs, Locator: cfg.Locator, ClientAddr: cfg.ClientAddr, Log: cfg.Log,
-	})
-	if err != nil {
+	}
+	t := &Tracker{}
+	var err error
+	if cfg.Cluster.Name != "" {
+		cfg.Cluster.Secret, cfg.Cluster.Log = cfg.Secret, cfg.Log
+		if t.node, err = cluster.Open(cfg.Cluster); err != nil {
+			return nil, err
+		}
+		settings.Relay = t.node
+	}
+	if t.server, err = server.New(settings); err != nil {
+		if t.node != nil {
+			t.node.Abandon()
+		}
 		return nil, err
 	}
-	return &Tracker{s}, nil
+	return t, nil
 }
 
 // WebSocket is the handler for /tracker.
@@ -56,8 +84,27 @@ func (t *Tracker) WebSocket() http.Handler { return t.server }
 func (t *Tracker) Stats() http.Handler { return t.server.Stats() }
 
 // Register adds the tracker's metrics to a registry.
-func (t *Tracker) Register(reg prometheus.Registerer) error { return t.server.Register(reg) }
+func (t *Tracker) Register(reg prometheus.Registerer) error {
+	if t.node != nil {
+		if err := t.node.Register(reg); err != nil {
+			return err
+		}
+	}
+	return t.server.Register(reg)
+}
 
-// Close says goodbye to everybody and stops. Call it before the HTTP server's Shutdown, which does not know about
-// WebSockets.
-func (t *Tracker) Close() { t.server.Close() }
+// Close says goodbye to everybody and stops. In a cluster, its rooms go to the others first. Call it before the HTTP
+// server's Shutdown, which does not know about WebSockets.
+func (t *Tracker) Close() {
+	t.closing.Do(func() {
+		if t.node != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), drainWithin)
+			defer cancel()
+			t.node.Drain(ctx)
+		}
+		t.server.Close()
+		if t.node != nil {
+			t.node.Close()
+		}
+	})
+}

@@ -68,6 +68,12 @@ func startServer(cfg Config) (*natsserver.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q is no address for other trackers to connect to: %w", cfg.Listen, err)
 	}
+	// The server would only log that its port is taken.
+	ln, err := net.Listen("tcp", cfg.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("other trackers cannot connect to %s: %w", cfg.Listen, err)
+	}
+	ln.Close()
 	user, password := credentials(cfg)
 	routes := make([]*url.URL, 0, len(cfg.Routes))
 	for _, r := range cfg.Routes {
@@ -94,7 +100,7 @@ func startServer(cfg Config) (*natsserver.Server, error) {
 	go s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
 		s.Shutdown()
-		return nil, fmt.Errorf("the NATS server in this tracker did not start; is something else listening on %s?", cfg.Listen)
+		return nil, errors.New("the NATS server in this tracker did not start within ten seconds")
 	}
 	return s, nil
 }

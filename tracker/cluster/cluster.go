@@ -79,7 +79,7 @@ func newNodeID() server.NodeID {
 }
 
 // Register adds the metrics to a registry.
-func (n *Node) Register(reg prometheus.Registerer) error { return n.metrics.register(reg) }
+func (n *Node) Register(reg prometheus.Registerer) error { return n.register(reg) }
 
 // Drain gives this node's rooms to the others, and returns when they have them, or when ctx ends. Without others there is
 // nobody to give them to.
@@ -101,3 +101,6 @@ func (n *Node) Close() {
 	n.stop()
 	n.bus.close()
 }
+
+// Abandon ends a node that no server was started with.
+func (n *Node) Abandon() { n.bus.close() }

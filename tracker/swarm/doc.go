@@ -43,6 +43,9 @@
 // 30 s, 60 s, … 10 min. A client that does not name the dead edge still gives it away: if both ends report fewer
 // neighbours than they have old edges, the edge between them is taken for dead.
 //
+// A viewer that comes from another tracker's room brings its neighbours along (Join.Neighbours); the pairs are there again as soon
+// as both are.
+//
 // # Evidence (blame.go)
 //
 // Neighbours accuse each other of bad bytes and lies. A pair that parted over evidence never meets again. A viewer
