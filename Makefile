@@ -11,7 +11,7 @@ GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
 .PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium setup-nginx
 .PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short
-.PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover
+.PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover bench-cluster
 .PHONY: bench-origin bench-http3 bench-low-latency
 
 help: ## list the targets
@@ -100,6 +100,10 @@ bench-hostile: $(BENCH) ## 30 real viewers, 30 % of them attackers of each kind 
 
 bench-loss: $(BENCH) ## real viewers behind 5 % loss and 100 ms of round trip (JSON; three minutes)
 	@$(BENCH) loss
+
+bench-cluster: build $(BENCH) ## three trackers of a cluster are killed, stopped, drained and restarted while viewers play (JSON; eleven minutes)
+	@$(BENCH) cluster -slipstream $(BIN)
+	@$(BENCH) cluster -slipstream $(BIN) -nats outside
 
 bench-rtc: $(BENCH) ## our connections and a seeder beside bare pion, in one run (JSON; a minute)
 	@$(BENCH) transfer

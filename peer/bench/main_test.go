@@ -15,6 +15,8 @@ var commands = map[string]func(args []string) (result any, err error){
 	"hostile":  benchHostile,
 	"loss":     benchLoss,
 	"transfer": benchTransfer,
+	"cluster":  benchCluster,
+	"nats":     serveNATS,
 }
 
 // TestMain runs a measurement if the first argument names one, and the tests otherwise.

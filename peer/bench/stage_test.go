@@ -32,6 +32,7 @@ const (
 type stage struct {
 	seed         uint64
 	segmentBytes int
+	secret       []byte // of tokens
 	url          string // of the multivariant playlist
 	id           manifest.Hash
 
@@ -44,7 +45,10 @@ type stage struct {
 }
 
 // openStage starts to publish at that many kilobits a second.
-func openStage(kbps int, seed uint64) (_ *stage, err error) {
+func openStage(kbps int, seed uint64) (*stage, error) { return openStageWith(kbps, seed, "") }
+
+// openStageWith names viewers a tracker elsewhere; "" is one of the stage's own.
+func openStageWith(kbps int, seed uint64, trackerURL string) (_ *stage, err error) {
 	s := &stage{seed: seed, segmentBytes: kbps * segmentMs / 8, stop: make(chan struct{})}
 	defer func() {
 		if err != nil {
@@ -55,8 +59,7 @@ func openStage(kbps int, seed uint64) (_ *stage, err error) {
 		return nil, err
 	}
 	now := time.Now().UnixMilli()
-	secret, err := keys.Token(s.dir)
-	if err != nil {
+	if s.secret, err = keys.Token(s.dir); err != nil {
 		return nil, err
 	}
 	owner, err := keys.Open(s.dir, channelName, now)
@@ -70,14 +73,19 @@ func openStage(kbps int, seed uint64) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.tracker, err = trackerserver.New(trackerserver.Config{Secret: secret}); err != nil {
-		return nil, err
+	mounts := map[string]http.Handler{}
+	if trackerURL == "" {
+		if s.tracker, err = trackerserver.New(trackerserver.Config{Secret: s.secret}); err != nil {
+			return nil, err
+		}
+		trackerURL = "/tracker"
+		mounts[trackerURL] = s.tracker
 	}
 	web, err := server.New(server.Config{
-		TokenSecret: secret, Now: func() int64 { return time.Now().UnixMilli() },
-		Mounts: map[string]http.Handler{"/tracker": s.tracker},
+		TokenSecret: s.secret, Now: func() int64 { return time.Now().UnixMilli() },
+		Mounts: mounts,
 		Channels: []server.Channel{{
-			Name: channelName, ID: s.id, Store: s.store, FloorBps: map[string]int64{rendition: int64(kbps) * 1000}, Tracker: "/tracker",
+			Name: channelName, ID: s.id, Store: s.store, FloorBps: map[string]int64{rendition: int64(kbps) * 1000}, Tracker: trackerURL,
 			Publisher: func() server.Publisher { return server.Publisher{Connected: true, SinceMs: now, Source: "stage"} },
 		}},
 	})
