@@ -109,7 +109,7 @@ func (t *trackerClient) run(ctx context.Context) {
 		}
 		t.s.log.Info("the tracker is away; trying again", "error", err)
 		if time.Since(began) > rejoinMax {
-			wait = rejoinMin
+			wait = 4 * rejoinMin // everybody else lost it too
 		}
 		select {
 		case <-ctx.Done():

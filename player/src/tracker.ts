@@ -94,10 +94,10 @@ export class TrackerClient {
       );
       this.joined = false;
       if (this.stopped) return;
+      if (Date.now() - began > REJOIN_MAX_MS) this.waitMs = 4 * REJOIN_MIN_MS; // everybody else lost it too
       const verdict = this.verdict(error.code);
       this.config.away(error.message, !verdict.stay);
       if (!verdict.stay) return;
-      if (Date.now() - began > REJOIN_MAX_MS) this.waitMs = REJOIN_MIN_MS;
       await this.pause(verdict.minMs + this.env.random() * (verdict.maxMs - verdict.minMs));
     }
   }

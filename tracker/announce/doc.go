@@ -144,7 +144,8 @@
 //	shutting-down    the tracker stops or restarts                             joins again after 1–10 random seconds
 //
 // Clients treat an unknown code like rate-limited, and a closed connection without one as a tracker that is
-// away: they try again after half a second, then twice as long each time, up to 15 s, with jitter. Before the WebSocket opens,
+// away: they try again after half a second, then twice as long each time, up to 15 s, with jitter (half to one and a half times as
+// long). After a visit of more than 15 s they begin with two seconds: everybody else lost the tracker too. Before the WebSocket opens,
 // the tracker may refuse with HTTP 403 (web origin not allowed), 429 (too many connections from this network) or 503.
 // Whatever happens, playback goes on over HTTP and with the neighbours there are.
 //
