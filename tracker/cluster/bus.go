@@ -82,8 +82,13 @@ func startServer(cfg Config) (*natsserver.Server, error) {
 		}
 		routes = append(routes, &url.URL{Scheme: "nats", User: url.UserPassword(user, password), Host: r})
 	}
+	name := cfg.Node
+	if cfg.Data == "" {
+		// One that keeps nothing is another one when it restarts; two of one name cannot be in a cluster.
+		name += "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	}
 	s, err := natsserver.NewServer(&natsserver.Options{
-		ServerName: cfg.Node + "-" + strconv.FormatInt(time.Now().UnixNano(), 36), // two of one name cannot be in a cluster, also not before and after a restart
+		ServerName: name,
 		// Clients are in this process; but a server that listens for none makes no routes either.
 		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, Username: user, Password: password,
 		Cluster: natsserver.ClusterOpts{
@@ -91,7 +96,9 @@ func startServer(cfg Config) (*natsserver.Server, error) {
 			// A node that does not answer pings is taken for gone, so that routes do not wait for TCP to notice.
 			PingInterval: 2 * time.Second,
 		},
-		Routes: routes, MaxPayload: 1 << 20, MaxPending: 2 * full, NoSigs: true, NoSystemAccount: true, WriteDeadline: 5 * time.Second,
+		Routes: routes, MaxPayload: 1 << 20, MaxPending: 2 * full, NoSigs: true,
+		JetStream: cfg.Data != "", StoreDir: cfg.Data, SyncAlways: true, JetStreamMaxMemory: 16 << 20, JetStreamMaxStore: 256 << 20,
+		WriteDeadline: 5 * time.Second,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the NATS server in this tracker: %w", err)

@@ -10,8 +10,11 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"slipstream/tracker/server"
@@ -30,6 +33,11 @@ type Config struct {
 	Listen string
 	// Routes are such addresses of other trackers; one that runs is enough to find all. Without URL only.
 	Routes []string
+	// Data is the folder of this tracker's copy of what the cluster keeps (Facts). Empty means that it has none; without URL,
+	// a cluster keeps something if most of its trackers have one.
+	Data string
+	// Replicas is how many trackers, or NATS servers, shall have a copy [3, of one NATS server 1].
+	Replicas int
 	// Secret is the trackers' token secret; those of a cluster have the same.
 	Secret []byte
 	// Log receives what an operator may want to read; nil means slog.Default.
@@ -39,7 +47,11 @@ type Config struct {
 // Node is this process's part of a cluster.
 type Node struct {
 	*Relay
-	bus *natsBus
+	Facts *Facts
+	bus   *natsBus
+
+	forget context.CancelFunc // ends the keeping of facts
+	kept   sync.WaitGroup
 }
 
 var isName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString
@@ -63,12 +75,55 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{newRelay(newNodeID(), cfg.Node, bus, cfg.Log), bus}
-	if err := bus.listen(n.id, n.Relay); err != nil {
+	n := &Node{Relay: newRelay(newNodeID(), cfg.Node, bus, cfg.Log), bus: bus}
+	if n.Facts, err = newFacts(cfg, bus.conn); err == nil {
+		err = bus.listen(n.id, n.Relay)
+	}
+	if err != nil {
 		bus.close()
 		return nil, fmt.Errorf("the tracker cannot hear the others: %w", err)
 	}
+	ctx, forget := context.WithCancel(context.Background())
+	n.forget = forget
+	if cfg.Data != "" || cfg.URL != "" {
+		n.kept.Go(func() { n.Facts.run(ctx, cfg.replicas()) })
+	}
 	return n, nil
+}
+
+func (c Config) replicas() int {
+	if c.Replicas == 0 && c.URL == "" {
+		return 3
+	}
+	return max(c.Replicas, 1)
+}
+
+// SetChannel changes what a cluster keeps about a channel: as a visitor that has no rooms and no clients.
+func SetChannel(ctx context.Context, cfg Config, channel string, s Settings) error {
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	cfg.Node, cfg.Listen, cfg.Data = "visitor", "127.0.0.1:0", ""
+	bus, err := openBus(cfg)
+	if err != nil {
+		return err
+	}
+	defer bus.close()
+	facts, err := newFacts(cfg, bus.conn)
+	if err != nil {
+		return err
+	}
+	// A route to the cluster takes a moment.
+	for {
+		if err = facts.SetChannel(ctx, channel, s); !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no tracker of the cluster keeps anything, or none can be reached: %w", err)
+		case <-time.After(moveEvery):
+		}
+	}
 }
 
 // newNodeID draws an id: a tracker that restarts is another one, and what was meant for the former reaches nobody.
@@ -98,9 +153,15 @@ func (n *Node) Drain(ctx context.Context) {
 
 // Close says goodbye to the others.
 func (n *Node) Close() {
+	n.forget()
+	n.kept.Wait()
 	n.stop()
 	n.bus.close()
 }
 
 // Abandon ends a node that no server was started with.
-func (n *Node) Abandon() { n.bus.close() }
+func (n *Node) Abandon() {
+	n.forget()
+	n.kept.Wait()
+	n.bus.close()
+}

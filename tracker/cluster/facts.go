@@ -1,0 +1,224 @@
+package cluster
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Facts is the little that a cluster keeps: what an operator has set for single channels, and who is banned for a while. It
+// lies in a JetStream key-value bucket, written through to disk on most of the nodes, and every node has all of it in memory.
+//
+//	channel.<channel id>   Settings as JSON
+//	ban.<digest>           nothing; it ends by itself. The digest is that of an address, keyed with the cluster's secret
+//
+// Without JetStream (one that does not answer yet, or has no quorum) nothing new is known, and what is known stays.
+type Facts struct {
+	name   string // of the bucket
+	secret []byte
+	log    *slog.Logger
+	stream jetstream.JetStream
+
+	mu       sync.RWMutex
+	bucket   jetstream.KeyValue // nil: not there yet
+	channels map[string]Settings
+	bans     map[string]bool
+}
+
+// Settings are an operator's for one channel.
+type Settings struct {
+	// P2P is "" (as tokens say), "relay" (viewers see no address but the relay's) or "off" (nobody meets anybody).
+	P2P string `json:"p2p,omitempty"`
+}
+
+const (
+	channelKey = "channel."
+	banKey     = "ban."
+	// BanFor is how long somebody stays away whom its neighbours' evidence has ended.
+	BanFor = 10 * time.Minute
+	// factTimeout bounds each word with JetStream; between tries to reach it at the beginning are factRetry.
+	factTimeout = 5 * time.Second
+	factRetry   = 2 * time.Second
+	maxFact     = 4096
+)
+
+var isChannelID = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`).MatchString
+
+func newFacts(cfg Config, conn *nats.Conn) (*Facts, error) {
+	stream, err := jetstream.New(conn)
+	if err != nil {
+		return nil, err
+	}
+	return &Facts{
+		name: "slipstream-" + cfg.Name, secret: cfg.Secret, log: cfg.Log, stream: stream,
+		channels: map[string]Settings{}, bans: map[string]bool{},
+	}, nil
+}
+
+// open finds the bucket, or makes it.
+func (f *Facts) open(ctx context.Context, replicas int) (jetstream.KeyValue, error) {
+	ctx, cancel := context.WithTimeout(ctx, factTimeout)
+	defer cancel()
+	bucket, err := f.stream.KeyValue(ctx, f.name)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		bucket, err = f.stream.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: f.name, Description: "what Slipstream's trackers keep", MaxValueSize: maxFact, MaxBytes: 64 << 20,
+			Replicas: replicas, LimitMarkerTTL: time.Minute,
+		})
+	}
+	return bucket, err
+}
+
+// run keeps the copy in memory until ctx ends.
+func (f *Facts) run(ctx context.Context, replicas int) {
+	said := false
+	for ctx.Err() == nil {
+		bucket, err := f.open(ctx, replicas)
+		if err == nil {
+			err = f.follow(ctx, bucket)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if !said {
+			said = true
+			f.log.Warn("what the cluster keeps (settings, bans) cannot be read yet; trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(factRetry):
+		}
+	}
+}
+
+// follow reads the bucket and hears of its changes.
+func (f *Facts) follow(ctx context.Context, bucket jetstream.KeyValue) error {
+	watcher, err := bucket.WatchAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = watcher.Stop() }()
+	f.mu.Lock()
+	f.bucket = bucket
+	f.mu.Unlock()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e, open := <-watcher.Updates():
+			if !open {
+				return errors.New("the watch has ended")
+			}
+			if e != nil { // nil: what was there has been read
+				f.learn(e.Key(), e.Value(), e.Operation() == jetstream.KeyValuePut)
+			}
+		}
+	}
+}
+
+func (f *Facts) learn(key string, value []byte, there bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if digest, ok := strings.CutPrefix(key, banKey); ok {
+		if delete(f.bans, digest); there {
+			f.bans[digest] = true
+		}
+		return
+	}
+	id, ok := strings.CutPrefix(key, channelKey)
+	if !ok {
+		return
+	}
+	if delete(f.channels, id); !there {
+		return
+	}
+	var s Settings
+	if err := json.Unmarshal(value, &s); err != nil {
+		f.log.Warn("a channel's settings cannot be read and do not count", "channel", id, "error", err)
+		return
+	}
+	f.channels[id] = s
+}
+
+// Channel is what is set for a channel.
+func (f *Facts) Channel(id string) Settings {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.channels[id]
+}
+
+// SetChannel sets it, for all nodes; the zero Settings take it back.
+func (f *Facts) SetChannel(ctx context.Context, id string, s Settings) error {
+	switch {
+	case !isChannelID(id):
+		return fmt.Errorf("%q is not a channel id: those have 43 characters of A–Z a–z 0–9 - _", id)
+	case s.P2P != "" && s.P2P != "relay" && s.P2P != "off":
+		return fmt.Errorf(`%q says nothing about peers: write "relay", "off", or nothing`, s.P2P)
+	}
+	bucket, err := f.open(ctx, 1)
+	if err == nil && s == (Settings{}) {
+		err = bucket.Purge(ctx, channelKey+id)
+	} else if err == nil {
+		var b []byte
+		if b, err = json.Marshal(s); err == nil {
+			_, err = bucket.Put(ctx, channelKey+id, b)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("the channel's settings could not be kept: %w", err)
+	}
+	return nil
+}
+
+// Ban keeps an address away from all nodes for BanFor. It does not wait.
+func (f *Facts) Ban(addr netip.Addr) {
+	digest := f.digest(addr)
+	f.mu.Lock()
+	f.bans[digest] = true // here at once
+	bucket := f.bucket
+	f.mu.Unlock()
+	if bucket == nil {
+		time.AfterFunc(BanFor, func() { f.learn(banKey+digest, nil, false) })
+		return
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), factTimeout)
+		defer cancel()
+		_, err := bucket.Create(ctx, banKey+digest, nil, jetstream.KeyTTL(BanFor))
+		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+			f.log.Warn("the other trackers could not be told of a ban", "error", err)
+		}
+	}()
+}
+
+// Banned tells whether an address is kept away.
+func (f *Facts) Banned(addr netip.Addr) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return len(f.bans) > 0 && f.bans[f.digest(addr)]
+}
+
+// digest names an address, or the /64 of an IPv6 one, so that nobody who reads the bucket learns it.
+func (f *Facts) digest(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		addr = netip.PrefixFrom(addr, 64).Masked().Addr()
+	}
+	mac := hmac.New(sha256.New, f.secret)
+	mac.Write([]byte("slipstream ban "))
+	mac.Write(addr.AsSlice())
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
