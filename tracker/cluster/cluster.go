@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,9 +114,11 @@ func SetChannel(ctx context.Context, cfg Config, channel string, s Settings) err
 	if err != nil {
 		return err
 	}
-	// A route to the cluster takes a moment.
+	// A route to the cluster takes a moment, and so does its majority.
+	notYet := []error{nats.ErrNoResponders, jetstream.ErrJetStreamNotEnabled, jetstream.ErrBucketNotFound, context.DeadlineExceeded}
 	for {
-		if err = facts.SetChannel(ctx, channel, s); !errors.Is(err, nats.ErrNoResponders) && !errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+		err = facts.SetChannel(ctx, channel, s)
+		if !slices.ContainsFunc(notYet, func(target error) bool { return errors.Is(err, target) }) {
 			return err
 		}
 		select {

@@ -168,7 +168,9 @@ func (f *Facts) SetChannel(ctx context.Context, id string, s Settings) error {
 	case s.P2P != "" && s.P2P != "relay" && s.P2P != "off":
 		return fmt.Errorf(`%q says nothing about peers: write "relay", "off", or nothing`, s.P2P)
 	}
-	bucket, err := f.open(ctx, 1)
+	ctx, cancel := context.WithTimeout(ctx, factTimeout)
+	defer cancel()
+	bucket, err := f.stream.KeyValue(ctx, f.name)
 	if err == nil && s == (Settings{}) {
 		err = bucket.Purge(ctx, channelKey+id)
 	} else if err == nil {

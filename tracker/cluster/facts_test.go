@@ -15,7 +15,7 @@ import (
 // eventually waits for what other processes do.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(what)
 		}
@@ -44,7 +44,7 @@ func kept(t *testing.T, nodes []*Node, visit Config) {
 	})
 	nodes[0].Facts.Ban(attacker)
 	visit.Secret, visit.Log = make([]byte, 32), slog.New(slog.DiscardHandler)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if err := SetChannel(ctx, visit, channel, Settings{P2P: "off"}); err != nil {
 		t.Fatal(err)
