@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -26,6 +28,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"slipstream/origin"
+	"slipstream/origin/certificate"
 	"slipstream/origin/health"
 	"slipstream/origin/keys"
 	"slipstream/origin/permit"
@@ -38,6 +41,7 @@ import (
 	"slipstream/sim/emulate"
 	"slipstream/tracker"
 	"slipstream/tracker/cluster"
+	trackerserver "slipstream/tracker/server"
 )
 
 // Exit codes: 0 success, 1 it did not work, 2 it was called wrongly.
@@ -444,6 +448,15 @@ type trackerCommand struct {
 	Listen   string   `help:"Address to listen on." default:":8081" placeholder:"ADDR"`
 	TokenKey string   `help:"File with the token secret, the same as the origin's." default:"data/keys/token.key" placeholder:"FILE"`
 	Allow    []string `help:"Web origins whose pages may connect, as patterns; default: any." placeholder:"ORIGIN"`
+	TLSCert  string   `help:"Certificate for TLS (PEM, with its chain); read again when it changes. Without it a terminator (nginx, haproxy) is expected before." placeholder:"FILE"`
+	TLSKey   string   `help:"Its private key (PEM)." placeholder:"FILE"`
+
+	Trust             []netip.Prefix `help:"Networks of terminators whose X-Forwarded-For is believed." placeholder:"PREFIX"`
+	Connections       int            `help:"Connections at a time." default:"10000" placeholder:"N"`
+	RoomViewers       int            `help:"Clients of one channel at a time." default:"10000" placeholder:"N"`
+	PrefixConnections int            `help:"Connections at a time from one /24 or /48." default:"1000" placeholder:"N"`
+	PrefixRate        int            `help:"New connections a second from one /24 or /48." default:"20" placeholder:"N"`
+	PrefixBurst       int            `help:"New connections at once from one /24 or /48." default:"200" placeholder:"N"`
 
 	Cluster       string   `help:"Name of a cluster of trackers that this one is part of; empty: it is alone." placeholder:"NAME"`
 	Node          string   `help:"This tracker's name in the cluster's logs; default: the host's." placeholder:"NAME"`
@@ -457,10 +470,22 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
-	return tracker.Run(ctx, tracker.Config{
-		Secret: secret, Listen: c.Listen, Origins: c.Allow, Log: io.log,
+	cfg := tracker.Config{
+		Secret: secret, Listen: c.Listen, Origins: c.Allow, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
 		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute},
-	})
+	}
+	cfg.Limits = trackerserver.Limits{
+		Connections: c.Connections, RoomViewers: c.RoomViewers,
+		PrefixConnections: c.PrefixConnections, PrefixRate: c.PrefixRate, PrefixBurst: c.PrefixBurst,
+	}
+	if c.TLSCert != "" {
+		files, err := certificate.Open(c.TLSCert, c.TLSKey, time.Now, io.log)
+		if err != nil {
+			return err
+		}
+		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: files.Get}
+	}
+	return tracker.Run(ctx, cfg)
 }
 
 type seederCommand struct {

@@ -2,6 +2,7 @@ package tracker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"slipstream/tracker/epoll"
 	"slipstream/tracker/server"
 )
 
@@ -49,9 +51,23 @@ func Run(ctx context.Context, cfg Config) error {
 		Handler: routes(t, reg, &ready), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
+	address := ln.Addr().String()
+	if cfg.TLS != nil {
+		ln = tls.NewListener(ln, cfg.TLS)
+	}
+	if _, plain := ln.(*net.TCPListener); plain && epoll.Available && !cfg.Goroutines {
+		loops := t.server.Epoll()
+		loops.Paths = map[string]epoll.Open{"/tracker": t.server.Open}
+		sockets, err := epoll.Serve(ln, loops)
+		if err != nil {
+			return err
+		}
+		defer sockets.Close()
+		ln = sockets.Rest()
+	}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(ln) }()
-	cfg.Log.Info("the tracker listens", "address", ln.Addr().String())
+	cfg.Log.Info("the tracker listens", "address", address)
 	select {
 	case err := <-served:
 		return fmt.Errorf("the tracker's HTTP server stopped: %w", err)

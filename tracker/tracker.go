@@ -2,12 +2,13 @@
 // what from the CDN. NewHandler makes it a part of another server (slipstream up, slipstream origin); Run is a server of
 // its own (slipstream tracker).
 //
-// The parts, each of which can be read alone: announce is the protocol, swarm the decisions, server the WebSockets, cluster
-// what makes several trackers one.
+// The parts, each of which can be read alone: announce is the protocol, swarm the decisions, server the visits and rooms,
+// epoll the WebSockets of those who have no TLS to do, cluster what makes several trackers one.
 package tracker
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,9 +38,13 @@ type Config struct {
 	// Cluster makes it one of several; without a name it is alone. Secret and Log are this Config's.
 	Cluster cluster.Config
 
+	Cells int // goroutines that share the rooms [one for each core]
+
 	// For Run only.
-	Listen   string       // address to listen on, such as ":8081"
-	Listener net.Listener // to be used instead of Listen
+	Listen     string       // address to listen on, such as ":8081"
+	Listener   net.Listener // to be used instead of Listen
+	TLS        *tls.Config  // nil = plaintext, for a terminator before this; then epoll serves where there is one
+	Goroutines bool         // goroutines serve in any case
 }
 
 // Tracker is a running tracker without a listener.
@@ -57,7 +62,7 @@ const drainWithin = 8 * time.Second
 func NewHandler(cfg Config) (*Tracker, error) {
 	settings := server.Config{
 		Secret: cfg.Secret, Channels: cfg.Channels, Origins: cfg.Origins, Swarm: cfg.Swarm, Limits: cfg.Limits,
-		ReportMs: cfg.ReportMs, Locator: cfg.Locator, ClientAddr: cfg.ClientAddr, Log: cfg.Log,
+		ReportMs: cfg.ReportMs, Locator: cfg.Locator, ClientAddr: cfg.ClientAddr, Cells: cfg.Cells, Log: cfg.Log,
 	}
 	t := &Tracker{}
 	var err error

@@ -3,10 +3,12 @@ package tracker
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,10 +38,14 @@ func listen(t *testing.T) net.Listener {
 	return ln
 }
 
+// stranger is a client that keeps nothing open and trusts any certificate.
+func stranger() *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+}
+
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(url)
+	resp, err := stranger().Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,11 +58,26 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 func TestATrackerOfItsOwn(t *testing.T) {
+	own := httptest.NewUnstartedServer(nil) // has a certificate for 127.0.0.1
+	own.StartTLS()
+	own.Close()
+	for name, cfg := range map[string]Config{"by epoll": {}, "by goroutines": {Goroutines: true}, "over TLS": {TLS: own.TLS}} {
+		t.Run(name, func(t *testing.T) { visitTracker(t, cfg) })
+	}
+}
+
+// visitTracker runs a tracker from its start to its end.
+func visitTracker(t *testing.T, cfg Config) {
 	ln := listen(t)
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, Config{Secret: secret, Listener: ln, Log: quiet()}) }()
-	base := "http://" + ln.Addr().String()
+	cfg.Secret, cfg.Listener, cfg.Log = secret, ln, quiet()
+	go func() { ended <- Run(ctx, cfg) }()
+	base, socket := "http://"+ln.Addr().String(), "ws://"+ln.Addr().String()
+	if cfg.TLS != nil {
+		base, socket = "https"+base[len("http"):], "wss"+socket[len("ws"):]
+	}
 	for path, want := range map[string]string{
 		"/livez": "alive", "/readyz": "ready", "/metrics": "slipstream_tracker_viewers", "/tracker/stats.json": `"rooms":[]`,
 	} {
@@ -70,7 +91,7 @@ func TestATrackerOfItsOwn(t *testing.T) {
 
 	timeout, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	ws, _, err := websocket.Dial(timeout, "ws://"+ln.Addr().String()+"/tracker", nil)
+	ws, _, err := websocket.Dial(timeout, socket+"/tracker", &websocket.DialOptions{HTTPClient: stranger()})
 	if err != nil {
 		t.Fatal(err)
 	}

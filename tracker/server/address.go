@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,26 @@ func remoteAddr(r *http.Request) netip.Addr {
 		return netip.Addr{} // all unknown ones share a prefix
 	}
 	return ap.Addr().Unmap()
+}
+
+// Forwarded is a Config.ClientAddr for those behind terminators: whoever connects from one of their networks speaks for
+// the last address in X-Forwarded-For that is not in them. What anybody else claims is not believed.
+func Forwarded(trusted []netip.Prefix) func(*http.Request) netip.Addr {
+	ours := func(a netip.Addr) bool {
+		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	return func(r *http.Request) netip.Addr {
+		addr := remoteAddr(r)
+		list := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		for i := len(list) - 1; i >= 0 && ours(addr); i-- {
+			before, err := netip.ParseAddr(strings.TrimSpace(list[i]))
+			if err != nil {
+				break
+			}
+			addr = before.Unmap()
+		}
+		return addr
+	}
 }
 
 // prefixOf is the network that an address is counted under: what one customer or one house typically has.

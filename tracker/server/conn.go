@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -16,21 +15,23 @@ import (
 // conn is one client's WebSocket with goroutines of its own: one that reads, one that writes, one that pings.
 type conn struct {
 	guest
-	ws *websocket.Conn
+	srv *Server
+	ws  *websocket.Conn
 
 	ctx    context.Context // ends when the connection must end at once
 	cancel context.CancelCauseFunc
 
 	mu      sync.Mutex
 	pending [][]byte      // to the client
+	bytes   int           // of them
 	end     string        // the code of the error that is the last of them
 	wake    chan struct{} // something is pending
 }
 
 var errSlow = errors.New("it reads too slowly")
 
-func newConn(s *Server, webOrigin string, addr netip.Addr) *conn {
-	c := &conn{guest: guest{visit: visit{srv: s, webOrigin: webOrigin, addr: addr}}, wake: make(chan struct{}, 1)}
+func newConn(s *Server) *conn {
+	c := &conn{srv: s, wake: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
 	return c
 }
@@ -42,7 +43,7 @@ func (c *conn) send(frame []byte, end string) {
 	if c.end != "" || frame == nil {
 		return
 	}
-	if len(c.pending) >= c.srv.cfg.Limits.Queue {
+	if c.bytes += len(frame); c.bytes > c.srv.cfg.Limits.Pending {
 		c.cancel(errSlow)
 		return
 	}
@@ -72,8 +73,7 @@ func (c *conn) serve(ws *websocket.Conn) {
 	wg.Wait()
 	ws.CloseNow()
 	if errors.Is(context.Cause(c.ctx), errSlow) {
-		c.srv.metrics.slow.Inc()
-		c.srv.log.Info("a client reads too slowly and was closed", "address", prefixOf(c.addr))
+		c.srv.closedSlow(&c.guest)
 	}
 }
 
@@ -113,7 +113,7 @@ func (c *conn) write() {
 		}
 		c.mu.Lock()
 		frames, end := c.pending, c.end
-		c.pending = nil
+		c.pending, c.bytes = nil, 0
 		c.mu.Unlock()
 		for _, b := range frames {
 			if err := c.deliver(b); err != nil {

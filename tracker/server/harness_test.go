@@ -18,9 +18,24 @@ import (
 	"go.uber.org/goleak"
 
 	"slipstream/tracker/announce"
+	"slipstream/tracker/epoll"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(overBoth{m}) }
+
+// overBoth runs all tests over each transport.
+type overBoth struct{ *testing.M }
+
+func (m overBoth) Run() int {
+	if code := m.M.Run(); code != 0 || !epoll.Available {
+		return code
+	}
+	lean = true
+	return m.M.Run()
+}
+
+// lean tells whether harnesses serve by epoll.
+var lean bool
 
 const (
 	channel      = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -50,10 +65,22 @@ func start(t *testing.T, change func(*Config)) *harness {
 	mux := http.NewServeMux()
 	mux.Handle("/tracker", s)
 	mux.Handle("/tracker/stats.json", s.Stats())
-	h := &harness{t, s, httptest.NewServer(mux)}
+	h := &harness{t, s, httptest.NewUnstartedServer(mux)}
+	stop := func() {}
+	if lean {
+		loops := s.Epoll()
+		loops.Paths = map[string]epoll.Open{"/tracker": s.Open}
+		sockets, err := epoll.Serve(h.http.Listener, loops)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.http.Listener, stop = sockets.Rest(), sockets.Close
+	}
+	h.http.Start()
 	t.Cleanup(func() {
 		s.Close()
 		h.http.Close()
+		stop()
 	})
 	return h
 }

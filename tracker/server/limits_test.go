@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,20 +54,22 @@ func TestPlacesAreBounded(t *testing.T) {
 		}
 	})
 	t.Run("of connections from one network", func(t *testing.T) {
-		addr := netip.MustParseAddr("192.0.2.1")
+		var addr atomic.Value
+		at := func(s string) { addr.Store(netip.MustParseAddr(s)) }
+		at("192.0.2.1")
 		h := start(t, func(c *Config) {
 			c.Limits.PrefixConnections = 2
-			c.ClientAddr = func(*http.Request) netip.Addr { return addr }
+			c.ClientAddr = func(*http.Request) netip.Addr { return addr.Load().(netip.Addr) }
 		})
 		first := h.join(announce.Viewer)
 		h.join(announce.Viewer)
-		addr = netip.MustParseAddr("192.0.2.200")
+		at("192.0.2.200")
 		if status, err := h.dialStatus(nil); status != http.StatusTooManyRequests {
 			t.Errorf("got %d, %v from the same /24, want 429", status, err)
 		}
-		addr = netip.MustParseAddr("192.0.3.1")
+		at("192.0.3.1")
 		h.join(announce.Viewer)
-		addr = netip.MustParseAddr("192.0.2.7")
+		at("192.0.2.7")
 		first.ws.CloseNow()
 		h.statsUntil(func(s Stats) bool { return s.Viewers == 2 })
 		for { // the place is free when the server has closed its side
@@ -136,6 +139,23 @@ func TestSubnetKeys(t *testing.T) {
 	}
 }
 
+func TestOnlyTerminatorsAreBelieved(t *testing.T) {
+	client := Forwarded([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")})
+	for _, c := range []struct{ from, forwarded, want string }{
+		{"10.0.0.1:5", "203.0.113.7", "203.0.113.7"},
+		{"[::1]:5", "198.51.100.1, 203.0.113.7, 10.0.0.2", "203.0.113.7"},
+		{"198.51.100.9:5", "203.0.113.7", "198.51.100.9"},
+		{"10.0.0.1:5", "", "10.0.0.1"},
+		{"10.0.0.1:5", "203.0.113.7, unknown", "10.0.0.1"},
+		{"10.0.0.1:5", "::ffff:203.0.113.7", "203.0.113.7"},
+	} {
+		r := &http.Request{RemoteAddr: c.from, Header: http.Header{"X-Forwarded-For": {c.forwarded}}}
+		if got := client(r); got != netip.MustParseAddr(c.want) {
+			t.Errorf("%s for %q is %v, want %s", c.from, c.forwarded, got, c.want)
+		}
+	}
+}
+
 func TestWithoutALocatorNetworksStandForISPs(t *testing.T) {
 	isp := func(s string) uint64 {
 		key, region := byNetwork{}.Locate(netip.MustParseAddr(s))
@@ -159,7 +179,7 @@ func TestWhoDoesNotJoinInTimeIsClosed(t *testing.T) {
 
 func TestWhoDoesNotReadIsClosedAndHarmsNobody(t *testing.T) {
 	h := start(t, func(c *Config) {
-		c.Limits.Queue, c.Limits.MessageBurst, c.Limits.WriteTimeout = 8, 1<<30, 300*time.Millisecond
+		c.Limits.Pending, c.Limits.MessageBurst, c.Limits.WriteTimeout = 32<<10, 1<<30, 300*time.Millisecond
 	})
 	small := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)

@@ -34,8 +34,10 @@ func (w *wire) Deliver(to Address, frame []byte, end string) {
 
 func TestAClientMaySitInTheRoomOfAnotherNode(t *testing.T) {
 	nodes := map[NodeID]*wire{}
-	node := func(id NodeID) *harness {
+	for id := NodeID(1); id <= 2; id++ {
 		nodes[id] = &wire{id: id, nodes: nodes}
+	}
+	node := func(id NodeID) *harness {
 		return start(t, func(c *Config) { c.Relay = nodes[id] })
 	}
 	one, two := node(1), node(2)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"slipstream/tracker/announce"
+	"slipstream/tracker/epoll"
 	"slipstream/tracker/swarm"
 )
 
@@ -68,7 +71,7 @@ type Limits struct {
 	Prefixes          int // remembered prefixes [50,000]
 	MessageRate       int // messages per second on one connection; four times as many from a seeder [20]
 	MessageBurst      int // messages at once on one connection; four times as many from a seeder [400]
-	Queue             int // messages that wait for one slow reader before it is closed [256]
+	Pending           int // bytes that wait for one slow reader before it is closed [256 KiB]
 
 	JoinTimeout  time.Duration // from connection to join [10 s]
 	PingInterval time.Duration // [25 s]
@@ -82,7 +85,7 @@ func (l *Limits) setDefaults() {
 	}{
 		{&l.Connections, 10_000}, {&l.Rooms, 10_000}, {&l.RoomViewers, 10_000}, {&l.PrefixConnections, 1_000},
 		{&l.PrefixRate, 20}, {&l.PrefixBurst, 200}, {&l.Prefixes, 50_000}, {&l.MessageRate, 20}, {&l.MessageBurst, 400},
-		{&l.Queue, 256},
+		{&l.Pending, 256 << 10},
 	} {
 		if *d.n <= 0 {
 			*d.n = d.v
@@ -173,25 +176,15 @@ func (s *Server) Register(reg prometheus.Registerer) error { return s.metrics.re
 
 // ServeHTTP serves one WebSocket until it ends.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.originAllowed(r) {
-		s.refuse(w, http.StatusForbidden, "origin", "This tracker does not serve pages of this web origin.")
+	c := newConn(s)
+	if no := s.arrive(r, &c.guest, c); no != nil {
+		if no.RetryAfter > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(no.RetryAfter))
+		}
+		http.Error(w, no.Sentence, no.Status)
 		return
 	}
-	addr := s.cfg.ClientAddr(r)
-	release, ok := s.addresses.admit(addr, s.cfg.Now())
-	if !ok {
-		w.Header().Set("Retry-After", "10")
-		s.refuse(w, http.StatusTooManyRequests, "address", "Too many connections from this network; try again in a moment.")
-		return
-	}
-	defer release()
-	c := newConn(s, r.Header.Get("Origin"), addr)
-	if c.id, ok = s.enter(c); !ok {
-		w.Header().Set("Retry-After", "30")
-		s.refuse(w, http.StatusServiceUnavailable, "connections", "The tracker has no place left, or is shutting down; try again in a moment.")
-		return
-	}
-	defer s.exit(c.id)
+	defer s.exit(&c.guest)
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // originAllowed did that
 	if err != nil {
 		s.metrics.refused.WithLabelValues("handshake").Inc()
@@ -200,29 +193,62 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.serve(ws)
 }
 
-func (s *Server) refuse(w http.ResponseWriter, status int, reason, sentence string) {
+// arrive is all that is checked before a WebSocket opens. Who gets a place gives it back by exit.
+func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
+	if !s.originAllowed(r) {
+		return s.refuse("origin", epoll.Refusal{Status: http.StatusForbidden, Sentence: "This tracker does not serve pages of this web origin."})
+	}
+	now := s.cfg.Now()
+	g.visit = visit{srv: s, webOrigin: strings.Clone(r.Header.Get("Origin")), addr: s.cfg.ClientAddr(r)}
+	release, ok := s.addresses.admit(g.addr, now)
+	if !ok {
+		return s.refuse("address", epoll.Refusal{
+			Status: http.StatusTooManyRequests, RetryAfter: 10, Sentence: "Too many connections from this network; try again in a moment.",
+		})
+	}
+	if !s.enter(g, l) {
+		release()
+		return s.refuse("connections", epoll.Refusal{
+			Status: http.StatusServiceUnavailable, RetryAfter: 30, Sentence: "The tracker has no place left, or is shutting down; try again in a moment.",
+		})
+	}
+	g.release = release
+	return nil
+}
+
+func (s *Server) refuse(reason string, no epoll.Refusal) *epoll.Refusal {
 	s.metrics.refused.WithLabelValues(reason).Inc()
-	http.Error(w, sentence, status)
+	return &no
 }
 
 // enter counts a connection in, so that Close can wait for it; false if there is no place.
-func (s *Server) enter(l line) (ConnID, bool) {
+func (s *Server) enter(g *guest, l line) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.conns >= s.cfg.Limits.Connections {
-		return 0, false
+		return false
 	}
 	s.conns++
 	s.wg.Add(1)
-	return s.lines.add(l), true
+	g.id = s.lines.add(l)
+	return true
 }
 
-func (s *Server) exit(id ConnID) {
-	s.lines.remove(id)
+// exit ends what arrive began.
+func (s *Server) exit(g *guest) {
+	g.leave()
+	s.lines.remove(g.id)
+	g.release()
 	s.mu.Lock()
 	s.conns--
 	s.mu.Unlock()
 	s.wg.Done()
+}
+
+// closedSlow notes that somebody could not take his messages.
+func (s *Server) closedSlow(g *guest) {
+	s.metrics.slow.Inc()
+	s.log.Info("a client reads too slowly and was closed", "address", prefixOf(g.addr))
 }
 
 // Close tells everybody to come back later, waits a moment for their goodbyes, and stops. No goroutine survives it. It

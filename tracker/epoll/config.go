@@ -1,0 +1,83 @@
+package epoll
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"time"
+)
+
+// Config says what to serve. Only Paths is required.
+type Config struct {
+	// Paths are where there are WebSockets. Every other request goes to Rest.
+	Paths map[string]Open
+	// MaxMessage is the longest message from a client [16 KiB].
+	MaxMessage int
+	// MaxPending is how many bytes wait for a slow reader before it is closed [256 KiB].
+	MaxPending int
+	// HandshakeTimeout is for the whole of a request's head [5 s].
+	HandshakeTimeout time.Duration
+	// OpenTimeout is after what time from the opening a client's Overdue is called, once [10 s].
+	OpenTimeout time.Duration
+	// PingInterval is between pings, which notice clients that vanished without a word and keep proxies from closing
+	// quiet connections [25 s].
+	PingInterval time.Duration
+	// WriteTimeout is how long a client may take to read, to answer a ping, and to answer a close [10 s].
+	WriteTimeout time.Duration
+	// Loops is how many goroutines share the connections [GOMAXPROCS].
+	Loops int
+	// Log receives what an operator should know; nil means slog.Default.
+	Log *slog.Logger
+}
+
+// Open decides about a request for a WebSocket, in the connection's loop. It returns the client to be called from now
+// on, or a Refusal. It may keep the Conn, but not the request.
+type Open func(*http.Request, *Conn) (Client, *Refusal)
+
+// Client is who hears of a connection. Its methods are called one at a time and must not wait for the network.
+type Client interface {
+	// Message is a whole message. The payload is valid during the call.
+	Message(text bool, payload []byte)
+	// Overdue says that OpenTimeout is over.
+	Overdue()
+	// Closed is the last call.
+	Closed(why error)
+}
+
+// Refusal is an HTTP answer instead of a WebSocket.
+type Refusal struct {
+	Status     int
+	Sentence   string
+	RetryAfter int // seconds; 0 = not said
+}
+
+// Why connections end, as Closed tells.
+var (
+	ErrSlow     = errors.New("it reads too slowly")
+	ErrVanished = errors.New("it does not answer pings")
+	ErrTooBig   = errors.New("a message was too big")
+	ErrRules    = errors.New("it broke a rule of RFC 6455")
+	ErrEnded    = errors.New("the connection ended")
+	ErrStopped  = errors.New("the server stopped")
+)
+
+func (c *Config) setDefaults() {
+	c.MaxMessage = cmp.Or(c.MaxMessage, 16<<10)
+	c.MaxPending = cmp.Or(c.MaxPending, 256<<10)
+	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 5*time.Second)
+	c.OpenTimeout = cmp.Or(c.OpenTimeout, 10*time.Second)
+	c.PingInterval = cmp.Or(c.PingInterval, 25*time.Second)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
+	c.Loops = cmp.Or(c.Loops, runtime.GOMAXPROCS(0))
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+}
+
+// tick is how exactly the timeouts are kept: to an eighth, and a second at most.
+func (c *Config) tick() time.Duration {
+	shortest := min(c.HandshakeTimeout, c.OpenTimeout, c.PingInterval, c.WriteTimeout)
+	return min(max(shortest/8, 5*time.Millisecond), time.Second)
+}

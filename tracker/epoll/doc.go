@@ -1,0 +1,21 @@
+// Package epoll serves WebSockets on raw descriptors: one goroutine for each core waits in an epoll loop for all of its
+// connections, so an idle one costs a few hundred bytes instead of goroutines, stacks and buffers. It knows nothing of
+// what the messages mean.
+//
+//	sockets, err := epoll.Serve(listener, epoll.Config{Paths: map[string]epoll.Open{"/tracker": open}})
+//	go http.Serve(sockets.Rest(), handler) // what asked for no WebSocket
+//
+// A connection's request is read by net/http's parser. If it asks for a WebSocket on a known path, Open decides; any
+// other connection goes, with what was read of it, to Rest, a listener for an ordinary HTTP server. So one port serves
+// both. TLS cannot be driven by an epoll loop (crypto/tls wants a blocking connection): that is for a terminator before.
+//
+//   - frame.go: frames and messages of RFC 6455, server's side
+//   - conn.go: one connection's state, what is pending, when it has to be looked at
+//   - loop.go: epoll, accepting, the timing wheel (wheel.go)
+//
+// Clients are called by their connection's loop, one call at a time: they must not wait for the network. Sending is for
+// every goroutine, and never waits: it appends to what is pending, and a reader who lets too much pile up is closed.
+//
+// Of RFC 6455 there is what browsers use: fragmented messages, pings, closing with a status. No extensions, so no
+// compression, whose state would cost each connection more than everything else.
+package epoll

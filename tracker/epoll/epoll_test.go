@@ -1,0 +1,320 @@
+//go:build linux
+
+package epoll
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const patience = 10 * time.Second // for what must happen
+
+// echo says everything back.
+type echo struct {
+	*Conn
+	closed chan error
+}
+
+func (e *echo) Message(_ bool, payload []byte) {
+	if string(payload) == "bye" {
+		e.End(GoingAway, "as you like")
+	}
+	for range 1 + strings.Count(string(payload), "!") {
+		e.Send(payload)
+	}
+}
+func (e *echo) Overdue()         { e.Send([]byte("overdue")) }
+func (e *echo) Closed(why error) { e.closed <- why }
+
+type site struct {
+	t       *testing.T
+	address string
+	closed  chan error
+}
+
+func serve(t *testing.T, change func(*Config)) *site {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{t, ln.Addr().String(), make(chan error, 16)}
+	cfg := Config{MaxMessage: 1000, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Paths: map[string]Open{
+		"/echo": func(_ *http.Request, c *Conn) (Client, *Refusal) {
+			c.Send([]byte("welcome"))
+			return &echo{c, s.closed}, nil
+		},
+		"/no": func(*http.Request, *Conn) (Client, *Refusal) { return nil, &Refusal{503, "No place is left.", 7} },
+	}}
+	if change != nil {
+		change(&cfg)
+	}
+	sockets, err := Serve(ln, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %d %v", r.Method, r.URL.Path, len(body), err)
+	})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		web.Serve(sockets.Rest())
+	}()
+	t.Cleanup(func() {
+		sockets.Close()
+		web.Close()
+		<-done
+	})
+	return s
+}
+
+// conn is a client that speaks bytes.
+type conn struct {
+	net.Conn
+	in *bufio.Reader
+	t  *testing.T
+}
+
+func (s *site) dial() *conn {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	s.t.Cleanup(func() { c.Close() })
+	return &conn{c, bufio.NewReader(c), s.t}
+}
+
+func (c *conn) write(b []byte) {
+	c.t.Helper()
+	if _, err := c.Write(b); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *conn) answer() (*http.Response, string) {
+	c.t.Helper()
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return resp, ""
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+// next is the next frame, its opcode first.
+func (c *conn) next() string {
+	c.t.Helper()
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(c.in, head); err != nil {
+		return err.Error()
+	}
+	size := int(head[1])
+	if size == 126 {
+		long := make([]byte, 2)
+		if _, err := io.ReadFull(c.in, long); err != nil {
+			return err.Error()
+		}
+		size = int(long[0])<<8 | int(long[1])
+	}
+	payload := make([]byte, size)
+	if _, err := io.ReadFull(c.in, payload); err != nil {
+		return err.Error()
+	}
+	return string('0'+rune(head[0]&0xf)) + string(payload)
+}
+
+func (c *conn) wants(frames ...string) {
+	c.t.Helper()
+	for _, want := range frames {
+		if got := c.next(); got != want {
+			c.t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// open is a WebSocket to /echo.
+func (s *site) open() *conn {
+	s.t.Helper()
+	c := s.dial()
+	c.write([]byte(request("/echo")))
+	resp, _ := c.answer()
+	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+		s.t.Fatalf("%s %v", resp.Status, resp.Header)
+	}
+	c.wants("1welcome")
+	return c
+}
+
+func (s *site) ends(want error) {
+	s.t.Helper()
+	select {
+	case why := <-s.closed:
+		if why != want {
+			s.t.Errorf("closed because %v, want %v", why, want)
+		}
+	case <-time.After(patience):
+		s.t.Errorf("not closed, want %v", want)
+	}
+}
+
+func TestAConversation(t *testing.T) {
+	s := serve(t, nil)
+	c := s.open()
+	long := strings.Repeat("x", 900)
+	c.write(bytes.Join([][]byte{frame(opText, true, "one"), frame(opPing, true, "?"), frame(opText, false, "tw"), frame(opContinuation, true, "o")}, nil))
+	c.wants("1one", ":?", "1two")
+	for _, b := range frame(opText, true, long) {
+		c.write([]byte{b})
+	}
+	c.wants("1" + long)
+	c.write(frame(opClose, true, "\x03\xe8"))
+	c.wants("8\x03\xe8", "EOF")
+	s.ends(ErrEnded)
+}
+
+func TestAMessageMayComeWithTheRequest(t *testing.T) {
+	c := serve(t, nil).dial()
+	c.write(append([]byte(request("/echo")), frame(opText, true, "early")...))
+	c.answer()
+	c.wants("1welcome", "1early")
+}
+
+func TestWhoIsToldToGoMayAnswer(t *testing.T) {
+	s := serve(t, nil)
+	c := s.open()
+	c.write(append(frame(opText, true, "bye"), frame(opText, true, "unheard")...))
+	c.wants("8\x03\xe9as you like")
+	c.write(append(frame(opText, true, "unheard"), frame(opClose, true, "\x03\xe9")...))
+	c.wants("EOF")
+	s.ends(ErrEnded)
+}
+
+func TestWhoBreaksTheRulesIsClosed(t *testing.T) {
+	s := serve(t, nil)
+	c := s.open()
+	c.write([]byte{0x81, 0x01, 'x'})
+	c.wants("8\x03\xea" + ErrRules.Error())
+	c.Close()
+	s.ends(ErrRules)
+	c = s.open()
+	c.write(frame(opText, true, strings.Repeat("x", 1001)))
+	c.wants("8\x03\xf1" + ErrTooBig.Error())
+	c.Close()
+	s.ends(ErrTooBig)
+	s.open().Close()
+	s.ends(ErrEnded)
+}
+
+func TestWhoDoesNotReadIsClosed(t *testing.T) {
+	s := serve(t, func(c *Config) { c.MaxPending, c.WriteTimeout = 1<<20, 200*time.Millisecond })
+	c := s.open()
+	c.Conn.(*net.TCPConn).SetReadBuffer(4096)
+	go func() {
+		shout := frame(opText, true, strings.Repeat("!", 900))
+		for {
+			if _, err := c.Write(shout); err != nil {
+				return
+			}
+		}
+	}()
+	s.ends(ErrSlow)
+	c.Close()
+}
+
+func TestTimeIsKept(t *testing.T) {
+	s := serve(t, func(c *Config) {
+		c.HandshakeTimeout, c.OpenTimeout = 50*time.Millisecond, 50*time.Millisecond
+		c.PingInterval, c.WriteTimeout = 100*time.Millisecond, 400*time.Millisecond
+	})
+	slow := s.dial()
+	slow.write([]byte("GET /echo HTTP/1.1\r\n"))
+	slow.wants("EOF")
+	quiet := s.open()
+	quiet.wants("1overdue", "9", "9") // and no answer
+	s.ends(ErrVanished)
+	c := s.open()
+	c.wants("1overdue")
+	for range 6 { // who answers stays for longer than any timeout
+		c.wants("9")
+		c.write(frame(opPong, true, ""))
+	}
+	c.Close()
+	s.ends(ErrEnded)
+}
+
+func TestRefusals(t *testing.T) {
+	s := serve(t, nil)
+	for name, c := range map[string]struct {
+		request string
+		status  int
+		body    string
+	}{
+		"the server's":      {request("/no"), 503, "No place is left.\n"},
+		"no HTTP":           {"hello\r\n\r\n", 400, "This is no HTTP request.\n"},
+		"a head too large":  {"GET /echo HTTP/1.1\r\nX: " + strings.Repeat("x", maxHead), 431, "The head of this request is too large.\n"},
+		"another version":   {strings.Replace(request("/echo"), "13", "12", 1), 400, "This WebSocket has no key, or another version than 13.\n"},
+		"a key of one byte": {strings.Replace(request("/echo"), "dGhlIHNhbXBsZSBub25jZQ==", "eA==", 1), 400, "This WebSocket has no key, or another version than 13.\n"},
+	} {
+		cl := s.dial()
+		cl.write([]byte(c.request))
+		resp, body := cl.answer()
+		if resp.StatusCode != c.status || body != c.body || c.status == 503 && resp.Header.Get("Retry-After") != "7" {
+			t.Errorf("%s: %s, %q, %v", name, resp.Status, body, resp.Header)
+		}
+		cl.wants("EOF")
+	}
+}
+
+func TestOtherRequestsAreAnsweredByTheHTTPServer(t *testing.T) {
+	c := serve(t, nil).dial()
+	for range 2 { // on one connection
+		c.write([]byte("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"))
+		c.write([]byte("cde"))
+		if resp, body := c.answer(); resp.StatusCode != 200 || body != "POST /echo 5 <nil>" {
+			t.Errorf("%s, %q", resp.Status, body)
+		}
+	}
+	c.write([]byte(request("/elsewhere")))
+	if resp, body := c.answer(); resp.StatusCode != 200 || body != "GET /elsewhere 0 <nil>" {
+		t.Errorf("%s, %q", resp.Status, body)
+	}
+}
+
+func TestTheWheelComesAroundInTime(t *testing.T) {
+	w := wheel{tickMs: 10, atMs: 1000}
+	for i, atMs := range []int64{1001, 1010, 1011, 1500, 9000} {
+		w.set(entry{int32(i), 0}, atMs)
+	}
+	seen := map[int32]int64{}
+	for nowMs := int64(1000); nowMs < 5000; nowMs += 7 {
+		w.advance(nowMs, func(e entry) { seen[e.fd] = nowMs })
+	}
+	for fd, dueMs := range []int64{1001, 1010, 1011, 1500, 1000 + 255*10} { // the last is beyond its reach, and asked again
+		if at := seen[int32(fd)]; at < dueMs || at > dueMs+20 {
+			t.Errorf("entry %d came at %d, was due at %d", fd, at, dueMs)
+		}
+	}
+}

@@ -1,0 +1,422 @@
+package epoll
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// loop is one goroutine's share of the connections.
+type loop struct {
+	server *Server
+	cfg    *Config
+	epoll  *os.File // the runtime's poller wakes this goroutine when epoll has something
+	poll   syscall.RawConn
+	epfd   int
+	conns  map[int32]*Conn // by descriptor
+	wheel  wheel
+	buf    []byte
+	lines  *bufio.Reader
+	nowMs  int64
+
+	mu       sync.Mutex
+	arrivals []arrival
+	queued   []*Conn // have something pending
+	woken    bool
+	stopped  bool
+}
+
+// arrival is a connection that was accepted.
+type arrival struct {
+	fd     int
+	remote netip.AddrPort
+}
+
+func newLoop(s *Server) (*loop, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	if err := unix.SetNonblock(epfd, true); err != nil {
+		unix.Close(epfd)
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	l := &loop{
+		server: s, cfg: &s.cfg, epoll: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd, conns: map[int32]*Conn{}, buf: make([]byte, 64<<10),
+		lines: bufio.NewReader(nil),
+	}
+	tickMs := s.cfg.tick().Milliseconds()
+	l.nowMs = time.Now().UnixMilli()
+	l.wheel = wheel{tickMs: tickMs, atMs: l.nowMs - l.nowMs%tickMs}
+	if l.poll, err = l.epoll.SyscallConn(); err == nil {
+		err = l.epoll.SetReadDeadline(time.Time{}) // whether the poller takes it
+	}
+	if err != nil {
+		l.epoll.Close()
+		return nil, fmt.Errorf("epoll: %w", err)
+	}
+	return l, nil
+}
+
+// enqueue has the loop write what a connection has pending.
+func (l *loop) enqueue(c *Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queued = append(l.queued, c)
+	l.wake()
+}
+
+func (l *loop) arrive(a arrival) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		unix.Close(a.fd)
+		return
+	}
+	l.arrivals = append(l.arrivals, a)
+	l.wake()
+}
+
+// stop ends the loop, and all of its connections.
+func (l *loop) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
+	l.wake()
+}
+
+// wake lets a deadline pass that the loop waits for; the loop sets the next before it looks at what it is woken for.
+func (l *loop) wake() {
+	if !l.woken {
+		l.woken = true
+		l.epoll.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // newLoop tried it
+	}
+}
+
+func (l *loop) run() {
+	defer l.epoll.Close()
+	events := make([]unix.EpollEvent, 256)
+	for {
+		arrivals, queued, stopped := l.inbox()
+		for _, a := range arrivals {
+			l.adopt(a)
+		}
+		for _, c := range queued {
+			l.write(c)
+		}
+		if stopped {
+			l.closeAll()
+			return
+		}
+		n := 0
+		err := l.poll.Read(func(uintptr) bool {
+			n, _ = unix.EpollWait(l.epfd, events, 0) // EINTR is as good as nothing
+			return n > 0
+		})
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			l.cfg.Log.Error("a loop of connections ended", "error", err)
+			l.closeAll()
+			return
+		}
+		l.nowMs = time.Now().UnixMilli()
+		for _, e := range events[:max(n, 0)] {
+			l.event(e)
+		}
+		l.wheel.advance(l.nowMs, l.look)
+	}
+}
+
+// inbox takes what others left, and sets the alarm.
+func (l *loop) inbox() (arrivals []arrival, queued []*Conn, stopped bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	arrivals, queued, stopped = l.arrivals, l.queued, l.stopped
+	l.arrivals, l.queued, l.woken = nil, nil, false
+	l.epoll.SetReadDeadline(time.UnixMilli(l.wheel.nextMs())) //nolint:errcheck // newLoop tried it
+	return arrivals, queued, stopped
+}
+
+func (l *loop) adopt(a arrival) {
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, a.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(a.fd)}); err != nil {
+		l.cfg.Log.Error("a connection could not be watched", "error", err)
+		unix.Close(a.fd)
+		return
+	}
+	c := &Conn{loop: l, fd: a.fd, remote: a.remote, sinceMs: l.nowMs}
+	l.conns[int32(a.fd)] = c
+	l.appoint(c, l.nowMs+l.cfg.HandshakeTimeout.Milliseconds())
+}
+
+func (l *loop) event(e unix.EpollEvent) {
+	c := l.conns[e.Fd]
+	if c == nil {
+		return
+	}
+	if e.Events&unix.EPOLLOUT != 0 {
+		l.write(c)
+	}
+	if e.Events&^unix.EPOLLOUT != 0 && l.conns[e.Fd] == c {
+		l.read(c, int(e.Fd))
+	}
+}
+
+func (l *loop) read(c *Conn, fd int) {
+	n, err := unix.Read(fd, l.buf)
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return
+	case err != nil, n <= 0:
+		l.end(c, ErrEnded)
+		return
+	}
+	c.heard = true
+	b := l.buf[:n]
+	if c.phase == inHead {
+		l.readHead(c, b)
+		return
+	}
+	l.feed(c, b)
+}
+
+// feed takes what came on a WebSocket.
+func (l *loop) feed(c *Conn, b []byte) {
+	theirs := false
+	wrong := c.reader.feed(b, l.cfg.MaxMessage, func(op byte, payload []byte) bool {
+		switch op {
+		case opClose:
+			theirs = true
+			return false
+		case opPing:
+			c.queue(func(pending []byte) []byte { return appendFrame(pending, opPong, payload) }, false)
+		case opText, opBinary:
+			if c.phase == open && !c.hasEnded() {
+				c.client.Message(op == opText, payload)
+			}
+		}
+		return true
+	})
+	switch {
+	case theirs:
+		c.End(NormalClosure, "") // unless we began
+		c.phase = ending
+		l.write(c)
+	case wrong != 0 && c.phase == open:
+		why := ErrRules
+		if wrong == MessageTooBig {
+			why = ErrTooBig
+		}
+		c.why = why
+		c.End(wrong, why.Error())
+		l.write(c)
+	case wrong != 0:
+		c.reader = reader{} // whatever it says now
+	}
+}
+
+// write writes what is pending, and draws the consequences.
+func (l *loop) write(c *Conn) {
+	if c.fd < 0 {
+		return
+	}
+	done, err := c.flush()
+	if err != nil {
+		l.end(c, err)
+		return
+	}
+	switch {
+	case !done && c.stalledMs == 0:
+		c.stalledMs = l.nowMs
+		l.watch(c, unix.EPOLLIN|unix.EPOLLOUT)
+		l.appointEarlier(c, l.nowMs+l.cfg.WriteTimeout.Milliseconds())
+	case done && c.stalledMs != 0:
+		c.stalledMs = 0
+		l.watch(c, unix.EPOLLIN)
+	}
+	switch {
+	case done && c.phase == ending:
+		l.end(c, ErrEnded)
+	case c.phase == open && c.hasEnded(): // wait for their close
+		c.phase, c.reader, c.sinceMs = closing, reader{}, l.nowMs
+		l.appointEarlier(c, l.nowMs+l.cfg.WriteTimeout.Milliseconds())
+	}
+}
+
+func (l *loop) watch(c *Conn, events uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd >= 0 {
+		unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: events, Fd: int32(c.fd)}) //nolint:errcheck // it is in there
+	}
+}
+
+// end closes a connection without another word.
+func (l *loop) end(c *Conn, why error) {
+	fd := c.shut()
+	if fd < 0 {
+		return
+	}
+	delete(l.conns, int32(fd))
+	unix.Close(fd)
+	if c.client != nil {
+		c.client.Closed(cmp.Or(c.why, why))
+	}
+}
+
+func (l *loop) closeAll() {
+	for _, c := range l.conns {
+		l.end(c, ErrStopped)
+	}
+}
+
+// appoint looks at a connection again at a time.
+func (l *loop) appoint(c *Conn, atMs int64) {
+	c.appointment++
+	c.checkMs = atMs
+	l.wheel.set(entry{int32(c.fd), c.appointment}, atMs)
+}
+
+func (l *loop) appointEarlier(c *Conn, atMs int64) {
+	if atMs < c.checkMs {
+		l.appoint(c, atMs)
+	}
+}
+
+// look keeps an appointment.
+func (l *loop) look(e entry) {
+	c := l.conns[e.fd]
+	if c == nil || c.appointment != e.appointment {
+		return
+	}
+	if l.nowMs >= c.checkMs && !l.check(c) {
+		return
+	}
+	l.appoint(c, max(c.checkMs, l.nowMs+1))
+}
+
+// check looks what time it is for a connection, and sets when to look again. False: it is closed.
+func (l *loop) check(c *Conn) bool {
+	ms := func(d time.Duration) int64 { return d.Milliseconds() }
+	patience := ms(l.cfg.WriteTimeout)
+	if c.phase != open {
+		if c.phase == inHead {
+			patience = ms(l.cfg.HandshakeTimeout)
+		}
+		c.checkMs = max(c.sinceMs, c.stalledMs) + patience
+		if l.nowMs >= c.checkMs {
+			l.end(c, ErrEnded)
+			return false
+		}
+		return true
+	}
+	if c.stalledMs != 0 && l.nowMs >= c.stalledMs+patience {
+		l.end(c, ErrSlow)
+		return false
+	}
+	overdueMs := c.sinceMs + ms(l.cfg.OpenTimeout)
+	if c.sinceMs != 0 && l.nowMs >= overdueMs {
+		c.sinceMs = 0
+		c.client.Overdue()
+	}
+	if !c.heard && l.nowMs >= c.askedMs+patience {
+		l.end(c, ErrVanished)
+		return false
+	}
+	if l.nowMs >= c.pingedMs+ms(l.cfg.PingInterval) {
+		if c.pingedMs = l.nowMs; c.heard {
+			c.askedMs, c.heard = l.nowMs, false
+		}
+		c.queue(func(pending []byte) []byte { return appendFrame(pending, opPing, nil) }, false)
+	}
+	c.checkMs = c.pingedMs + ms(l.cfg.PingInterval)
+	if !c.heard {
+		c.checkMs = min(c.checkMs, c.askedMs+patience)
+	}
+	if c.sinceMs != 0 {
+		c.checkMs = min(c.checkMs, overdueMs)
+	}
+	if c.stalledMs != 0 {
+		c.checkMs = min(c.checkMs, c.stalledMs+patience)
+	}
+	return true
+}
+
+// readHead takes a part of the request's head, and answers it once it is complete.
+func (l *loop) readHead(c *Conn, b []byte) {
+	if len(c.reader.rest) > 0 {
+		b = append(c.reader.rest, b...)
+	}
+	size := headEnd(b)
+	if size == 0 {
+		if len(b) > maxHead {
+			l.refuse(c, Refusal{Status: 431, Sentence: "The head of this request is too large."})
+			return
+		}
+		c.reader.rest = bytes.Clone(b)
+		return
+	}
+	c.reader.rest = nil
+	r, err := parseHead(b[:size], l.lines)
+	if err != nil {
+		l.refuse(c, Refusal{Status: 400, Sentence: "This is no HTTP request."})
+		return
+	}
+	opening := l.cfg.Paths[r.URL.Path]
+	if opening == nil || !wantsWebSocket(r) {
+		l.giveAway(c, bytes.Clone(b))
+		return
+	}
+	accept, ok := acceptKey(r)
+	if !ok {
+		l.refuse(c, Refusal{Status: 400, Sentence: "This WebSocket has no key, or another version than 13."})
+		return
+	}
+	r.RemoteAddr = c.remote.String()
+	client, no := opening(r, c)
+	if no != nil {
+		l.refuse(c, *no)
+		return
+	}
+	c.client, c.phase, c.heard = client, open, true
+	c.sinceMs, c.pingedMs = l.nowMs, l.nowMs
+	l.appoint(c, l.nowMs+min(l.cfg.OpenTimeout, l.cfg.PingInterval).Milliseconds())
+	c.switchProtocols(accept)
+	if rest := b[size:]; len(rest) > 0 {
+		l.feed(c, rest)
+	}
+}
+
+// switchProtocols puts the answer before whatever the client's owner had to say already.
+func (c *Conn) switchProtocols(accept string) {
+	c.mu.Lock()
+	early := c.pending
+	c.pending = append(appendSwitch(buffers.Get().([]byte)[:0], accept), early...)
+	tell := !c.queued
+	c.queued = true
+	c.mu.Unlock()
+	if tell {
+		c.loop.enqueue(c)
+	}
+}
+
+func (l *loop) refuse(c *Conn, no Refusal) {
+	c.phase = ending
+	c.queue(func(pending []byte) []byte { return appendRefusal(pending, no) }, true)
+	l.write(c)
+}
+
+// giveAway hands a connection over to the HTTP server.
+func (l *loop) giveAway(c *Conn, begun []byte) {
+	fd := c.shut()
+	delete(l.conns, int32(fd))
+	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil) //nolint:errcheck // it is in there
+	l.server.rest.give(fd, begun)
+}

@@ -1,0 +1,34 @@
+//go:build !linux
+
+package epoll
+
+import (
+	"errors"
+	"net"
+)
+
+// Available tells whether this system has epoll.
+const Available = false
+
+// Server does not exist here.
+type Server struct{}
+
+// Conn does not exist here.
+type Conn struct{}
+
+// Serve says that it cannot.
+func Serve(net.Listener, Config) (*Server, error) {
+	return nil, errors.New("there is no epoll on this system")
+}
+
+// Rest listens for nothing.
+func (*Server) Rest() net.Listener { return nil }
+
+// Close has nothing to close.
+func (*Server) Close() {}
+
+// Send sends nothing.
+func (*Conn) Send([]byte) {}
+
+// End ends nothing.
+func (*Conn) End(Status, string) {}

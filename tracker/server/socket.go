@@ -1,0 +1,75 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+
+	"slipstream/tracker/announce"
+	"slipstream/tracker/epoll"
+)
+
+// socket is one client's WebSocket in an epoll loop.
+type socket struct {
+	guest
+	conn *epoll.Conn
+}
+
+// Open decides about a request for a WebSocket; it is for epoll.Config.Paths.
+func (s *Server) Open(r *http.Request, conn *epoll.Conn) (epoll.Client, *epoll.Refusal) {
+	c := &socket{conn: conn}
+	if no := s.arrive(r, &c.guest, c); no != nil {
+		return nil, no
+	}
+	return c, nil
+}
+
+// Epoll is how the loops are to treat this server's clients.
+func (s *Server) Epoll() epoll.Config {
+	l := &s.cfg.Limits
+	return epoll.Config{
+		MaxMessage: announce.MaxMessage, MaxPending: l.Pending, OpenTimeout: l.JoinTimeout, PingInterval: l.PingInterval,
+		WriteTimeout: l.WriteTimeout, Log: s.log,
+	}
+}
+
+// send implements line.
+func (c *socket) send(frame []byte, end string) {
+	if frame == nil {
+		return
+	}
+	c.conn.Send(frame)
+	if end != "" {
+		c.srv.metrics.errors.WithLabelValues(end).Inc()
+		c.conn.End(epoll.Status(statusOf(end)), end)
+	}
+}
+
+// Message implements epoll.Client.
+func (c *socket) Message(text bool, payload []byte) {
+	refusal, left := c.take(c.srv.cfg.Now(), text, payload)
+	if refusal != nil {
+		c.leave()
+		c.send(c.srv.encode(*refusal))
+	}
+	if left {
+		c.conn.End(epoll.NormalClosure, "")
+	}
+}
+
+// Overdue implements epoll.Client.
+func (c *socket) Overdue() {
+	if !c.joined {
+		c.send(c.srv.encode(*noJoin()))
+	}
+}
+
+// Closed implements epoll.Client.
+func (c *socket) Closed(why error) {
+	switch {
+	case errors.Is(why, epoll.ErrTooBig):
+		c.srv.metrics.errors.WithLabelValues("too-big").Inc()
+	case errors.Is(why, epoll.ErrSlow):
+		c.srv.closedSlow(&c.guest)
+	}
+	c.srv.exit(&c.guest)
+}
