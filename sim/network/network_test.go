@@ -76,6 +76,8 @@ func TestMessageSizesAreThoseOfTheEncoder(t *testing.T) {
 		{wire.Request{Wanted: make([]wire.Wanted, 5)}, IndicesBytes(5) + 1},
 		{wire.Refuse{Pieces: indices}, IndicesBytes(5) + 1},
 		{wire.Lost{}, LostBytes},
+		{wire.Ask{}, AskBytes},
+		{wire.Record{Data: make([]byte, 221)}, RecordBytes(221)},
 		{wire.Leaves{Hashes: make([]byte, 32*62)}, LeafListBytes(62)},
 		{wire.Leaf{Data: make([]byte, 777)}, LeafBytes(777)},
 	} {

@@ -31,7 +31,12 @@ func LeafListBytes(leaves int64) int64 { return 11 + 32*leaves }
 // LeafBytes is the size of a LEAF with that much data.
 func LeafBytes(data int64) int64 { return 11 + data }
 
+// RecordBytes is the size of a RECORD that carries so many.
+func RecordBytes(record int64) int64 { return 11 + record }
+
 const (
+	// AskBytes is the size of an ASK.
+	AskBytes = 9
 	// HelloBytes is the size of a HELLO.
 	HelloBytes = 19
 	// LostBytes is the size of a LOST.

@@ -15,6 +15,7 @@
 //	  windowSegments: 10      # in the playlist
 //	  publishDelay: 100ms     # from the end of a segment to its being in the playlist
 //	  blockingReload: false   # the edge holds requests until there is news: LL-HLS
+//	  gossip: false           # records travel from neighbour to neighbour; with blockingReload only
 //	  recordedSegments: 0     # length of a recording; 0: live
 //	  ahead: 30s              # of the playhead, what a player of a recording loads
 //	  positionsOver: 0        # viewers of a recording begin anywhere in this much of it

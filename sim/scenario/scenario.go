@@ -92,6 +92,7 @@ func read(f *fields, cfg *world.Config) (trace string) {
 		f.count("windowSegments", &cfg.Stream.WindowSegments)
 		f.duration("publishDelay", &cfg.Stream.PublishDelayMs)
 		f.flag("blockingReload", &cfg.Stream.BlockingReload)
+		f.flag("gossip", &cfg.Stream.Gossip)
 		f.count("recordedSegments", &cfg.Stream.RecordedSegments)
 		f.duration("ahead", &cfg.Stream.AheadMs)
 		f.duration("positionsOver", &cfg.Stream.PositionsOverMs)

@@ -46,6 +46,8 @@ type Stream struct {
 	// BlockingReload lets the edge hold a request until there is news (RFC 8216bis
 	// 6.2.5.2). With it, what is called a segment here may be a part.
 	BlockingReload bool
+	// Gossip lets records travel from neighbour to neighbour, so that most need not poll. It needs BlockingReload.
+	Gossip bool
 	// RecordedSegments is the length of a recording; 0: the stream is live.
 	RecordedSegments int
 	AheadMs          int64 // how far ahead the player of a recording loads

@@ -41,6 +41,8 @@ const (
 	kindCancel
 	kindRefuse
 	kindList
+	kindAsk
+	kindRecord
 	kindLeaf
 )
 

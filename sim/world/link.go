@@ -37,6 +37,7 @@ const never = math.MaxInt64
 type early struct {
 	object int32
 	pieces []uint32
+	coming []uint32 // on their way there
 }
 
 // maxEarly bounds what is remembered for one neighbour (wire.MaxAnnounced in the

@@ -225,7 +225,11 @@ func (v *viewer) hear(n int32, s *saying) {
 	case kindGain:
 		v.gained(n, s)
 	case kindComing:
-		v.tellPieces(n, s, sched.Coming)
+		v.promised(n, s)
+	case kindAsk:
+		v.asked(n, s.object)
+	case kindRecord:
+		v.learn(s.object)
 	case kindLost:
 		v.forgetEarly(n, s.object)
 		v.tell(sched.Event{Kind: sched.Lost, Neighbour: n, Object: s.object})

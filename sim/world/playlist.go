@@ -13,6 +13,7 @@ type playlist struct {
 	turn     int32 // makes timers of the past void
 	failures int   // in a row
 	prompt   bool  // a neighbour has what we do not know: load as soon as allowed
+	askedMs  int64 // when a neighbour was last asked for a record
 }
 
 const (
@@ -81,6 +82,7 @@ func (v *viewer) playlistLoaded(head int32) {
 	}
 	if changed {
 		v.window(p.head, first)
+		v.tellRecord(first)
 	}
 	v.schedulePlaylist(first, changed)
 }
@@ -95,6 +97,8 @@ func (v *viewer) schedulePlaylist(first, changed bool) {
 	switch {
 	case v.w.stream.recorded > 0:
 		return // that was all
+	case v.w.cfg.Stream.Gossip:
+		nextMs = v.lookMs()
 	case v.w.cfg.Stream.BlockingReload:
 		nextMs = v.w.nowMs
 	case first:

@@ -56,6 +56,9 @@ func (v *viewer) addObject(object int32, wantMs int64, startup bool) {
 		for i := range e.early {
 			if e.early[i].object == object && len(e.early[i].pieces) > 0 && e.open {
 				v.tellHave(int32(n), object, e.early[i].pieces)
+				for w, which := range e.early[i].coming {
+					v.tellPieces(int32(n), &saying{object: object, first: uint16(w * 32), what: which}, sched.Coming)
+				}
 			}
 		}
 		v.forgetEarly(int32(n), object)
@@ -83,7 +86,9 @@ func (v *viewer) heard(n int32, s *saying) {
 	case s.object >= v.objects.next() && v.playlist.loaded:
 		if e := v.earlyFor(n, s.object); e != nil {
 			e.pieces = append(e.pieces[:0], v.w.heard...)
+			e.coming = append(e.coming[:0], make([]uint32, len(e.pieces))...)
 		}
+		v.ask(n, s.object)
 		v.playlistIsOld()
 	}
 }
@@ -108,6 +113,18 @@ func (v *viewer) gained(n int32, s *saying) {
 	case s.object >= v.objects.next():
 		if known := v.earlyFor(n, s.object); known != nil && len(known.pieces) > 0 { // without a HAVE before it, it says nothing
 			known.pieces[s.first>>5] |= s.what
+		}
+	}
+}
+
+// promised takes a COMING.
+func (v *viewer) promised(n int32, s *saying) {
+	switch {
+	case v.objects.at(s.object) != nil:
+		v.tellPieces(n, s, sched.Coming)
+	case s.object >= v.objects.next():
+		if known := v.earlyFor(n, s.object); known != nil && len(known.coming) > 0 {
+			known.coming[s.first>>5] |= s.what
 		}
 	}
 }

@@ -38,6 +38,7 @@ const (
 	drawCDNError
 	drawNoUpload
 	drawPosition
+	drawLot
 )
 
 // world is one run of one cluster.
