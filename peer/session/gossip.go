@@ -31,7 +31,6 @@ const (
 type questions struct {
 	open    map[wire.Key]question
 	foreign map[wire.Key]struct{} // objects whose genuine record was of no use
-	toTell  []int32               // objects whose records came from neighbours since the last tick
 }
 
 // question is one that was put to a neighbour.
@@ -156,9 +155,9 @@ func (s *Session) receivedAsk(n *neighbour, m wire.Ask) {
 	}
 }
 
-// receivedRecord believes nothing but the signature.
+// receivedRecord believes nothing but the signature. Unasked it may come as often as we may ask.
 func (s *Session) receivedRecord(n *neighbour, m wire.Record) {
-	if !n.asking.answered(m.Key) {
+	if !n.asking.answered(m.Key) && !n.asking.limit.AllowN(s.clock(), 1) {
 		s.event(sched.Event{Kind: sched.Unsolicited, Neighbour: n.id, Object: -1})
 		return
 	}
@@ -245,28 +244,22 @@ func (s *Session) catchUp(r *rendition, nowMs int64) {
 	}
 }
 
-// passOn tells neighbours of the records that others told us. It happens with the tick, since many of them hear of the same
-// record at the same moment, and often something of the object is there by then, which says as much.
-func (s *Session) passOn() {
-	for _, id := range s.questions.toTell {
-		if o := s.objects[id]; o != nil {
-			s.tell(o)
-		}
-	}
-	s.questions.toTell = s.questions.toTell[:0]
-}
-
-// tell lets neighbours know that we know an object's record. Those who announced it know it, too, and if we hold something of
-// it already the scheduler announces that.
+// tell lets neighbours know that we have found an object's record in the playlist. Those who announced it know it, too, and if
+// we hold something of it already the scheduler announces that, as it does where others told us. We are likely the first to
+// know, so we tell the record itself: to be asked for it takes a round trip, and a part has half a second.
 func (s *Session) tell(o *object) {
 	if !s.core.PassesOn() {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.neighbours.byID)) {
 		n := s.neighbours.byID[id]
-		if n.open && !n.known[o.id] {
-			s.tellOne(n, o)
+		if !n.open || n.known[o.id] {
+			continue
 		}
+		if n.tellIt {
+			s.receivedAsk(n, wire.Ask{Key: o.key})
+		}
+		s.tellOne(n, o)
 	}
 }
 

@@ -218,19 +218,34 @@ func TestARecordOfAnUnknownKeySendsToThePlaylistOnceForEachSegment(t *testing.T)
 	})
 }
 
-func TestRecordsThatNobodyAskedForAreNotBelieved(t *testing.T) {
+func TestRecordsThatNobodyAskedForAreWelcomeAsOftenAsAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, v, s := alone(t, nil)
-		before, next := v.session.Head(rendition), c.segments[c.edge()+1].record
-		for i := range 64 {
+		next := c.segments[c.edge()+1].record
+		for i := range 32 + 64 {
 			s.say(wire.Record{Key: wire.KeyOf(next.Root), Data: next.Encode()})
 			synctest.Wait()
-			if s.dropped() != (i == 63) {
+			if v.session.Head(rendition) != next.Sequence {
+				t.Fatal("a genuine record was not believed")
+			}
+			if s.dropped() != (i == 32+64-1) {
 				t.Fatalf("after %d records nobody asked for: dropped %t", i+1, s.dropped())
 			}
 		}
-		if v.session.Head(rendition) != before {
-			t.Error("it was believed all the same")
+	})
+}
+
+func TestWhoPollsTellsTheRecordToThoseWhoWantItUnasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, flags := range []uint8{0, wire.FlagTellMe} {
+			c := offline(t)
+			v := c.watch(t, nil)
+			time.Sleep(5 * time.Second)
+			s := c.intrudeWith(v, "stranger", flags, nil)
+			time.Sleep(6 * time.Second)
+			if told := s.count(wire.TypeRecord) > 0; told != (flags != 0) {
+				t.Errorf("with flags %d, records were told unasked: %t", flags, told)
+			}
 		}
 	})
 }

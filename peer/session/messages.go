@@ -51,7 +51,7 @@ func (s *Session) greeted(n *neighbour, m wire.Hello) {
 			return
 		}
 	}
-	n.open, n.instance = true, m.Instance
+	n.open, n.instance, n.tellIt = true, m.Instance, m.Flags&wire.FlagTellMe != 0
 	s.event(sched.Event{Kind: sched.NeighbourAdd, Neighbour: n.id})
 	s.introduceHeads(n)
 }
@@ -75,6 +75,8 @@ func (s *Session) converse(n *neighbour, m wire.Message) {
 	case wire.Coming:
 		if o := s.objectByKey(m.Key); o != nil {
 			s.pieceEvents(sched.Coming, n, o, m.Pieces, 0)
+		} else {
+			n.unknown.coming(m)
 		}
 	case wire.Lost:
 		n.unknown.forget(m.Key)

@@ -40,6 +40,7 @@ type neighbour struct {
 	done     chan struct{} // closed when we have forgotten it
 	open     bool          // its HELLO was good: the scheduler knows it
 	instance wire.Instance
+	tellIt   bool // it wants records unasked
 
 	chatter   *rate.Limiter      // messages other than leaves
 	announced map[int32]wire.Key // objects that it was told of
@@ -158,7 +159,7 @@ func (s *Session) signalled(peer announce.PeerID, sig announce.Signal) {
 }
 
 func (s *Session) opened(n *neighbour) {
-	n.send(wire.Hello{Version: wire.Version, Channel: wire.KeyOf(s.channel), Instance: s.instance})
+	n.send(wire.Hello{Version: wire.Version, Channel: wire.KeyOf(s.channel), Flags: wire.FlagTellMe, Instance: s.instance})
 	time.AfterFunc(wire.HelloTimeoutMs*time.Millisecond, func() {
 		s.post(func() {
 			if !n.open && s.neighbours.byID[n.id] == n {
@@ -235,13 +236,19 @@ func (s *Session) observeBuffer(n *neighbour) {
 // unknown remembers what a neighbour announced of objects whose records we have
 // not seen yet: playlists reach viewers at different moments.
 type unknown struct {
-	held  map[wire.Key]wire.Have
+	held  map[wire.Key]early
 	order []wire.Key // oldest first
+}
+
+// early is what was announced of one object.
+type early struct {
+	wire.Have
+	coming wire.Bitfield // pieces that are on their way there
 }
 
 func (u *unknown) have(m wire.Have) {
 	if u.held == nil {
-		u.held = make(map[wire.Key]wire.Have)
+		u.held = make(map[wire.Key]early)
 	}
 	if _, known := u.held[m.Key]; !known {
 		if len(u.order) == wire.MaxAnnounced {
@@ -251,15 +258,25 @@ func (u *unknown) have(m wire.Have) {
 		u.order = append(u.order, m.Key)
 	}
 	m.Bitfield = slices.Clone(m.Bitfield)
-	u.held[m.Key] = m
+	u.held[m.Key] = early{Have: m, coming: wire.NewBitfield(wire.Pieces(int(m.Leaves)))}
 }
 
 func (u *unknown) gain(m wire.Gain) {
-	if have, ok := u.held[m.Key]; ok {
-		for _, piece := range m.Pieces {
-			if int(piece) < wire.Pieces(int(have.Leaves)) {
-				have.Bitfield.Set(int(piece))
-			}
+	if known, ok := u.held[m.Key]; ok {
+		known.add(known.Bitfield, m.Pieces)
+	}
+}
+
+func (u *unknown) coming(m wire.Coming) {
+	if known, ok := u.held[m.Key]; ok {
+		known.add(known.coming, m.Pieces)
+	}
+}
+
+func (e *early) add(to wire.Bitfield, pieces []uint16) {
+	for _, piece := range pieces {
+		if int(piece) < wire.Pieces(int(e.Leaves)) {
+			to.Set(int(piece))
 		}
 	}
 }
@@ -274,10 +291,17 @@ func (u *unknown) forget(key wire.Key) {
 // replayAnnouncements tells the scheduler who already holds a new object.
 func (ns *neighbours) replayAnnouncements(s *Session, o *object) {
 	for _, n := range ns.byID {
-		if have, ok := n.unknown.held[o.key]; ok {
-			n.unknown.forget(o.key)
-			s.heardOf(n, o)
-			s.haveEvent(n, o, have)
+		known, ok := n.unknown.held[o.key]
+		if !ok {
+			continue
+		}
+		n.unknown.forget(o.key)
+		s.heardOf(n, o)
+		s.haveEvent(n, o, known.Have)
+		for piece := range wire.Pieces(o.leaves()) {
+			if known.coming.Has(piece) {
+				s.event(sched.Event{Kind: sched.Coming, Neighbour: n.id, Object: o.id, Piece: int32(piece)})
+			}
 		}
 	}
 }

@@ -147,6 +147,10 @@ type stranger struct {
 
 // intrude connects a stranger and says HELLO.
 func (c *channel) intrude(v *spectator, name string, hears func(*stranger, wire.Message)) *stranger {
+	return c.intrudeWith(v, name, 0, hears)
+}
+
+func (c *channel) intrudeWith(v *spectator, name string, flags uint8, hears func(*stranger, wire.Message)) *stranger {
 	s := &stranger{}
 	s.hears = func(m wire.Message) {
 		if hears != nil {
@@ -154,7 +158,7 @@ func (c *channel) intrude(v *spectator, name string, hears func(*stranger, wire.
 		}
 	}
 	s.adopted = v.session.Adopt(peerID(name), s)
-	s.say(wire.Hello{Version: wire.Version, Channel: wire.Key(c.id[:8]), Instance: wire.Instance([]byte(name + "________")[:8])})
+	s.say(wire.Hello{Version: wire.Version, Channel: wire.Key(c.id[:8]), Flags: flags, Instance: wire.Instance([]byte(name + "________")[:8])})
 	return s
 }
 

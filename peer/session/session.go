@@ -276,7 +276,6 @@ func (s *Session) tick() {
 	now := s.nowMs()
 	s.event(sched.Event{Kind: sched.Tick})
 	s.observeBuffers()
-	s.passOn()
 	s.askAgain(now)
 	s.choose(now)
 	s.poll(now)

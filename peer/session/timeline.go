@@ -181,12 +181,8 @@ func (s *Session) moved(r *rendition, beforeMs, nowMs int64, byPoll bool) {
 	}
 	for _, e := range newest {
 		o := s.objectByKey(e.key)
-		switch {
-		case o == nil || e.StartMs < beforeMs && !e.assembled || !r.active:
-		case byPoll:
+		if o != nil && byPoll && r.active && (e.StartMs >= beforeMs || e.assembled) {
 			s.tell(o)
-		default:
-			s.questions.toTell = append(s.questions.toTell, o.id)
 		}
 	}
 	for _, n := range s.neighbours.byID {

@@ -46,6 +46,9 @@ type Leaves struct {
 // Count is the number of hashes in the list.
 func (m Leaves) Count() int { return len(m.Hashes) / HashSize }
 
+// FlagTellMe in Hello.Flags says that records of new objects are welcome unasked.
+const FlagTellMe uint8 = 1 << 0
+
 // FlagNeedList in Request.Flags asks for the leaf list to be sent before the first leaf.
 const FlagNeedList uint8 = 1 << 0
 

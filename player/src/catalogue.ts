@@ -39,16 +39,13 @@ const MAX_AHEAD = 8;
 /** Of a recording so many segments are on the books at most, beyond those that are held or wanted. */
 const MAX_RECORDED = 512;
 
-/** Whether a segment is the newest of its rendition, and how we know. */
-export type News = "old" | "polled" | "told";
-
 /** What the catalogue needs of the session. */
 export interface CatalogueHost {
   event(e: Event): void;
   /** When a segment is needed, epoch ms; 0: it is not. */
   deadline(o: Carried, entry: Listing): number;
-  /** A segment became known. */
-  added(o: Carried, news: News): void;
+  /** A segment became known; found: it is the newest of its rendition, and our own poll brought it. */
+  added(o: Carried, found: boolean): void;
   /** It was put together from its parts. */
   assembled(o: Carried): void;
   /** It is too old, or the store forgot its bytes. */
@@ -132,9 +129,9 @@ export class Catalogue {
   }
 
   /** Puts a listed segment on the books. */
-  enter(r: Rendition, entry: Listing, news: News = "old"): Carried | undefined {
+  enter(r: Rendition, entry: Listing, found = false): Carried | undefined {
     const { segment } = entry;
-    if (!entry.object && segment) entry.object = this.add(r, segment.record, segment.url, entry, news);
+    if (!entry.object && segment) entry.object = this.add(r, segment.record, segment.url, entry, found);
     return entry.object;
   }
 
@@ -152,7 +149,7 @@ export class Catalogue {
       if (!o) continue;
       this.remove(o);
       const entry = [...o.rendition.window, ...o.rendition.split].find((e) => e.object === o);
-      if (entry) entry.object = this.add(o.rendition, record, o.url, entry, "old", true);
+      if (entry) entry.object = this.add(o.rendition, record, o.url, entry, false, true);
     }
   }
 
@@ -226,7 +223,7 @@ export class Catalogue {
       if (told) shorten(playlist, list, told.playlist.mediaSequence - playlist.mediaSequence);
       const newest = parts.at(-1);
       if (newest && told) parts.push(...told.parts.filter((p) => p.record.startMs > newest.record.startMs));
-      return this.tell(r, { playlist, list, parts, base: text.url, length }, "polled");
+      return this.tell(r, { playlist, list, parts, base: text.url, length }, true);
     } catch (error) {
       this.refused = (error as Error).message;
       throw error;
@@ -247,7 +244,7 @@ export class Catalogue {
     const list = [...told.list, entry];
     const playlist = { ...told.playlist };
     shorten(playlist, list, list.length - Math.max(told.length, 1));
-    r.feed.advance(this.tell(r, { ...told, playlist, list }, "told"));
+    r.feed.advance(this.tell(r, { ...told, playlist, list }));
   }
 
   /** Lists a part whose record came without a playlist. */
@@ -255,16 +252,16 @@ export class Catalogue {
     const told = this.told.get(r);
     const uri = told && nextPartUri(told.parts, part.number, part.index);
     if (!uri) return r.feed.pollSoon();
-    r.feed.advance(this.tell(r, { ...told, parts: [...told.parts, listedPart({ ...part, uri }, told.base)] }, "told"));
+    r.feed.advance(this.tell(r, { ...told, parts: [...told.parts, listedPart({ ...part, uri }, told.base)] }));
   }
 
-  private tell(r: Rendition, told: Told, news: News): Edge {
+  private tell(r: Rendition, told: Told, found = false): Edge {
     const { playlist, list } = told;
     const last = list.at(-1);
     const oldest = list.at(-LISTED_PARTS)?.segment.number ?? 0;
     const parts = told.parts.filter((p) => p.number >= oldest);
     this.told.set(r, { ...told, parts });
-    if (list.some((e) => e.verified)) this.takeWindow(r, list, parts, playlist.endList, news);
+    if (list.some((e) => e.verified)) this.takeWindow(r, list, parts, playlist.endList, found);
     const number = (last?.segment.number ?? -1) + 1;
     const open = parts.filter((p) => p.number === number);
     const lastMs = last ? last.startMs + last.durationMs : 0;
@@ -285,7 +282,7 @@ export class Catalogue {
   }
 
   /** Replaces a rendition's window, adds what is new to the objects and forgets what is too old. */
-  private takeWindow(r: Rendition, list: Listed[], parts: ListedPart[], ended: boolean, news: News): void {
+  private takeWindow(r: Rendition, list: Listed[], parts: ListedPart[], ended: boolean, found: boolean): void {
     const listing = (number: number, startMs: number, durationMs: number, record: SignedRecord | undefined, url: string): Listing => {
       return { number, startMs, durationMs, gap: !record, segment: record && { record, url }, object: record && this.byUrl.get(url) };
     };
@@ -309,7 +306,7 @@ export class Catalogue {
     for (const p of open) if (p.mapUrl) this.inits.add(p.mapUrl, p.initRecord!);
     r.window.push(...open.map(part));
     for (const entries of ended ? [] : [r.window, r.split]) {
-      entries.forEach((e, i) => this.enter(r, e, i === entries.length - 1 ? news : "old"));
+      entries.forEach((e, i) => this.enter(r, e, found && i === entries.length - 1));
     }
     for (const { number } of r.split) this.assemble(r, number);
     const oldestMs = r.window[0].startMs - KEEP_BEYOND_MS;
@@ -343,7 +340,7 @@ export class Catalogue {
     }
   }
 
-  private add(r: Rendition, record: SignedRecord, url: string, entry: Listing, news: News, evicted = false): Carried | undefined {
+  private add(r: Rendition, record: SignedRecord, url: string, entry: Listing, found: boolean, evicted = false): Carried | undefined {
     const key = keyOf(record.root);
     const known = this.byKey.get(key);
     if (known) {
@@ -372,7 +369,7 @@ export class Catalogue {
     const { id, leaves, deadlineMs: value } = o;
     const { size } = record;
     this.host.event(event(Kind.ObjectAdd, { object: id, rendition: r.id, sequence: turnOf(record), leaves, size, value }));
-    this.host.added(o, news);
+    this.host.added(o, found);
     this.forgetFar();
     return o;
   }

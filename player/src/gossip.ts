@@ -65,9 +65,13 @@ export class Gossip<N extends Teller> {
     if (n.asked.delete(key) && this.asking.has(key)) this.ask(key, nowMs);
   }
 
-  /** False: nobody asked for this. */
-  received(n: N, key: Key, data: Bytes): boolean {
-    if (!n.asked.delete(key)) return false;
+  /** False: nobody asked for this, and unasked it may come only as often as we may ask. */
+  received(n: N, key: Key, data: Bytes, nowMs: number): boolean {
+    if (!n.asked.delete(key)) {
+      if (!n.mayAsk(nowMs)) return false;
+      if (this.judged.has(key)) return true;
+      this.asking.set(key, { sinceMs: nowMs, tried: new Set() }); // so that it is not asked for while it is judged
+    }
     let record: SignedRecord;
     try {
       record = parseRecord(data.slice());

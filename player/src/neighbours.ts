@@ -5,7 +5,6 @@
 import { MAX_DROPPED, type DropReason, type PeerId, type Signal } from "./announce";
 import { Announced } from "./announced";
 import { bound } from "./bound";
-import type { News } from "./catalogue";
 import type { Turn } from "./feed";
 import { fromHex, toHex, Writer, type Bytes } from "./bytes";
 import { Allowance } from "./allowance";
@@ -21,6 +20,7 @@ import {
   bitfieldLength,
   byeReason,
   FLAG_NEED_LIST,
+  FLAG_TELL_ME,
   hasBit,
   HELLO_TIMEOUT_MS,
   keyOf,
@@ -70,8 +70,6 @@ export interface NeighboursHost {
   lists(key: Key): boolean;
   /** A neighbour announced this. */
   heard(o: Carried): void;
-  /** The newest segment of each rendition. */
-  heads(): Iterable<Carried>;
   /** Passes a signal on by the tracker, which knows whom it introduced at this visit only. */
   signal(to: PeerId, signal: Signal, visit: number): void;
 }
@@ -88,6 +86,8 @@ interface Neighbour extends Teller {
   helloTimer?: ReturnType<typeof setTimeout>;
   /** Drawn by the other side when it started: known from its HELLO on. */
   instance?: Key;
+  /** It wants records unasked. */
+  tellIt?: boolean;
   /** Objects that it was told of. */
   told: Map<number, Key>;
   /** Leaf lists that it asked us for: whether it has got them. Each goes out once, so that asking again costs us nothing. */
@@ -109,8 +109,6 @@ export class Neighbours {
   private readonly byPeer = new Map<PeerId, Neighbour>();
   private readonly instance: Key = toHex(crypto.getRandomValues(new Uint8Array(8)));
   private readonly gossip: Gossip<Neighbour>;
-  /** Segments that a neighbour told us of since the last tick. */
-  private readonly rumours: Carried[] = [];
   private nextId = 0;
   /** Objects that were given up, and when, oldest first. */
   private readonly gone = new Map<Key, number>();
@@ -225,7 +223,6 @@ export class Neighbours {
   /** Tells the scheduler how much waits in the send buffers, and asks again where a neighbour does not answer. */
   tick(nowMs: number): void {
     this.gossip.tick(nowMs);
-    for (const o of this.rumours.splice(0)) this.tellAll(o);
     for (const n of this.byId.values()) {
       n.outbox.tick(nowMs);
       if (n.open) this.observeBuffer(n);
@@ -233,27 +230,27 @@ export class Neighbours {
   }
 
   /** A record became known: who announced its object already, and who has yet to hear of it? */
-  introduce(o: Carried, news: News): void {
+  introduce(o: Carried, found: boolean): void {
     for (const n of this.byId.values()) {
-      const bits = n.unknown.take(o.key, o.leaves);
-      if (!bits) continue;
+      const heard = n.unknown.take(o.key, o.leaves);
+      if (!heard) continue;
       n.told.set(o.id, o.key); // it knows
-      this.host.event(event(Kind.Have, { neighbour: n.id, object: o.id, bits }));
+      const about = { neighbour: n.id, object: o.id };
+      this.host.event(event(Kind.Have, { ...about, bits: heard.bits }));
+      for (const piece of heard.coming) this.host.event(event(Kind.Coming, { ...about, piece }));
       this.host.heard(o);
     }
-    // Who polled tells at once. Who was told waits for a moment: most neighbours hear of it from others meanwhile.
-    if (news === "polled") this.tellAll(o);
-    if (news === "told") this.rumours.push(o);
+    // Who found it by polling is likely the first to know, and tells the record itself, because to be asked for it takes a
+    // round trip. Of what others told the scheduler tells, as of what we hold.
+    if (!found || !this.upload || !this.host.passesOn() || this.store.heldBytes(o.key) > 0) return;
+    for (const n of this.byId.values()) {
+      if (!n.open || n.told.has(o.id)) continue;
+      if (n.tellIt) this.receivedAsk(n, o.key, o);
+      this.sendHave(n, o);
+    }
   }
 
-  private tellAll(o: Carried): void {
-    if (this.store.heldBytes(o.key) > 0) return; // a HAVE that says more is on its way
-    for (const n of this.byId.values()) if (n.open) this.tellOf(n, o);
-  }
-
-  /** Says that we know an object's record. */
-  private tellOf(n: Neighbour, o: Carried): void {
-    if (!this.upload || !this.host.passesOn() || n.told.has(o.id)) return;
+  private sendHave(n: Neighbour, o: Carried): void {
     n.told.set(o.id, o.key);
     n.outbox.send({ type: "HAVE", key: o.key, leaves: o.leaves, bitfield: this.pieces(o) });
   }
@@ -323,9 +320,7 @@ export class Neighbours {
     switch (a.kind) {
       case Do.SendHave:
         if (n.told.has(o.id) && this.store.heldBytes(key) === 0) return; // it knows the record
-        n.told.set(o.id, key);
-        n.outbox.send({ type: "HAVE", key, leaves: o.leaves, bitfield: this.pieces(o) });
-        return;
+        return this.sendHave(n, o);
       case Do.SendGain:
         n.outbox.send({ type: "GAIN", key, pieces: pieces() });
         return;
@@ -361,7 +356,7 @@ export class Neighbours {
   }
 
   private opened(n: Neighbour): void {
-    n.outbox.send({ type: "HELLO", version: WIRE_VERSION, channel: keyOf(this.host.channel), flags: 0, instance: this.instance });
+    n.outbox.send({ type: "HELLO", version: WIRE_VERSION, channel: keyOf(this.host.channel), flags: FLAG_TELL_ME, instance: this.instance });
     n.helloTimer = setTimeout(() => {
       if (!n.open) this.drop(n, "protocol", "said no HELLO");
     }, HELLO_TIMEOUT_MS);
@@ -382,20 +377,20 @@ export class Neighbours {
   private hear(n: Neighbour, m: Message): void {
     if ((m.type === "HELLO") === n.open) return this.drop(n, "protocol", "said HELLO not first, or twice");
     if (m.type !== "LEAF" && !n.messages.take(performance.now())) return this.drop(n, "intruder", "sent far too many messages");
-    if (m.type === "HELLO") this.greeted(n, m.channel, m.instance);
+    if (m.type === "HELLO") this.greeted(n, m.channel, m.instance, m.flags);
     else if (m.type === "BYE") this.closed(n);
     else this.converse(n, m);
   }
 
-  private greeted(n: Neighbour, channel: Key, instance: Key): void {
+  private greeted(n: Neighbour, channel: Key, instance: Key, flags: number): void {
     if (channel !== keyOf(this.host.channel)) return this.drop(n, "protocol", "is on another channel");
     const twin = [...this.byId.values()].some((other) => other.open && other.instance === instance);
     if (twin || instance === this.instance) return this.drop(n, "full", "is connected already");
     n.instance = instance;
+    n.tellIt = (flags & FLAG_TELL_ME) !== 0;
     clearTimeout(n.helloTimer);
     n.open = true;
     this.host.event(event(Kind.NeighbourAdd, { neighbour: n.id }));
-    for (const o of this.host.heads()) if (this.store.heldBytes(o.key) === 0) this.tellOf(n, o);
   }
 
   private converse(n: Neighbour, m: Exclude<Message, { type: "HELLO" | "BYE" }>): void {
@@ -423,6 +418,7 @@ export class Neighbours {
         return;
       case "COMING":
         if (o) each(Kind.Coming, m.pieces);
+        else n.unknown.coming(m.key, m.pieces);
         return;
       case "LOST":
         if (m.key === NO_OBJECT && n.sounding.heard()) return this.observeBuffer(n);
@@ -451,7 +447,7 @@ export class Neighbours {
       case "ASK":
         return this.receivedAsk(n, m.key, o);
       case "RECORD":
-        if (!this.gossip.received(n, m.key, m.data)) this.unsolicited(n, -1);
+        if (!this.gossip.received(n, m.key, m.data, performance.now())) this.unsolicited(n, -1);
     }
   }
 

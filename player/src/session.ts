@@ -131,7 +131,7 @@ export class Session {
     this.catalogue = new Catalogue(channel, config.renditions, http, this.store, this.inits, this.meter, this.clock, {
       event: (e) => this.event(e),
       deadline: (o, entry) => this.deadline(o, entry),
-      added: (o, news) => this.swarm?.neighbours.introduce(o, news),
+      added: (o, found) => this.swarm?.neighbours.introduce(o, found),
       assembled: (o) => this.assembled(o),
       removed: (o) => this.removed(o),
       changed: (rendition) => {
@@ -384,7 +384,6 @@ export class Session {
       learn: (record) => this.catalogue.learn(record),
       lists: (key) => this.catalogue.lists(key),
       heard: (o) => o.rendition.feed.heard(o.record.startMs + o.record.durationMs),
-      heads: () => this.catalogue.renditions.flatMap((r) => (r.feed.ended ? [] : (r.window.at(-1)?.object ?? []))),
       account: () => {
         const { stalls, stallMs, latencyMs } = audience.experience();
         const { p2pBytes, uploadedBytes } = this.counted;

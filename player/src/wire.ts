@@ -25,6 +25,8 @@ export const MAX_RECORD = 1024;
 /** The longest reason in a BYE, in bytes of UTF-8. */
 export const MAX_REASON = 200;
 
+/** In HELLO: records of new objects are welcome unasked. */
+export const FLAG_TELL_ME = 1;
 /** How long after the data channel opened a neighbour's HELLO may take. */
 export const HELLO_TIMEOUT_MS = 5000;
 /** How many objects one neighbour's announcements are remembered for. */

@@ -8,7 +8,7 @@ import { LEAF_SIZE } from "../src/manifest";
 import { Do, Kind, type Event } from "../src/sched";
 import { NO_OBJECT } from "../src/sounding";
 import { Store } from "../src/store";
-import { encode, unbundle, FLAG_NEED_LIST, keyOf, type Message } from "../src/wire";
+import { encode, unbundle, FLAG_NEED_LIST, FLAG_TELL_ME, keyOf, type Key, type Message } from "../src/wire";
 import { TestChannel } from "./fixture";
 
 const PEER = "00000000000000aa";
@@ -29,6 +29,7 @@ class World {
   proven = true;
   silent = false;
   judgement: Judgement = "genuine";
+  readonly learned: Key[] = [];
   readonly wires: (Callbacks & { signalled: number; closed_: boolean })[] = [];
   readonly store = new Store(1 << 20);
   readonly neighbours = new Neighbours(
@@ -43,10 +44,12 @@ class World {
       stored: () => undefined,
       rejected: () => undefined,
       uploaded: () => undefined,
-      learn: async () => this.judgement,
+      learn: async (record) => {
+        this.learned.push(keyOf(record.root));
+        return this.judgement;
+      },
       lists: () => false,
       heard: () => undefined,
-      heads: () => [],
       signal: (_to, _signal, visit) => this.signals.push(visit),
     } as NeighboursHost,
     this.store,
@@ -66,12 +69,12 @@ class World {
     true,
   );
 
-  /** Neighbours that have said HELLO. */
-  meet(count = 1): void {
+  /** Neighbours that have said HELLO, the last one with these flags. */
+  meet(count = 1, flags = 0): void {
     for (let i = 0; i < count; i++) {
       this.neighbours.meet(i === 0 ? PEER : `00000000000001a${i}`, true, 1);
       this.wires[i].open();
-      this.say({ type: "HELLO", version: 2, channel: "0".repeat(16), flags: 0, instance: `${KEY.slice(1)}${i}` }, i);
+      this.say({ type: "HELLO", version: 2, channel: "0".repeat(16), flags: i === count - 1 ? flags : 0, instance: `${KEY.slice(1)}${i}` }, i);
     }
     expect(this.neighbours.open).toBe(count);
   }
@@ -237,11 +240,11 @@ test("who passes nothing on tells of no records", async () => {
   world.known = { key: keyOf(record.root), id: 0, leaves: 1, record } as Carried;
   world.silent = true;
   world.meet();
-  world.neighbours.introduce(world.known, "polled");
+  world.neighbours.introduce(world.known, true);
   await spoken();
   expect(world.heard("HAVE")).toEqual([]);
   world.silent = false;
-  world.neighbours.introduce(world.known, "polled");
+  world.neighbours.introduce(world.known, true);
   await spoken();
   expect(world.heard("HAVE")).toHaveLength(1);
 });
@@ -293,11 +296,33 @@ describe("records", () => {
     expect(world.heard("ASK")).toHaveLength(8);
   });
 
-  test("that nobody asked for count against their sender", () => {
+  test("that nobody asked for are welcome as often as answers are", async () => {
     const world = new World();
     world.meet();
-    world.say(record);
-    expect(world.strikes).toEqual([-1]);
+    for (let i = 0; i < 40; i++) {
+      world.say(record);
+      await vi.advanceTimersByTimeAsync(1);
+    }
+    expect(world.learned).toEqual([key]);
+    expect(world.strikes).toHaveLength(8);
+  });
+
+  test("that our own poll found are told unasked to those who want that, ahead of their announcement", async () => {
+    const world = new World();
+    world.meet(2, FLAG_TELL_ME);
+    const known = { key, id: 0, leaves: 1, record: segment.record } as Carried;
+    world.neighbours.introduce(known, true);
+    await spoken();
+    expect([0, 1].map((who) => world.heard("RECORD", who))).toEqual([[], [record]]);
+  });
+
+  test("whose pieces are coming are asked for as soon as they are there", async () => {
+    const world = new World();
+    world.meet();
+    world.say(have(key));
+    world.say({ type: "COMING", key, pieces: [0] });
+    world.neighbours.introduce({ key, id: 0, leaves: 1, record: segment.record } as Carried, false);
+    expect(world.events.filter((e) => e.kind === Kind.Coming).map((e) => e.piece)).toEqual([0]);
   });
 
   test("are asked for four times a second in the long run, however many are announced", async () => {
@@ -358,25 +383,10 @@ describe("records", () => {
     const known = world.known;
     world.known = undefined;
     world.say(have(key), 1);
-    world.neighbours.introduce(known, "polled");
+    world.neighbours.introduce(known, true);
     await spoken();
     expect(world.heard("HAVE", 0)).toMatchObject([{ key, leaves: 1, bitfield: new Uint8Array(1) }]);
     expect(world.heard("HAVE", 1)).toEqual([]);
-  });
-
-  test("that a neighbour told are passed on a moment later, to those who have not heard by then", async () => {
-    const world = new World();
-    world.meet(3);
-    const known = { key, id: 0, leaves: 1, record: segment.record } as Carried;
-    world.neighbours.introduce(known, "told");
-    world.known = known;
-    world.say(have(key), 1);
-    await spoken();
-    expect([0, 1, 2].map((who) => world.heard("HAVE", who).length)).toEqual([0, 0, 0]);
-    world.neighbours.tick(performance.now());
-    world.neighbours.tick(performance.now());
-    await spoken();
-    expect([0, 1, 2].map((who) => world.heard("HAVE", who).length)).toEqual([1, 0, 1]);
   });
 });
 
