@@ -29,6 +29,8 @@ export const corePlugin = {
         write: false,
         metafile: true,
         legalComments: "none",
+        inject: [here("short-math.mjs")],
+        define: { "Math.max": "max", "Math.min": "min", "Math.trunc": "trunc" },
         tsconfigRaw: classes,
       });
       const contents = `export default function (scope) {\n${outputFiles[0].text}\ncore.serve(scope);\n}`;
