@@ -23,9 +23,14 @@ func (c *Core) offersTo(n *neighbour, o *object) bool {
 }
 
 // introduce tells neighbours of new objects, and what we have of them, be it nothing. It comes before
-// anything is fetched, because a HAVE replaces all that was said of an object, so also a COMING just before it.
+// anything is fetched, because a HAVE replaces all that was said of an object, so also a COMING just before it. On a busy
+// machine it waits until there is more to say.
 func (c *Core) introduce() {
 	for _, o := range c.added {
+		if c.busyMs() > 0 {
+			c.hasNews(o)
+			continue
+		}
 		for _, n := range c.neighbours {
 			if !o.told[n.seat] && !o.knows[n.seat] {
 				c.announceTo(n, o)
@@ -100,9 +105,12 @@ func (c *Core) announceComing(o *object, first, last int32) {
 		if !c.offersTo(n, o) {
 			continue
 		}
-		held := o.heldBy(n)
+		if !o.told[n.seat] {
+			c.announceTo(n, o)
+		}
+		held, promised := o.heldBy(n), o.promisedBy(n)
 		for i := first; i <= last; i++ {
-			if !held.has(i) {
+			if !held.has(i) && !promised.has(i) {
 				c.do(Action{Kind: SendComing, Neighbour: n.id, Object: o.id, Piece: i})
 			}
 		}

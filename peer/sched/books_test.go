@@ -90,7 +90,7 @@ func checkBooks(t failer, c *Core) {
 				}
 			}
 		}
-		if o.news != (o.fresh().next(0) >= 0) {
+		if !o.news && o.fresh().next(0) >= 0 {
 			fail("object %d has news: %v", o.id, o.news)
 		}
 		if o.news {

@@ -29,12 +29,17 @@ func (c *Core) startBudget() {
 func (c *Core) budgetFor(o *object) bool {
 	b := &c.budget
 	if o.deadlineMs > b.deadlineMs {
-		b.us, b.deadlineMs = min(b.us, b.afterUs), o.deadlineMs
+		after := b.afterUs
+		if int64(o.leaves)*c.cdn.leafUs*ampleHalves <= (o.deadlineMs-b.deadlineMs)*2000 {
+			// The line has room as long as a request for what is due first waits for an answer.
+			after = max(after, (c.cdn.waitMs-usualWaitMs)*1000-b.missingUs-b.onWayUs)
+		}
+		b.us, b.deadlineMs = min(b.us, after), o.deadlineMs
 	}
 	b.missingUs += int64(o.missing) * c.cdn.leafUs
 	b.onWayUs -= int64(o.onWay) * c.cdn.leafUs
 	if o.fetchBlockedMs <= c.nowMs && c.cdn.blockedMs <= c.nowMs {
-		spareMs := min(o.deadlineMs-c.marginMs(o)-c.cdn.waitMs-c.nowMs, unlimitedUs/1000)
+		spareMs := min(o.deadlineMs-c.marginMs(o)-c.waitMs(o)-c.nowMs, unlimitedUs/1000)
 		b.afterUs = min(b.afterUs, spareMs*1000-b.missingUs-b.onWayUs)
 	}
 	return c.affords(o)

@@ -49,6 +49,7 @@ const (
 	maxLeafUs              = 4_000_000 // 4 KiB/s; keeps estimates finite
 	minRate, maxRate       = 4 << 10, 100 << 20
 	manyHolders            = 1 << 12      // more are not told apart
+	waitShare              = 4            // of the time there was the CDN's wait is counted as, at most
 	marginShare            = 10           // of the time there was is margin, at most
 	staggerShare           = 3            // of the time to the hard deadline soft ones are spread over, at most
 	satedShare             = 4            // of that, those who do their share already
@@ -57,6 +58,8 @@ const (
 	backoffShare           = 8            // of the time left is waited after a refusal as busy
 	backoffLeastMs         = 50           // and at least this
 	advanceMs              = 150          // longer than usual, what was asked in advance may take
+	ampleHalves            = 5            // a line that carries so many halves of what is played has room to spare
+	usualWaitMs            = 150          // the CDN's wait, of which nothing is to be had
 	maxParked              = 3            // neighbours that wait for one piece that is on its way to us
 	lineLeast              = 8 * leafSize // may be owed to us on any line
 	maxSpare               = 4            // objects whose memory is kept for the next

@@ -15,7 +15,6 @@ type piece struct {
 	sentMs   int64 // when from was asked
 	dueMs    int64 // when from is expected to have delivered
 	comingMs int64 // until then a neighbour's word counts that it is on its way there
-	sent     int32 // how often we uploaded it
 	parked   uint8 // neighbours that wait for it
 	advance  bool  // from had not announced it yet when it was asked
 	missing  uint8 // leaves that are not verified

@@ -313,6 +313,9 @@ func (c *Core) verified(o *object, leaf, from int32) {
 	if from != CDN {
 		c.resign(o, i)
 	}
+	if n := c.neighbour(from); n != nil {
+		c.gain(o, n, i) // only whole pieces travel, so it need not be told of this one
+	}
 	if p.from >= 0 && p.owed != 0 {
 		c.cancelPull(o, i) // somebody else was faster
 	}

@@ -122,7 +122,13 @@ func (c *Core) fetchObject(o *object, hardMs int64) {
 // from the CDN still meets its deadline, also if the line carries a fifth less for it
 // than it did, because neighbours use it too.
 func (c *Core) hardDeadlineMs(o *object) int64 {
-	return o.deadlineMs - c.marginMs(o) - c.cdn.waitMs - int64(o.missing)*c.cdn.leafUs*5/4000
+	return o.deadlineMs - c.marginMs(o) - c.waitMs(o) - int64(o.missing)*c.cdn.leafUs*5/4000
+}
+
+// waitMs is the CDN's wait as far as there is time for it: where that is short, to count on the worst wait of late would be to
+// ask for everything at once, and so to make the next waits longer.
+func (c *Core) waitMs(o *object) int64 {
+	return min(c.cdn.waitMs, max((o.deadlineMs-o.addedMs)/waitShare, 0))
 }
 
 // marginMs is what the estimates may be wrong by: less where there is less time.

@@ -146,11 +146,9 @@ func (c *Core) sendLeaf(at int, leaf int32, bytes int64) {
 	n.served += bytes
 	u.served = max(u.served, n.served)
 	u.bytes -= bytes
-	if !q.started {
-		q.started = true
-		q.o.piece[q.piece].sent++
-	}
+	q.started = true
 	if q.mask &= q.mask - 1; q.mask == 0 {
+		c.gain(q.o, n, q.piece) // soon
 		n.queued--
 		u.queue = append(u.queue[:at], u.queue[at+1:]...)
 	}
@@ -170,7 +168,7 @@ func (c *Core) nextUpload(limit int64) int {
 		if q.started {
 			return i
 		}
-		copies := q.o.holders[q.piece] + q.o.piece[q.piece].sent
+		copies := q.o.holders[q.piece]
 		if best < 0 || copies < bestCopies ||
 			copies == bestCopies && q.n.served < c.uploads.queue[best].n.served {
 			best, bestCopies = i, copies

@@ -32,10 +32,14 @@ export function offersTo(c: Core, n: Neighbour, o: SwarmObject): boolean {
 /**
  * Tells neighbours of new objects, and what we have of them, be it nothing. It comes before
  * anything is fetched, because a HAVE replaces all that was said of an object, so also a
- * COMING just before it.
+ * COMING just before it. On a busy machine it waits until there is more to say.
  */
 export function introduce(c: Core): void {
   for (const o of c.added) {
+    if (busyMs(c) > 0) {
+      hasNews(c, o);
+      continue;
+    }
     for (const n of c.neighbours) {
       if (!o.told[n.seat] && !o.knows[n.seat]) announceTo(c, n, o);
     }
@@ -46,7 +50,6 @@ export function introduce(c: Core): void {
 /** Tells neighbours what we gained, gathered so that a burst of pieces is one message. */
 export function announce(c: Core): void {
   if (c.cfg.noUpload) return;
-  if (c.news === 0) return;
   for (const o of c.objects) {
     if (!o.news || c.nowMs - o.lastGainMs < gatherMs(c, o) || c.nowMs - o.newsMs < easeMs(c, o)) continue;
     o.lastGainMs = c.nowMs;
@@ -57,8 +60,14 @@ export function announce(c: Core): void {
     }
     o.fresh.fill(0);
     o.news = false;
-    c.news--;
   }
+}
+
+/** Notes that there is something to announce of an object. */
+export function hasNews(c: Core, o: SwarmObject): void {
+  if (o.news) return;
+  o.news = true;
+  o.newsMs = c.nowMs;
 }
 
 function announceGains(c: Core, n: Neighbour, o: SwarmObject): void {
@@ -79,9 +88,11 @@ export function announceTo(c: Core, n: Neighbour, o: SwarmObject): void {
 export function announceComing(c: Core, o: SwarmObject, first: number, last: number): void {
   for (const n of c.neighbours) {
     if (!offersTo(c, n, o)) continue;
+    if (!o.told[n.seat]) announceTo(c, n, o);
     const held = o.heldBy(n);
+    const promised = o.promisedBy(n);
     for (let i = first; i <= last; i++) {
-      if (!inSet(held, i)) c.do(Do.SendComing, { neighbour: n.id, object: o.id, piece: i });
+      if (!inSet(held, i) && !inSet(promised, i)) c.do(Do.SendComing, { neighbour: n.id, object: o.id, piece: i });
     }
   }
 }

@@ -2,9 +2,10 @@
 // first. A viewer that asked nobody but the CDN, for one object after the other, would be
 // in time; what is asked beyond that must leave it so. The twin of budget.go.
 
+import { AMPLE_HALVES, USUAL_WAIT_MS } from "./config";
 import type { Core } from "./core";
 import type { SwarmObject } from "./object";
-import { marginMs } from "./rescue";
+import { marginMs, waitMs } from "./rescue";
 
 /** What may still be asked for, as time that our line needs for it. */
 export interface Budget {
@@ -35,13 +36,18 @@ export function startBudget(c: Core): void {
 export function budgetFor(c: Core, o: SwarmObject): boolean {
   const b = c.budget;
   if (o.deadlineMs > b.deadlineMs) {
-    b.us = Math.min(b.us, b.afterUs);
+    let after = b.afterUs;
+    if (o.leaves * c.cdn.leafUs * AMPLE_HALVES <= (o.deadlineMs - b.deadlineMs) * 2000) {
+      // The line has room as long as a request for what is due first waits for an answer.
+      after = Math.max(after, (c.cdn.waitMs - USUAL_WAIT_MS) * 1000 - b.missingUs - b.onWayUs);
+    }
+    b.us = Math.min(b.us, after);
     b.deadlineMs = o.deadlineMs;
   }
   b.missingUs += o.missing * c.cdn.leafUs;
   b.onWayUs -= o.onWay * c.cdn.leafUs;
   if (o.fetchBlockedMs <= c.nowMs && c.cdn.blockedMs <= c.nowMs) {
-    const spareMs = Math.min(o.deadlineMs - marginMs(c, o) - c.cdn.waitMs - c.nowMs, Math.trunc(UNLIMITED_US / 1000));
+    const spareMs = Math.min(o.deadlineMs - marginMs(c, o) - waitMs(c, o) - c.nowMs, Math.trunc(UNLIMITED_US / 1000));
     b.afterUs = Math.min(b.afterUs, spareMs * 1000 - b.missingUs - b.onWayUs);
   }
   return affords(c, o);

@@ -38,6 +38,7 @@ export function defaultConfig(seed: number): Config {
 export const MIN_WINDOW = 2; // leaves in flight to one neighbour
 export const MAX_WINDOW = 16;
 export const MANY_HOLDERS = 1 << 12; // more are not told apart
+export const WAIT_SHARE = 4; // of the time there was the CDN's wait is counted as, at most
 export const MARGIN_SHARE = 10; // of the time there was is margin, at most
 export const STAGGER_SHARE = 3; // of the time to the hard deadline soft ones are spread over, at most
 export const SATED_SHARE = 4; // of that, those who do their share already
@@ -46,6 +47,8 @@ export const ALONE_MOST = 4; // in the end one object of 2⁴ is left to others
 export const BACKOFF_SHARE = 8; // of the time left is waited after a refusal as busy
 export const BACKOFF_LEAST_MS = 50; // and at least this
 export const ADVANCE_MS = 150; // longer than usual, what was asked in advance may take
+export const AMPLE_HALVES = 5; // a line that carries so many halves of what is played has room to spare
+export const USUAL_WAIT_MS = 150; // the CDN's wait, of which nothing is to be had
 export const MAX_PARKED = 3; // neighbours that wait for one piece that is on its way to us
 export const LINE_LEAST = 8 * LEAF_SIZE; // may be owed to us on any line
 export const INITIAL_LEAF_US = 62_500; // for a leaf from a new neighbour: 256 KiB/s

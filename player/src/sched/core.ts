@@ -37,7 +37,6 @@ export class Core implements Scheduler {
   readonly wanted: SwarmObject[] = []; // missing something, by (deadline, id)
   readonly byId = new Map<number, SwarmObject>();
   readonly added: SwarmObject[] = []; // in this call
-  news = 0; // objects with something to announce
   slackMs = 0; // how long before they were needed objects were complete lately
   tickMs = 0; // when the last tick was
   lateUs = 0; // how late ticks are on average

@@ -14,7 +14,6 @@ export interface Piece {
   from: number; // pending at: NOBODY, FROM_CDN or a neighbour
   late: number; // a neighbour that was asked before and may still deliver
   holders: number; // neighbours that hold it and are not mute
-  sent: number; // how often we uploaded it
   parked: number; // neighbours that wait for it
   advance: boolean; // from had not announced it yet when it was asked
   sentMs: number; // when from was asked
@@ -82,7 +81,6 @@ export class SwarmObject {
         from: NOBODY,
         late: NOBODY,
         holders: 0,
-        sent: 0,
         parked: 0,
         advance: false,
         sentMs: 0,

@@ -15,11 +15,11 @@ import {
   MANY_HOLDERS,
   STALL_STRIKES,
 } from "./config";
-import { completed } from "./announce";
+import { completed, hasNews } from "./announce";
 import type { Core } from "./core";
 import { Do, Reason, type Event } from "./event";
 import { mix32 } from "./mix32";
-import { drop, hasRoom, learnPace, notHeld, setMute, type Neighbour } from "./neighbour";
+import { drop, gain, hasRoom, learnPace, notHeld, setMute, type Neighbour } from "./neighbour";
 import { FROM_CDN, NOBODY, type Piece, type SwarmObject } from "./object";
 import { add, countBits, inSet, remove, trailingZeros } from "./piece";
 import { hardDeadlineMs, lastDueMs } from "./rescue";
@@ -259,6 +259,7 @@ export function verified(c: Core, o: SwarmObject, leaf: number, from: number): v
   const n = c.neighbour(from);
   if (n) delivered(c, o, n, p, leaf, bit);
   if (p.missing !== 0) return;
+  if (n) gain(o, n, i); // only whole pieces travel, so it need not be told of this one
   if (from !== FROM_CDN) resign(c, o, i);
   if (p.from >= 0 && p.owed !== 0) cancelPull(c, o, i); // somebody else was faster
   release(c, o, i);
@@ -266,11 +267,7 @@ export function verified(c: Core, o: SwarmObject, leaf: number, from: number): v
   p.parked = 0;
   o.lacking--;
   add(o.fresh, i);
-  if (!o.news) {
-    o.news = true;
-    o.newsMs = c.nowMs;
-    c.news++;
-  }
+  hasNews(c, o);
   if (o.missing === 0) {
     completed(c, o);
     removeWanted(c, o);

@@ -17,6 +17,7 @@ import {
   OBJECT_BACKOFF_DOUBLINGS,
   SATED_SHARE,
   STAGGER_SHARE,
+  WAIT_SHARE,
 } from "./config";
 import type { Core } from "./core";
 import { Do, Kind, type Event } from "./event";
@@ -97,7 +98,15 @@ function fetchObject(c: Core, o: SwarmObject, hardMs: number): void {
  * line carries a fifth less for it than it did, because neighbours use it too.
  */
 export function hardDeadlineMs(c: Core, o: SwarmObject): number {
-  return o.deadlineMs - marginMs(c, o) - c.cdn.waitMs - Math.trunc((o.missing * c.cdn.leafUs * 5) / 4000);
+  return o.deadlineMs - marginMs(c, o) - waitMs(c, o) - Math.trunc((o.missing * c.cdn.leafUs * 5) / 4000);
+}
+
+/**
+ * The CDN's wait as far as there is time for it: where that is short, to count on the worst wait of late would be to ask
+ * for everything at once, and so to make the next waits longer.
+ */
+export function waitMs(c: Core, o: SwarmObject): number {
+  return Math.min(c.cdn.waitMs, Math.max(Math.trunc((o.deadlineMs - o.addedMs) / WAIT_SHARE), 0));
 }
 
 /** What the estimates may be wrong by: less where there is less time. */

@@ -71,7 +71,6 @@ export function removeObject(c: Core, o: SwarmObject): void {
   for (const n of c.neighbours) {
     if (o.told[n.seat]) c.do(Do.SendLost, { neighbour: n.id, object: o.id });
   }
-  if (o.news) c.news--;
   without(c.objects, o);
   c.byId.delete(o.id);
   without(c.added, o);

@@ -16,7 +16,7 @@ import {
 } from "./config";
 import type { Core } from "./core";
 import { Do, Reason } from "./event";
-import { drop, type Neighbour } from "./neighbour";
+import { drop, gain, type Neighbour } from "./neighbour";
 import { FROM_CDN, type SwarmObject } from "./object";
 import { trailingZeros } from "./piece";
 import { begin, careful, mayTry, noTrial, seen, type Trial } from "./trial";
@@ -122,12 +122,10 @@ function sendLeaf(c: Core, at: number, leaf: number, bytes: number): void {
   n.served += bytes;
   u.served = Math.max(u.served, n.served);
   u.bytes -= bytes;
-  if (!q.started) {
-    q.started = true;
-    q.o.piece[q.piece].sent++;
-  }
+  q.started = true;
   q.mask &= q.mask - 1;
   if (q.mask !== 0) return;
+  gain(q.o, n, q.piece); // soon
   n.queued--;
   u.queue.splice(at, 1);
 }
@@ -146,8 +144,7 @@ function nextUpload(c: Core, limit: number): number {
     const q = queue[i];
     if (!q.o.has(q.piece) || heldUp(c, q.n, limit)) continue;
     if (q.started) return i;
-    const p = q.o.piece[q.piece];
-    const copies = p.holders + p.sent;
+    const copies = q.o.piece[q.piece].holders;
     if (best < 0 || copies < bestCopies || (copies === bestCopies && q.n.served < queue[best].n.served)) {
       best = i;
       bestCopies = copies;
@@ -170,11 +167,10 @@ function heldUp(c: Core, n: Neighbour, limit: number): boolean {
 
 /** Says no to what waited so long that it was asked elsewhere. */
 function refuseStale(c: Core): void {
-  const stale = (q: Upload) => c.nowMs - q.queuedMs > STALE_UPLOAD_MS;
-  if (!c.uploads.queue.some(stale)) return;
   filterUploads(c, (q) => {
-    if (stale(q)) refuse(c, q.n, q.o, q.piece, BUSY);
-    return !stale(q);
+    const stale = c.nowMs - q.queuedMs > STALE_UPLOAD_MS;
+    if (stale) refuse(c, q.n, q.o, q.piece, BUSY);
+    return !stale;
   });
 }
 
