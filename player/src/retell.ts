@@ -93,8 +93,8 @@ export function targetDurationMs(list: Listed[]): number {
   return Math.max(SEGMENT_MS, ...list.map((e) => Math.round(e.durationMs / 1000) * 1000));
 }
 
-/** How many parts behind the newest a player is to stay. */
-const HOLD_BACK_PARTS = 3;
+/** How many parts behind the newest a player is to stay: as many as it needs, and a little for neighbours to bring them. */
+const HOLD_BACK_PARTS = 3.6;
 
 /** A media playlist that lists this and nothing else. Reloads wait in the feed for what is about to come. */
 export function mediaPlaylist(playlist: Playlist, list: Listed[], parts: ListedPart[]): string {

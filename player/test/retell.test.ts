@@ -44,7 +44,7 @@ test("parts are told before their segment, and behind the last", async () => {
   const part = (p: { uri: string }, more = "") => `#EXT-X-PART:DURATION=0.500,URI="${BASE}360p/${p.uri}"${more}`;
   const date = (p: { record: { startMs: number } }) => `#EXT-X-PROGRAM-DATE-TIME:${new Date(p.record.startMs).toISOString()}`;
   expect(mediaPlaylist(playlist, listed(playlist, verified, `${BASE}360p/index.m3u8`), parts).split("\n").slice(6)).toEqual([
-    "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.500",
+    "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.800",
     "#EXT-X-PART-INF:PART-TARGET=0.500",
     `#EXT-X-MAP:URI="${BASE}360p/init.mp4"`,
     date(whole),
