@@ -216,7 +216,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return setup(ErrConfig, err)
 	}
 	channels.site = handler
-	site, err := web.Listen(web.Config{HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, HTTP3: cfg.HTTP3, TLS: secure, Handler: handler, Logger: cfg.Logger})
+	site, err := web.Listen(web.Config{HTTP: cfg.HTTP, HTTPS: cfg.HTTPS, HTTP3: cfg.HTTP3, TLS: secure, Handler: handler, Lane: handler, Logger: cfg.Logger})
 	if err != nil {
 		return listenError(err)
 	}

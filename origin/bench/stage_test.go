@@ -172,7 +172,7 @@ func (p stagePlan) run(ctx context.Context) error {
 			return err
 		}
 	}
-	cfg := web.Config{HTTP: p.http, HTTPS: p.https, HTTP3: p.https != "", Handler: handler}
+	cfg := web.Config{HTTP: p.http, HTTPS: p.https, HTTP3: p.https != "", Handler: handler, Lane: handler}
 	if p.https != "" {
 		made, err := certificate.SelfSigned(p.dir, "localhost", time.Now())
 		if err != nil {

@@ -33,10 +33,11 @@ type directives struct {
 	skip  bool
 }
 
-func readDirectives(c echo.Context) (d directives, err error) {
-	skip := c.QueryParam("_HLS_skip")
+// readDirectives reads them out of a query's parameters.
+func readDirectives(param func(name string) string) (d directives, err error) {
+	skip := param("_HLS_skip")
 	d.skip = skip == "YES" || skip == "v2" // v2 may leave out date ranges as well, of which there are none
-	msn, part := c.QueryParam("_HLS_msn"), c.QueryParam("_HLS_part")
+	msn, part := param("_HLS_msn"), param("_HLS_part")
 	switch {
 	case msn == "" && part == "":
 		return d, nil

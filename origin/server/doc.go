@@ -15,7 +15,7 @@
 // from any web page (CORS), and by byte range, which is how viewers fetch just the leaves that no neighbour has.
 //
 // Most of what an answer costs are system calls and copies of its bytes. So over plain HTTP/1.1 header and body go out together, from where they
-// lie (sending.go), and a segment that is asked for again becomes a file in memory that the kernel sends by itself (residents.go).
+// lie (sending.go); what is asked for most is answered below net/http (lane.go, package web); and a segment that is asked for again becomes a file in memory that the kernel sends by itself (residents.go).
 //
 // Media and playlists describe themselves by CMSD (cmsd.go), for players and caches that look at it.
 //

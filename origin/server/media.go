@@ -79,7 +79,7 @@ func (s *Server) media(c echo.Context, ch *channel) error {
 	cache := cachePlaylist
 	if edge.InParts { // otherwise the playlist does not say that one may ask
 		var err error
-		if ask, err = readDirectives(c); err != nil {
+		if ask, err = readDirectives(c.QueryParam); err != nil {
 			return err
 		}
 	}

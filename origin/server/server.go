@@ -66,6 +66,7 @@ type Server struct {
 	limit     *limiter
 	residents *residents
 	mux       *http.ServeMux
+	covered   bool // somebody else answers for the channels
 
 	mu       sync.RWMutex
 	channels map[string]*channel
@@ -115,6 +116,7 @@ func New(cfg Config) (_ *Server, err error) {
 		if pattern == "/" {
 			pattern = "/{$}"
 		}
+		s.covered = s.covered || strings.Contains(pattern, "/live/")
 		s.mux.Handle(pattern, handler)
 	}
 	return s, nil

@@ -3,8 +3,10 @@ package web
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -12,17 +14,26 @@ import (
 // files to the kernel (sendfile) and say that nothing more comes (CloseWrite).
 type listener struct {
 	*net.TCPListener
+	lane   Lane // nil: none
+	limits *limits
 	places chan struct{}
 	closed chan struct{}
 	close  func() error
+
+	mu        sync.Mutex
+	conns     map[*conn]struct{} // those that have a lane
+	finishing sync.WaitGroup     // answers of lanes whose connections are to be closed
 }
 
-func limited(l *net.TCPListener, most int) *listener {
+func limited(l *net.TCPListener, lane Lane, limits *limits) *listener {
 	closed := make(chan struct{})
-	return &listener{TCPListener: l, places: make(chan struct{}, most), closed: closed, close: sync.OnceValue(func() error {
-		close(closed)
-		return l.Close()
-	})}
+	return &listener{
+		TCPListener: l, lane: lane, limits: limits, places: make(chan struct{}, limits.connections), conns: make(map[*conn]struct{}), closed: closed,
+		close: sync.OnceValue(func() error {
+			close(closed)
+			return l.Close()
+		}),
+	}
 }
 
 // Accept implements net.Listener.
@@ -37,7 +48,29 @@ func (l *listener) Accept() (net.Conn, error) {
 		<-l.places
 		return nil, err
 	}
-	return &conn{TCPConn: tcp, leave: sync.OnceFunc(func() { <-l.places })}, nil
+	c := &conn{TCPConn: tcp, lane: lane{Lane: l.lane, limits: l.limits}, finishing: &l.finishing}
+	c.leave = sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.conns, c)
+		<-l.places
+	})
+	if l.lane != nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.conns[c] = struct{}{}
+	}
+	return c, nil
+}
+
+// retire closes the connections that lanes have.
+func (l *listener) retire() {
+	l.mu.Lock()
+	conns := slices.Collect(maps.Keys(l.conns))
+	l.mu.Unlock()
+	for _, c := range conns {
+		c.retire()
+	}
 }
 
 // Close implements net.Listener.
@@ -50,13 +83,19 @@ type conn struct {
 	leave   func()
 	holding bool
 	held    []byte
+
+	lane      lane
+	finishing *sync.WaitGroup
 }
+
+// buffers hold answers that go out in one piece.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // mostHeld is far more than a header.
 const mostHeld = 64 << 10
 
-// Close implements net.Conn.
-func (c *conn) Close() error {
+// shut closes the connection.
+func (c *conn) shut() error {
 	defer c.leave()
 	return c.TCPConn.Close()
 }

@@ -22,6 +22,7 @@ type Config struct {
 	HTTP3   bool        // HTTP/3 over the UDP port of HTTPS's number
 	TLS     *tls.Config // with the certificate, for HTTPS
 	Handler http.Handler
+	Lane    Lane         // answers some requests over plain HTTP/1.1 in the handler's place; nil: none
 	Logger  *slog.Logger // nil: nothing is logged
 }
 
@@ -133,19 +134,27 @@ func (s *Server) serveTCP(ctx context.Context, protocol string, listener net.Lis
 		// Handlers that hold a connection (the tracker's WebSockets) learn of the end from their request's context.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnContext: known,
+		ConnState:   resumed,
 	}
+	secure := protocol == "HTTPS"
+	var lane Lane
+	if !secure {
+		lane = s.cfg.Lane
+	}
+	guarded := limited(listener.(*net.TCPListener), lane, &s.limits)
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.limits.shutdown)
 		defer cancel()
+		guarded.retire()
 		if srv.Shutdown(grace) != nil {
 			srv.Close()
 		}
+		guarded.finishing.Wait() // which have a deadline
 	})
-	guarded := limited(listener.(*net.TCPListener), s.limits.connections)
 	var err error
-	if protocol == "HTTPS" {
+	if secure {
 		srv.TLSConfig = s.cfg.TLS.Clone() // which it completes
 		err = srv.ServeTLS(guarded, "", "")
 	} else {
