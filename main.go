@@ -135,11 +135,12 @@ type serving struct {
 	FrameRate   int          `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
 	PassThrough bool         `help:"Pass the publisher's picture on as it comes, as the rendition source, where its key frames allow it; smaller rungs are encoded."`
 	DropRungs   bool         `help:"Where this machine is too slow for the ladder, make less of it."`
-	Channels    channelTable `help:"Channels with settings of their own, for the configuration file: rung, frame-rate, pass-through, drop-rungs and dvr by channel." placeholder:"YAML"`
+	Channels    channelTable `help:"Channels with settings of their own, for the configuration file: rung, frame-rate, pass-through, drop-rungs, dvr and part-hold-back by channel." placeholder:"YAML"`
 	MaxChannels int          `help:"Channels at once, with those that publishers make whose token says so." default:"16" placeholder:"N"`
 	PublishKey  string       `help:"Key that publishing tokens are checked with: Ed25519 (PEM, private or public), or a secret of 32 bytes and more; default: keys/publish.key in the data directory." placeholder:"FILE"`
 
-	LowLatency bool `help:"Publish half-second parts of segments ahead of them (LL-HLS)."`
+	LowLatency   bool    `help:"Publish half-second parts of segments ahead of them (LL-HLS)."`
+	PartHoldBack float64 `help:"How many parts behind the newest players of LL-HLS stay, 2 to 12; less is nearer to live and stalls sooner." default:"3" placeholder:"N"`
 
 	WHIP     string   `help:"UDP address for the media of WHIP, such as :8189; offers go to /whip/<channel> on the HTTP address; default: none." placeholder:"ADDR"`
 	WHIPHost []string `name:"whip-host" help:"IP address that WHIP publishers reach this machine at, behind address translation; default: its own." placeholder:"IP"`
@@ -164,7 +165,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 	return origin.Config{
 		HTTPS: s.HTTPS, HTTP3: s.HTTP3, RTMPS: s.RTMPS, TLSCert: s.TLSCert, TLSKey: s.TLSKey, TLSSelfSigned: s.TLSSelfSigned,
 		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Settings: s.Channels, MaxChannels: s.MaxChannels, PublishKey: s.PublishKey, Window: s.Window, DVR: s.DVR, Ladder: ladder, FrameRate: s.FrameRate,
-		PassThrough: s.PassThrough, DropRungs: s.DropRungs, LowLatency: s.LowLatency, Made: made, Pull: s.Pull, PullOnce: s.PullOnce, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
+		PassThrough: s.PassThrough, DropRungs: s.DropRungs, LowLatency: s.LowLatency, HoldBack: s.PartHoldBack, Made: made, Pull: s.Pull, PullOnce: s.PullOnce, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
 		WHIP: s.WHIP, WHIPHost: s.WHIPHost,
 		Backup: s.Backup, Slate: s.slate(), SlateFor: s.SlateFor, InputLost: s.InputLost, InputSteady: s.InputSteady,
 		Ready: func(at origin.Ready) {

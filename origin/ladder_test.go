@@ -171,6 +171,7 @@ func TestSettingsOfOneChannel(t *testing.T) {
 	}{
 		"a short window":      {Config{Settings: map[string]Settings{"a": {DVR: &second}}}, `the channel "a": a DVR window of 1 s is not possible`},
 		"a rung that is none": {Config{Settings: map[string]Settings{"a": {Rung: []string{"big"}}}}, `the channel "a": the rung "big" is not like`},
+		"too near to live":    {Config{Settings: map[string]Settings{"a": {HoldBack: new(float64)}}}, `the channel "a": a part hold-back of 0 part targets`},
 		"an odd frame rate":   {Config{Settings: map[string]Settings{"a": {FrameRate: 7}}}, `the channel "a": the frame rate 7`},
 		"an odd name":         {Config{Settings: map[string]Settings{"A B": {}}}, `the channel name "A B"`},
 		"too many":            {Config{Channels: []string{"a", "b"}, MaxChannels: 1}, "2 channels are more than the most, 1"},

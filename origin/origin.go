@@ -15,6 +15,7 @@ import (
 
 	"slipstream/origin/durable"
 	"slipstream/origin/health"
+	"slipstream/origin/hls"
 	"slipstream/origin/ingest"
 	"slipstream/origin/keys"
 	"slipstream/origin/manifest"
@@ -74,6 +75,8 @@ type Config struct {
 	Push map[string][]string
 	// LowLatency publishes half-second parts of segments ahead of them (LL-HLS).
 	LowLatency bool
+	// HoldBack is how many part targets players are to stay behind the newest part; hls.DefaultHoldBack.
+	HoldBack float64
 	// FailOver says when a channel's playlists answer 404, so that a CDN asks another region.
 	FailOver health.Policy
 	// TLSCert and TLSKey are PEM files, read again when they change; TLSSelfSigned makes a certificate instead.
@@ -130,6 +133,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.FrameRate = 30
 	}
 	cfg.SlateFor, cfg.InputLost = cmp.Or(cfg.SlateFor, 24*time.Hour), cmp.Or(cfg.InputLost, time.Second)
+	cfg.HoldBack = cmp.Or(cfg.HoldBack, hls.DefaultHoldBack)
 	cfg.InputSteady = cmp.Or(cfg.InputSteady, 10*time.Second)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

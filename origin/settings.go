@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"slipstream/origin/hls"
 	"slipstream/origin/keys"
 	"slipstream/origin/store"
 	"slipstream/origin/timeline"
@@ -18,6 +19,7 @@ type Settings struct {
 	PassThrough *bool          `yaml:"pass-through"`
 	DropRungs   *bool          `yaml:"drop-rungs"`
 	DVR         *time.Duration `yaml:"dvr"`
+	HoldBack    *float64       `yaml:"part-hold-back"`
 }
 
 // ChannelNames are the channels that are named, then those that only have settings; "demo" if there is none at all.
@@ -81,6 +83,14 @@ func (cfg Config) dvrOf(channel string) (ms int64, err error) {
 	return dvr.Milliseconds(), store.CheckDVR(dvr.Milliseconds(), cfg.Window.Milliseconds())
 }
 
+// holdBackOf is how many part targets a channel's players stay behind the newest part.
+func (cfg Config) holdBackOf(channel string) float64 {
+	if own := cfg.Settings[channel].HoldBack; own != nil {
+		return *own
+	}
+	return cfg.HoldBack
+}
+
 // checkChannels says what is wrong with the channels.
 func (cfg Config) checkChannels() error {
 	if _, err := cfg.encodingOf(""); err != nil {
@@ -96,6 +106,9 @@ func (cfg Config) checkChannels() error {
 		_, err := cfg.encodingOf(name)
 		if err == nil {
 			_, err = cfg.dvrOf(name)
+		}
+		if err == nil {
+			err = hls.CheckHoldBack(cfg.holdBackOf(name))
 		}
 		if err != nil {
 			return fmt.Errorf("the channel %q: %w", name, err)

@@ -34,6 +34,7 @@ type View struct {
 	SinceMs int64
 	// The rest is for playlists with parts (low latency).
 	PartTargetMs int64    // no part lasts longer; 0: there are none
+	HoldBack     float64  // how many part targets players are to stay behind the newest part; 0: DefaultHoldBack
 	Open         *Entry   // the one after the last, if parts of it are out; it has no Record
 	Reports      []Report // where the other renditions are
 }

@@ -1,7 +1,9 @@
 package hls
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -14,6 +16,27 @@ import (
 // SkipUntilMs is the age, counted from the end of a playlist, beyond which a delta update leaves segments out: six target
 // durations, the least that is allowed (RFC 8216bis, section 4.4.3.8).
 const SkipUntilMs = 6 * timeline.SegmentMs
+
+const (
+	// DefaultHoldBack is how many part targets players stay behind the newest part.
+	DefaultHoldBack = 3
+	// MinHoldBack is the least that is allowed; three is what is recommended (RFC 8216bis, section 4.4.3.8).
+	MinHoldBack = 2
+	// MaxHoldBack is more than anybody wants who wants parts.
+	MaxHoldBack = 12
+)
+
+// CheckHoldBack says whether players may be told to stay so many part targets behind.
+func CheckHoldBack(targets float64) error {
+	if !(targets >= MinHoldBack && targets <= MaxHoldBack) { // nor not a number
+		return fmt.Errorf("a part hold-back of %v part targets is not possible: choose %d to %d", targets, MinHoldBack, MaxHoldBack)
+	}
+	return nil
+}
+
+func (v View) holdBackMs() int64 {
+	return int64(math.Ceil(cmp.Or(v.HoldBack, DefaultHoldBack) * float64(v.PartTargetMs)))
+}
 
 // Part is a part of a segment.
 type Part struct {
@@ -53,7 +76,7 @@ func control(v View) lines {
 		return nil
 	}
 	return lines{
-		fmt.Sprintf("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=%s,PART-HOLD-BACK=%s", seconds(SkipUntilMs), seconds(3*v.PartTargetMs)),
+		fmt.Sprintf("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=%s,PART-HOLD-BACK=%s", seconds(SkipUntilMs), seconds(v.holdBackMs())),
 		"#EXT-X-PART-INF:PART-TARGET=" + seconds(v.PartTargetMs),
 	}
 }

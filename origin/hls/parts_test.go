@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -133,5 +134,22 @@ func TestBetweenSegmentsTheFirstPartIsHinted(t *testing.T) {
 	v.Open = nil
 	if text := media(t, v); !strings.Contains(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\""+PartURI(next, 0)+"\"\n") {
 		t.Errorf("it reads:\n%s", text)
+	}
+}
+
+func TestPlayersStayAsFarBehindAsTheyAreTold(t *testing.T) {
+	v := inParts(t)
+	for targets, want := range map[float64]string{0: "1.56", 3: "1.56", 2.5: "1.3", 2: "1.04", 12: "6.24"} {
+		if v.HoldBack = targets; !strings.Contains(media(t, v), ",PART-HOLD-BACK="+want+"\n") {
+			t.Errorf("%v part targets of 0.52 s are not %s s", targets, want)
+		}
+	}
+	for _, targets := range []float64{-1, 0, 1.99, 12.1, math.NaN(), math.Inf(1)} {
+		if CheckHoldBack(targets) == nil {
+			t.Errorf("%v part targets are possible", targets)
+		}
+	}
+	if err := CheckHoldBack(2.5); err != nil {
+		t.Error(err)
 	}
 }

@@ -137,6 +137,7 @@ func (ch *channel) render(key listed, edge store.Edge, nowMs int64) (string, err
 		return window.Render(key.delta), nil
 	}
 	view, _ := ch.Store.View(key.rendition)
+	view.HoldBack = ch.HoldBack
 	switch key.name {
 	case hls.TransportName:
 		return hls.Transport(view, nowMs)

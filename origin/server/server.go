@@ -45,6 +45,7 @@ type Channel struct {
 	Store     *store.Store
 	FloorBps  map[string]int64 // by rendition: what its encoder may use, bits/s
 	AudioBps  map[string]int64 // likewise, for sound alone
+	HoldBack  float64          // how many part targets players are to stay behind the newest part; 0: hls.DefaultHoldBack
 	StreamKey string           // lets a seeder from elsewhere have a token
 	Tracker   string           // URL or absolute path; "" for no peer-to-peer
 	Publisher func() Publisher // who is publishing
