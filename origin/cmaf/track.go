@@ -51,6 +51,16 @@ func TrackInit(init []byte, kind Kind) ([]byte, error) {
 // TrackSegment returns what a segment has of one kind. Only the headers are new; all media data are pieces of the
 // segment's own bytes. Times stay as they are. A run of samples must say where it begins counted from its moof, as CMAF has it.
 func TrackSegment(init, segment []byte, kind Kind) ([][]byte, error) {
+	out, err := TrackPart(init, segment, kind)
+	if err == nil && len(out) == 0 {
+		out = [][]byte{emptySegment}
+	}
+	return out, err
+}
+
+// TrackPart is the same for a part of a segment: those of all its parts, one after the other, are what TrackSegment makes of the segment.
+// What has nothing of that kind becomes nothing.
+func TrackPart(init, segment []byte, kind Kind) ([][]byte, error) {
 	t, err := findTrack(init, kind)
 	if err != nil {
 		return nil, err
@@ -71,9 +81,6 @@ func TrackSegment(init, segment []byte, kind Kind) ([][]byte, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	if len(out) == 0 {
-		out = [][]byte{emptySegment}
 	}
 	return out, nil
 }

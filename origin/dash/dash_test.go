@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Eyevinn/dash-mpd/mpd"
 	"pgregory.net/rapid"
@@ -248,6 +249,70 @@ func lastButOne(all []hls.Entry) int {
 		n--
 	}
 	return n
+}
+
+// inParts is a channel whose next segment has begun.
+func inParts(open hls.Entry, parts int) Channel {
+	c := channel(window(), 0)
+	for i := range c.Renditions {
+		v, open := &c.Renditions[i].View, open
+		v.PartTargetMs, v.Open = 500, &open
+		for n := range int64(parts) {
+			startMs := open.Record.StartMs + n*500
+			v.Open.Parts = append(v.Open.Parts, hls.Part{Record: manifest.Record{StartMs: startMs, DurationMs: 500, CreatedMs: startMs + 600}})
+		}
+	}
+	return c
+}
+
+// begun is a segment of which only parts are known.
+func begun(number, phaseMs int64, init byte) hls.Entry {
+	e := entry(number, phaseMs, 0, init)
+	e.Codecs = ""
+	return e
+}
+
+func TestASegmentIsListedWhileItIsMade(t *testing.T) {
+	text, m := render(t, inParts(begun(first+8, 0, 2), 1))
+	tracks, _ := listen(t, m)
+	whole := entry(first+8, 0, 2000, 2)
+	for track, folder := range map[string]string{"360p": "360p/video/", "180p": "180p/video/", "360p-audio": "360p/audio/"} {
+		if want := expected(folder, append(window(), whole)); !slices.Equal(tracks[track], want) {
+			t.Errorf("%s is heard as %v, want %v", track, tracks[track], want)
+		}
+	}
+	if further, _ := render(t, inParts(begun(first+8, 0, 2), 3)); further != text {
+		t.Errorf("with each part it changes, and players would read it again:\n%s", further)
+	}
+	for _, set := range m.Periods[2].AdaptationSets {
+		template := set.Representations[0].SegmentTemplate
+		if template.AvailabilityTimeOffset != 1.5 || template.AvailabilityTimeComplete == nil || *template.AvailabilityTimeComplete {
+			t.Errorf("available %v s early, complete %v", template.AvailabilityTimeOffset, template.AvailabilityTimeComplete)
+		}
+		at := set.ProducerReferenceTimes[0]
+		if clock, err := time.Parse(time.RFC3339, at.WallClockTime); err != nil || uint64(clock.UnixMilli()) != at.PresentationTime {
+			t.Errorf("%d is %s: %v", at.PresentationTime, at.WallClockTime, err)
+		}
+	}
+	latency := m.ServiceDescription[0].Latencies[0]
+	if *latency.Target != 2500 || *latency.Min > *latency.Target || *latency.Max < *latency.Target || m.MinimumUpdatePeriod.String() != "PT0.5S" {
+		t.Errorf("%+v, read again after %s", latency, m.MinimumUpdatePeriod)
+	}
+	published, err := m.PublishTime.ConvertToSeconds()
+	if err != nil || int64(published*1000+0.5) != (first+8)*2000+600 {
+		t.Errorf("published at %v, %v", published, err)
+	}
+}
+
+func TestASegmentThatBeginsAPeriodIsListedWhole(t *testing.T) {
+	for name, open := range map[string]hls.Entry{
+		"another encoder": begun(first+8, 0, 3), "a restart": again(begun(first+8, 0, 2)), "a hole": begun(first+9, 0, 2), "begins late": begun(first+8, 300, 2),
+	} {
+		_, m := render(t, inParts(open, 2))
+		if tracks, _ := listen(t, m); !slices.Equal(tracks["360p"], expected("360p/video/", window())) {
+			t.Errorf("%s: heard as %v", name, tracks["360p"])
+		}
+	}
 }
 
 func TestSoundIsListedOnceForEachBitrate(t *testing.T) {

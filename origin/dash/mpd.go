@@ -50,6 +50,7 @@ func withinWindow(renditions []Rendition) (out []Rendition) {
 	}
 	for _, r := range renditions {
 		if r.Past {
+			r.View.Open = nil
 			r.View.Entries = slices.DeleteFunc(slices.Clone(r.View.Entries), func(e hls.Entry) bool { return e.Number < oldest })
 		}
 		if !r.Past || len(r.View.Entries) > 0 {
@@ -72,7 +73,7 @@ func AudioPath(rendition string) string { return rendition + "/audio/" }
 func SegmentURI(startMs int64) string { return strconv.FormatInt(startMs, 10) + ".m4s" }
 
 // MPD renders the presentation. It fails with hls.ErrOffAir unless every rendition has something recent to play.
-// publishTime is when the newest segment was published, because only segments change what an MPD says.
+// publishTime is when the newest segment was published, or the first part of the one after it: nothing else changes what an MPD says.
 func MPD(c Channel, nowMs int64) (string, error) {
 	renditions, publishedMs := slices.Clone(c.Renditions), int64(0)
 	renditions = slices.DeleteFunc(withinWindow(renditions), func(r Rendition) bool { return r.soundOnly() })
@@ -88,6 +89,9 @@ func MPD(c Channel, nowMs int64) (string, error) {
 			return "", hls.ErrOffAir
 		}
 		publishedMs = max(publishedMs, createdMs)
+		if open := r.View.Open; open != nil && len(open.Parts) > 0 {
+			publishedMs = max(publishedMs, open.Parts[0].Record.CreatedMs)
+		}
 	}
 	if len(renditions) == 0 {
 		return "", hls.ErrOffAir
@@ -104,14 +108,17 @@ func MPD(c Channel, nowMs int64) (string, error) {
 	m.MaxSegmentDuration = duration(timeline.SegmentMs)
 	m.SuggestedPresentationDelay = duration(3 * timeline.SegmentMs)
 	m.TimeShiftBufferDepth = duration(c.WindowMs)
+	if partMs := partTargetMs(renditions); partMs > 0 {
+		m.ServiceDescription = []*mpd.ServiceDescriptionType{service(partMs)}
+		m.MinimumUpdatePeriod = duration(partMs)
+	}
 	for _, p := range periods(renditions) {
 		m.AppendPeriod(p.render())
 	}
 	if len(m.Periods) == 0 {
 		return "", hls.ErrOffAir
 	}
-	// Read when it is needed: a time written into the document would be as old as a cache's copy of it.
-	m.UTCTimings = []*mpd.DescriptorType{{SchemeIdUri: utcTiming, Value: TimePath}}
+	m.UTCTimings = []*mpd.DescriptorType{clock()}
 	text, err := m.WriteToString("  ", true)
 	if err != nil {
 		return "", fmt.Errorf("the MPD cannot be written: %w", err)
@@ -150,6 +157,10 @@ func (p period) render() *mpd.Period {
 			audio.AppendRepresentation(r)
 		}
 	}
+	if p.inParts() {
+		video.ProducerReferenceTimes = p.reference()
+		audio.ProducerReferenceTimes = p.reference()
+	}
 	out.AppendAdaptationSet(video)
 	if len(audio.Representations) > 0 {
 		out.AppendAdaptationSet(audio)
@@ -179,6 +190,10 @@ func (p period) template(folder string, run run) *mpd.SegmentTemplateType {
 	t := &mpd.SegmentTemplateType{Media: folder + "$Time$.m4s", Initialization: folder + hls.InitURI(run.init)}
 	t.Timescale = mpd.Ptr(uint32(timescale))
 	t.PresentationTimeOffset = mpd.Ptr(uint64(p.startMs))
+	if partMs := run.View.PartTargetMs; partMs > 0 {
+		t.AvailabilityTimeOffset = mpd.FloatInf64(float64(timeline.SegmentMs-partMs) / 1000)
+		t.AvailabilityTimeComplete = mpd.Ptr(false)
+	}
 	t.SegmentTimeline = &mpd.SegmentTimelineType{S: run.timeline()}
 	return t
 }

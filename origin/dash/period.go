@@ -8,6 +8,7 @@ import (
 
 	"slipstream/origin/hls"
 	"slipstream/origin/manifest"
+	"slipstream/origin/timeline"
 )
 
 // period is a time in which no rendition has a hole, a discontinuity or another init section.
@@ -72,7 +73,20 @@ func runsOf(r Rendition) (out []run) {
 		last := &out[len(out)-1]
 		last.entries = append(last.entries, entry)
 	}
+	if last := len(out) - 1; last >= 0 && r.View.Open != nil && len(r.View.Open.Parts) > 0 {
+		if next := growing(*r.View.Open); out[last].goesOnWith(next) {
+			out[last].entries = append(out[last].entries, next)
+		}
+	}
 	return out
+}
+
+// growing is the segment that is being made, which is listed when its first part is out. It is said to last as long as the grid has it; should it
+// end before, a later MPD says so. One that begins a Period is not listed before it is whole.
+func growing(open hls.Entry) hls.Entry {
+	open.Record.StartMs = open.Parts[0].Record.StartMs
+	open.Record.DurationMs = (open.Number+1)*timeline.SegmentMs - open.Record.StartMs
+	return open
 }
 
 func (r run) goesOnWith(next hls.Entry) bool {

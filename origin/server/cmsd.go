@@ -26,6 +26,11 @@ func cmsdTrack(kind cmaf.Kind, durationMs, size int64) string {
 	return fmt.Sprintf("ot=%.1s,sf=d,st=l,d=%d,br=%d", string(kind), durationMs, kbps(size, durationMs))
 }
 
+// cmsdGrowing describes one that is being made: how large it will be nobody knows.
+func cmsdGrowing(kind cmaf.Kind, durationMs int64) string {
+	return fmt.Sprintf("ot=%.1s,sf=d,st=l,d=%d", string(kind), durationMs)
+}
+
 // kbps is a mean bitrate, rounded: bits per ms are kb/s.
 func kbps(size, durationMs int64) int64 { return (size*8 + durationMs/2) / durationMs }
 

@@ -21,7 +21,8 @@ const (
 	typeAudio = "audio/mp4"
 )
 
-// presentation is a channel's MPD as it was when its renditions had come to these numbers, which is all that changes it.
+// presentation is a channel's MPD as it was when its renditions had come to these numbers, and had begun the next or not, which is all that
+// changes it.
 type presentation struct {
 	numbers []int64
 	text    *rendered
@@ -48,7 +49,8 @@ func (ch *channel) presentation(nowMs int64) (*rendered, error) {
 		if st.Head < 0 || nowMs-st.CreatedMs > hls.OffAirMs {
 			return nil, hls.ErrOffAir
 		}
-		numbers = append(numbers, st.Head)
+		edge, _ := ch.Store.Edge(st.Rendition)
+		numbers = append(numbers, st.Head, edge.Begun)
 	}
 	if ch.mpd.text != nil && slices.Equal(ch.mpd.numbers, numbers) {
 		return ch.mpd.text, nil
@@ -117,6 +119,9 @@ func (s *Server) trackSegment(c echo.Context, ch *channel) error {
 	startMs, err := strconv.ParseInt(strings.TrimSuffix(name, ".m4s"), 10, 64)
 	if err != nil || startMs < 0 || dash.SegmentURI(startMs) != name {
 		return unknown("%.64q is no segment of this channel", name)
+	}
+	if f, ok := ch.Store.Filling(rendition, startMs/timeline.SegmentMs); ok && f.StartMs == startMs {
+		return s.growing(c, ch, startMs/timeline.SegmentMs, f, kind, mediaType)
 	}
 	segment, ok := ch.Store.Muxed(rendition, startMs/timeline.SegmentMs)
 	if !ok || segment.StartMs != startMs {

@@ -123,6 +123,32 @@ func (s *Store) part(rendition string, number int64, index int, data func(part) 
 	return Object{data(parts[index]), parts[index].record.Root}, true
 }
 
+// Filling is the segment after the newest, as far as it has come. The bytes must not be changed.
+type Filling struct {
+	StartMs int64
+	Init    []byte
+	Parts   [][]byte
+}
+
+// Filling returns a segment that is being filled, and whether it is.
+func (s *Store) Filling(rendition string, number int64) (Filling, bool) {
+	r, ok := s.rings[rendition]
+	if !ok {
+		return Filling{}, false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	open := r.following()
+	if open == nil || open.number != number || len(open.parts) == 0 {
+		return Filling{}, false
+	}
+	f := Filling{StartMs: open.parts[0].record.StartMs, Init: r.inits[open.init].data}
+	for _, p := range open.parts {
+		f.Parts = append(f.Parts, p.data)
+	}
+	return f, true
+}
+
 // Edge is how far a rendition has come.
 type Edge struct {
 	Number    int64           // newest whole segment, -1 if there is none

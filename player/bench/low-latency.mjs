@@ -14,6 +14,8 @@ const { values: options } = parseArgs({
 		rounds: { type: "string", default: "2" }, // of each system
 		warm: { type: "string", default: "8" }, // seconds from the last page to the measurement
 		measure: { type: "string", default: "15" }, // seconds
+		systems: { type: "string", default: "mediamtx,ours" },
+		"hold-back": { type: "string", default: "2.5" }, // of ours, in parts; MediaMTX's is that
 		json: { type: "string" }, // a file instead of stdout
 	},
 });
@@ -34,7 +36,7 @@ async function open() {
 	const { start, close } = cast();
 	try {
 		const [http, rtmp, rivalHTTP, rivalRTMP] = await Promise.all(Array.from({ length: 4 }, freePort));
-		const origin = start(binary, ["origin", "--low-latency", `--http=${ADDRESS}:${http}`, `--rtmp=${ADDRESS}:${rtmp}`, `--data=${directory}/data`,
+		const origin = start(binary, ["origin", "--low-latency", `--part-hold-back=${options["hold-back"]}`, `--http=${ADDRESS}:${http}`, `--rtmp=${ADDRESS}:${rtmp}`, `--data=${directory}/data`,
 			"--rung=180p:320x180:1000:8", `--frame-rate=${FRAME_RATE}`]);
 		const [, key] = await origin.says(/stream key (\S+)/);
 		const settings = join(directory, "mediamtx.yml");
@@ -87,7 +89,7 @@ const place = await open();
 const runs = [];
 try {
 	for (let round = 0; round < Number(options.rounds); round++) {
-		for (const system of ["mediamtx", "ours"]) {
+		for (const system of options.systems.split(",")) {
 			const raw = await measure(place, {
 				system, pages: Number(options.pages), joinMs: 700, warmMs: Number(options.warm) * 1000, measureMs: Number(options.measure) * 1000,
 				open: () => ["low-latency", { playlist: place.playlists[system], ...CLOCK }],
@@ -103,12 +105,11 @@ try {
 	await place.close();
 }
 const of = (system, what) => quantile(runs.filter((r) => r.system === system).map((r) => r[what]), 0.5);
-const laterMs = of("ours", "glassMsP50") - of("mediamtx", "glassMsP50");
-const bars = [
-	{ what: "later than MediaMTX, glass to glass, median (ms)", measured: laterMs, bar: MAX_LATER_MS, pass: laterMs <= MAX_LATER_MS },
-	{ what: "stalls", measured: runs.filter((r) => r.system === "ours").reduce((sum, r) => sum + r.stalls, 0), bar: 0 },
-];
-bars[1].pass = bars[1].measured === 0;
+const bars = [{ what: "stalls", measured: runs.filter((r) => r.system === "ours").reduce((sum, r) => sum + r.stalls, 0), bar: 0 }];
+if (runs.some((r) => r.system === "mediamtx")) {
+	bars.unshift({ what: "later than MediaMTX, glass to glass, median (ms)", measured: of("ours", "glassMsP50") - of("mediamtx", "glassMsP50"), bar: MAX_LATER_MS });
+}
+for (const bar of bars) bar.pass = bar.measured <= bar.bar;
 for (const bar of bars) console.error(`${bar.pass ? "met" : "MISSED"}: ${bar.what}: ${bar.measured}, at most ${bar.bar}`);
 const report = `${JSON.stringify({ benchmark: "low latency", options, segmentS: SEGMENT_S, partMs: PART_MS, bars, runs })}\n`;
 if (options.json) await writeFile(options.json, report);
