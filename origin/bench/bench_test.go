@@ -44,6 +44,17 @@ func TestAnAudienceWatchesEverySegment(t *testing.T) {
 	}
 }
 
+func TestManyWaitForTheSameParts(t *testing.T) {
+	t.Parallel()
+	r, err := blockingPlan{clients: 50, parts: 6}.run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Early != 0 || r.SpreadMsMax <= 0 || r.SpreadMsP50 > r.SpreadMsMax || r.DelayMsP50 <= 0 || r.Kbytes < 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestSigningIsMeasured(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("ffmpeg"); err != nil {

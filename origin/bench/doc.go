@@ -1,9 +1,10 @@
 // Package bench measures the origin as an HTTP server. It holds nothing but tests, so nothing of it ships. The measurements are
 // commands of the test binary, each of which prints one JSON object with what it measured and the bars it is held to:
 //
-//	origin    the next three together (make bench-origin)
+//	origin    the next four together (make bench-origin)
 //	serve     the origin and nginx give the same files to the same clients, in turns
 //	audience  a thousand viewers of a live rendition
+//	blocking  players of LL-HLS that wait for the same parts
 //	signing   what signing and hashing of 20 renditions is of the origin's work
 //	http3     HTTP/3 against HTTP/2 behind loss and delay (make bench-http3; root)
 //

@@ -15,6 +15,7 @@ var commands = map[string]func(args []string) (result any, err error){
 	"audience": benchAudience,
 	"signing":  benchSigning,
 	"http3":    benchHTTP3,
+	"blocking": benchBlocking,
 
 	// Parts of those, as processes of their own.
 	"stage": runStage,
@@ -46,13 +47,14 @@ func benchOrigin([]string) (any, error) {
 	var r struct {
 		Serve    any `json:"serve"`
 		Audience any `json:"audience"`
+		Blocking any `json:"blocking"`
 		Signing  any `json:"signing"`
 	}
 	var err error
 	for _, part := range []struct {
 		into    *any
 		measure func([]string) (any, error)
-	}{{&r.Serve, benchServe}, {&r.Audience, benchAudience}, {&r.Signing, benchSigning}} {
+	}{{&r.Serve, benchServe}, {&r.Audience, benchAudience}, {&r.Blocking, benchBlocking}, {&r.Signing, benchSigning}} {
 		if *part.into, err = part.measure(nil); err != nil {
 			return nil, err
 		}

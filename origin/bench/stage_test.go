@@ -231,34 +231,56 @@ type stage struct {
 	next  int64 // number
 }
 
-// publishOn publishes each segment of all renditions, or each of its parts, when its last moment is over.
+// publishOn publishes each segment of all renditions, and each of its parts, when its last moment is over.
 func (s *stage) publishOn(ctx context.Context) error {
-	for {
+	beats := int64(1) // of a segment
+	if s.plan.parts {
+		beats = partsToSegment
+	}
+	for beat := s.next * beats; ; beat++ {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(time.Until(time.UnixMilli((s.next + 1) * segmentMs))):
+		case <-time.After(time.Until(time.UnixMilli((beat + 1) * segmentMs / beats))):
 		}
-		if err := s.publish(time.Now().UnixMilli()); err != nil {
-			return err
+		if s.plan.parts {
+			if err := s.publishPart(int(beat%beats), time.Now().UnixMilli()); err != nil {
+				return err
+			}
+		}
+		if beat%beats == beats-1 {
+			if err := s.publishWhole(time.Now().UnixMilli()); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// publish publishes the next segment of every rendition.
+// publish publishes the next segment of every rendition, and its parts before it.
 func (s *stage) publish(nowMs int64) error {
-	for i, name := range s.names {
-		segment := cmaf.Segment{
-			Rendition: name, Number: s.next, StartMs: s.next * segmentMs, DurationMs: segmentMs,
-			Data: content(s.next, (s.plan.kbps+i*s.plan.rise)*segmentMs/8), Init: []byte("an init section, of which nobody looks at the inside"),
-			Codecs: "avc1.4d401e,mp4a.40.2", Width: 640, Height: 360, FrameRate: 25,
+	for i := range partsToSegment {
+		if !s.plan.parts {
+			break
 		}
-		if s.plan.parts {
-			if err := s.publishParts(segment, nowMs); err != nil {
-				return err
-			}
+		if err := s.publishPart(i, nowMs); err != nil {
+			return err
 		}
-		if err := s.store.Publish(segment, nowMs); err != nil {
+	}
+	return s.publishWhole(nowMs)
+}
+
+// segment is the next one of a rendition.
+func (s *stage) segment(rendition int) cmaf.Segment {
+	return cmaf.Segment{
+		Rendition: s.names[rendition], Number: s.next, StartMs: s.next * segmentMs, DurationMs: segmentMs,
+		Data: content(s.next, (s.plan.kbps+rendition*s.plan.rise)*segmentMs/8), Init: []byte("an init section, of which nobody looks at the inside"),
+		Codecs: "avc1.4d401e,mp4a.40.2", Width: 640, Height: 360, FrameRate: 25,
+	}
+}
+
+func (s *stage) publishWhole(nowMs int64) error {
+	for i := range s.names {
+		if err := s.store.Publish(s.segment(i), nowMs); err != nil {
 			return err
 		}
 	}
@@ -266,15 +288,16 @@ func (s *stage) publish(nowMs int64) error {
 	return nil
 }
 
-func (s *stage) publishParts(whole cmaf.Segment, nowMs int64) error {
-	size := len(whole.Data) / partsToSegment
-	for i := range partsToSegment {
-		part := cmaf.Part{Segment: whole, Index: i, Independent: i == 0}
-		part.StartMs += int64(i) * segmentMs / partsToSegment
+func (s *stage) publishPart(index int, nowMs int64) error {
+	for i := range s.names {
+		whole := s.segment(i)
+		size := len(whole.Data) / partsToSegment
+		part := cmaf.Part{Segment: whole, Index: index, Independent: index == 0}
+		part.StartMs += int64(index) * segmentMs / partsToSegment
 		part.DurationMs /= partsToSegment
-		part.Data = whole.Data[i*size : (i+1)*size]
-		if i == partsToSegment-1 {
-			part.Data = whole.Data[i*size:]
+		part.Data = whole.Data[index*size : (index+1)*size]
+		if index == partsToSegment-1 {
+			part.Data = whole.Data[index*size:]
 		}
 		if err := s.store.PublishPart(part, nowMs); err != nil {
 			return err

@@ -2,6 +2,7 @@ package transcode
 
 import (
 	"bytes"
+	"encoding/binary"
 	"time"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
@@ -68,6 +69,7 @@ func (m *muxer) write(s sample) ([]byte, error) {
 		}
 		m.lastDTS = dts
 		err := m.writer.WriteH264(m.video, int64(pts), int64(dts), s.data)
+		sayLength(m.buffer.Bytes(), m.video.PID)
 		return m.buffer.Bytes(), err
 	}
 	if m.audio == nil || pts < m.plan.input(m.plan.start)-timeline.FromMs(100) {
@@ -79,6 +81,31 @@ func (m *muxer) write(s sample) ([]byte, error) {
 	}
 	err := write(m.audio, int64(pts), s.data)
 	return m.buffer.Bytes(), err
+}
+
+// sayLength has the PES packet of a picture say how long it is, if it can. The library leaves that open, as it may; then ffmpeg knows that
+// the picture is complete when the next one begins, and all that is live is a picture later.
+func sayLength(packets []byte, pid uint16) {
+	const size, longest = 188, 1<<16 - 1 // of a TS packet (ISO/IEC 13818-1, 2.4.3.2), and of what a PES packet may say (2.4.3.6)
+	var header []byte
+	length := 0
+	for ; len(packets) >= size; packets = packets[size:] {
+		if binary.BigEndian.Uint16(packets[1:])&0x1fff != pid {
+			continue
+		}
+		payload := packets[4:size]
+		if packets[3]&0x20 != 0 { // an adaptation field is before it
+			payload = payload[min(1+int(payload[0]), len(payload)):]
+		}
+		if header == nil {
+			header = payload
+		}
+		length += len(payload)
+	}
+	const fixed = 6 // start code, stream id and the length itself
+	if length -= fixed; length > 0 && length <= longest && len(header) >= fixed {
+		binary.BigEndian.PutUint16(header[4:], uint16(length))
+	}
 }
 
 // clock converts a publisher's timestamp to the clock of the MPEG-TS, which must stay

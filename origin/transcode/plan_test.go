@@ -288,3 +288,48 @@ func TestStall(t *testing.T) {
 		}
 	}
 }
+
+// The packet of a picture says how long it is, so that whoever reads it need not wait for the next one. One that is too long cannot.
+func TestPicturesSayHowLongTheyAre(t *testing.T) {
+	anchor, err := timeline.NewAnchor(0, 1_763_785_210_500, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch, err := anchor.Epoch(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := planFrom(epoch, 30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newMuxer(p, anchor, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, size := range []int{2, 100, 183, 184, 185, 1000, 65_000, 66_000, 300_000} {
+		at := time.Duration(i) * 40 * time.Millisecond
+		b, err := m.write(sample{video: true, keyframe: i%2 == 0, pts: at + 40*time.Millisecond, dts: at, data: [][]byte{append([]byte{0x41}, bytes.Repeat([]byte{7}, size-1)...)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pes []byte
+		for ; len(b) > 0; b = b[188:] {
+			if int(b[1]&0x1f)<<8|int(b[2]) != int(m.video.PID) {
+				continue
+			}
+			from := 4
+			if b[3]&0x20 != 0 { // an adaptation field
+				from += 1 + int(b[4])
+			}
+			pes = append(pes, b[from:188]...)
+		}
+		want := len(pes) - 6
+		if want > 65_535 {
+			want = 0
+		}
+		if len(pes) <= size || int(pes[4])<<8|int(pes[5]) != want {
+			t.Errorf("a picture of %d bytes in a packet of %d says %x", size, len(pes), pes[4:6])
+		}
+	}
+}
