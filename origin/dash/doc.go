@@ -33,8 +33,12 @@
 //
 // # Latency
 //
-// Players stay three segments behind the encoder (suggestedPresentationDelay). With --low-latency HLS has parts, which are objects of
-// their own; a segment's address answers only when it is whole. So no availabilityTimeOffset is promised.
+// Players stay three segments behind the encoder (suggestedPresentationDelay). With --low-latency a segment is listed when its first part is out,
+// for as long as the grid has it last, and its address answers with the parts that there are and then with each that comes
+// (availabilityTimeOffset, availabilityTimeComplete). ServiceDescription asks players that can to stay a segment and a part behind: one reads the MPD
+// again after each part, so it learns of a segment a part after it could, or less, and that is when it has to be played. What begins a
+// Period is listed when it is whole, because only then it is known when that begins. The wall clock and media time are the same here, which
+// ProducerReferenceTime says.
 //
 // A channel that is off the air has no MPD, as it has no playlist. It never becomes static: a publisher may always return.
 package dash

@@ -19,7 +19,7 @@ func (q *Request) Param(name string) string {
 	for rest := q.Query; len(rest) > 0; {
 		var pair []byte
 		pair, rest, _ = bytes.Cut(rest, []byte("&"))
-		if key, value, _ := bytes.Cut(pair, []byte("=")); string(key) == name {
+		if key, value, _ := bytes.Cut(pair, []byte("=")); len(pair) > 0 && string(key) == name {
 			return string(value)
 		}
 	}

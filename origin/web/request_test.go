@@ -68,6 +68,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add([]byte(lines("GET /live/demo/360p/index.m3u8?_HLS_msn=12&_HLS_part=3 HTTP/1.1", "Host: origin", "Accept-Encoding: gzip")))
 	f.Add([]byte(lines("HEAD /a/b HTTP/1.1", "Host: [::1]:80", "Range: bytes=0-1", "If-None-Match: \"a\"", "Connection: keep-alive") + "GET"))
 	f.Add([]byte(lines("GET /a HTTP/1.1", "Host: o", "Transfer-Encoding : chunked", "Content-Length: 3") + "abc"))
+	f.Add([]byte(lines("GET /a?b&&=c&d=&d=e HTTP/1.1", "Host: o")))
 	f.Add([]byte("GET /a HTTP/1.1\r\nHost: o\r\nX: y\r\n z\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var q Request
