@@ -47,6 +47,7 @@ type lane struct {
 	Lane
 	limits  *limits
 	at      stage
+	early   []byte // read before net/http waited for it
 	request Request
 	answer  Answer
 	renew   time.Time // when the deadlines are to be moved again; zero: they are net/http's
@@ -67,21 +68,19 @@ func (c *conn) Read(p []byte) (int, error) {
 		return c.TCPConn.Read(p)
 	}
 	if c.lane.at != between {
-		n, err := c.TCPConn.Read(p)
-		if n > 0 { // a body, the rest of a header, or a request that came before the answer to the one before it
-			c.lane.at = beyond
-		}
-		return n, err
+		return c.readOn(p)
 	}
 	if !c.lane.has.CompareAndSwap(elsewhere, waiting) {
 		return 0, net.ErrClosed
 	}
 	for {
-		n, err := c.TCPConn.Read(p)
+		early := copy(p, c.lane.early)
+		c.lane.early = nil
+		n, err := c.TCPConn.Read(p[early:])
 		if n == 0 {
 			return 0, err
 		}
-		left, err := c.answerAll(p[:n])
+		left, err := c.answerAll(p[:early+n])
 		if err != nil {
 			return 0, err
 		}
@@ -89,6 +88,28 @@ func (c *conn) Read(p []byte) (int, error) {
 			return copy(p, left), c.giveUp()
 		}
 	}
+}
+
+// readOn is Read while net/http, or who has taken the connection over, is not known to wait for a request.
+func (c *conn) readOn(p []byte) (n int, err error) {
+	switch {
+	case len(c.lane.early) > 0:
+		n = copy(p, c.lane.early)
+		c.lane.early = c.lane.early[n:]
+	case c.lane.at == given && len(p) == 1:
+		// While a handler is at work net/http reads a byte, to learn whether the client is still there. Often enough it is that of the next
+		// request, which would then be net/http's, and all that follow. It takes no for an answer.
+		if n, err = c.TCPConn.Read(p); n > 0 {
+			c.lane.early = []byte{p[0]}
+		}
+		return 0, err
+	default:
+		n, err = c.TCPConn.Read(p)
+	}
+	if n > 0 { // a body, the rest of a header, or another protocol
+		c.lane.at = beyond
+	}
+	return n, err
 }
 
 // answerAll answers one request after the other, and returns what is for net/http.
