@@ -102,22 +102,7 @@ func TestCheckLadder(t *testing.T) {
 
 // Opus goes to ffmpeg as it is.
 func TestMuxerWritesOpus(t *testing.T) {
-	anchor, err := timeline.NewAnchor(0, 1_763_785_210_500, 30)
-	if err != nil {
-		t.Fatal(err)
-	}
-	epoch, err := anchor.Epoch(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := planFrom(epoch, 30)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := newMuxer(p, anchor, Config{Opus: true}.sound())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := muxerFromZero(t, Config{Opus: true}.sound())
 	var stream bytes.Buffer
 	packets := [][]byte{{0xfc, 1, 2}, bytes.Repeat([]byte{0xfc}, 600)}
 	for i, s := range []sample{
@@ -147,6 +132,7 @@ func TestMuxerWritesOpus(t *testing.T) {
 			})
 		}
 	}
+	var err error
 	for err == nil {
 		err = reader.Read()
 	}
@@ -289,8 +275,9 @@ func TestStall(t *testing.T) {
 	}
 }
 
-// The packet of a picture says how long it is, so that whoever reads it need not wait for the next one. One that is too long cannot.
-func TestPicturesSayHowLongTheyAre(t *testing.T) {
+// muxerFromZero is a muxer for a publisher whose clock begins at 0.
+func muxerFromZero(t *testing.T, sound codecs.Codec) *muxer {
+	t.Helper()
 	anchor, err := timeline.NewAnchor(0, 1_763_785_210_500, 30)
 	if err != nil {
 		t.Fatal(err)
@@ -303,10 +290,16 @@ func TestPicturesSayHowLongTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newMuxer(p, anchor, nil)
+	m, err := newMuxer(p, anchor, sound)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// The packet of a picture says how long it is, so that whoever reads it need not wait for the next one. One that is too long cannot.
+func TestPicturesSayHowLongTheyAre(t *testing.T) {
+	m := muxerFromZero(t, nil)
 	for i, size := range []int{2, 100, 183, 184, 185, 1000, 65_000, 66_000, 300_000} {
 		at := time.Duration(i) * 40 * time.Millisecond
 		b, err := m.write(sample{video: true, keyframe: i%2 == 0, pts: at + 40*time.Millisecond, dts: at, data: [][]byte{append([]byte{0x41}, bytes.Repeat([]byte{7}, size-1)...)}})

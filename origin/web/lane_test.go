@@ -3,7 +3,6 @@ package web
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -40,8 +39,7 @@ func (e *express) Answer(q *Request, a *Answer) bool {
 func besideLane(t *testing.T, e *express, change func(*limits)) *lab {
 	t.Helper()
 	l := &lab{t: t, ended: make(chan error, 1)}
-	var err error
-	l.server, err = Listen(Config{HTTP: "127.0.0.1:0", Lane: e, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l.begin(Config{HTTP: "127.0.0.1:0", Lane: e, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/hijack" {
 			conn, in, err := w.(http.Hijacker).Hijack()
 			if err != nil {
@@ -55,17 +53,7 @@ func besideLane(t *testing.T, e *express, change func(*limits)) *lab {
 		}
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "net/http %s %s", r.URL.Path, body)
-	})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if change != nil {
-		change(&l.server.limits)
-	}
-	var ctx context.Context
-	ctx, l.cancel = context.WithCancel(context.Background())
-	go func() { l.ended <- l.server.Serve(ctx) }()
-	t.Cleanup(l.stop)
+	})}, change)
 	return l
 }
 

@@ -53,12 +53,19 @@ func serve(t *testing.T, handler http.HandlerFunc, change func(*limits)) *lab {
 	}
 	l := &lab{t: t, trust: &tls.Config{RootCAs: x509.NewCertPool()}, log: &logtest.Buffer{}, ended: make(chan error, 1)}
 	l.trust.RootCAs.AddCert(cert.Leaf)
-	l.server, err = Listen(Config{
+	l.begin(Config{
 		HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", HTTP3: true, TLS: &tls.Config{Certificates: []tls.Certificate{*cert}},
 		Handler: handler, Logger: slog.New(slog.NewTextHandler(l.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
-	if err != nil {
-		t.Fatal(err)
+	}, change)
+	return l
+}
+
+// begin starts the server.
+func (l *lab) begin(cfg Config, change func(*limits)) {
+	l.t.Helper()
+	var err error
+	if l.server, err = Listen(cfg); err != nil {
+		l.t.Fatal(err)
 	}
 	if change != nil {
 		change(&l.server.limits)
@@ -66,8 +73,7 @@ func serve(t *testing.T, handler http.HandlerFunc, change func(*limits)) *lab {
 	var ctx context.Context
 	ctx, l.cancel = context.WithCancel(context.Background())
 	go func() { l.ended <- l.server.Serve(ctx) }()
-	t.Cleanup(l.stop)
-	return l
+	l.t.Cleanup(l.stop)
 }
 
 // stop ends the server, which must do so by itself.
