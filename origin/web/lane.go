@@ -174,7 +174,9 @@ func (c *conn) sendAnswer(a *Answer) error {
 
 func (c *conn) transmit(a *Answer) error {
 	now := time.Now()
-	c.patience(now)
+	if large := a.File != nil || len(a.Body) > together; large || !now.Before(c.lane.renew) {
+		c.patience(now)
+	}
 	a.Header = append(appendDate(a.Header, now), "\r\n"...)
 	switch {
 	case a.File != nil:
@@ -194,12 +196,9 @@ func (c *conn) transmit(a *Answer) error {
 	}
 }
 
-// patience gives the client time to take this answer and to ask again. The deadlines are moved only now and then: to move them
-// for each request costs as much as to read it.
+// patience gives the client time to take this answer and to ask again. For a short answer that is done now and then only: it costs as much as to
+// read a request.
 func (c *conn) patience(now time.Time) {
-	if now.Before(c.lane.renew) {
-		return
-	}
 	c.lane.renew = now.Add(c.lane.limits.idle / 4)
 	_ = c.SetReadDeadline(now.Add(c.lane.limits.idle))
 	_ = c.SetWriteDeadline(now.Add(c.lane.limits.answer))
