@@ -113,7 +113,7 @@ BENCH_ORIGIN := bin/bench-origin
 $(BENCH_ORIGIN): $(GO_SOURCES) go.mod go.sum player/dist/slipstream.js
 	go test -c -o $@ ./origin/bench
 
-bench-origin: setup-ffmpeg setup-nginx $(BENCH_ORIGIN) ## the origin beside nginx, 1,000 viewers, the price of signatures (JSON; three minutes)
+bench-origin: setup-ffmpeg setup-nginx $(BENCH_ORIGIN) ## the origin beside nginx, 1,000 viewers, 200 that wait, the price of signatures (JSON; four minutes)
 	@$(BENCH_ORIGIN) origin
 
 bench-http3: setup-ffmpeg build $(BENCH_ORIGIN) ## HTTP/3 against HTTP/2 behind 1 % loss and 100 ms of round trip (JSON; two minutes, root)
