@@ -41,6 +41,7 @@ import (
 	"slipstream/sim/emulate"
 	"slipstream/tracker"
 	"slipstream/tracker/cluster"
+	"slipstream/tracker/geo"
 	trackerserver "slipstream/tracker/server"
 )
 
@@ -106,12 +107,12 @@ type commands struct {
 	Config  kong.ConfigFlag `help:"Configuration file (YAML): flags by name, at the top or under their command." placeholder:"FILE"`
 	Verbose bool            `help:"Log what happens, not only what goes wrong." short:"v"`
 
-	Up      upCommand      `cmd:"" help:"A whole channel in one process: origin, tracker, one seeder, a test picture."`
-	Origin  originCommands `cmd:"" help:"Take a live stream in, sign it, serve it as HLS; or verify a channel from outside."`
-	Tracker trackerCommand `cmd:"" help:"Bring viewers together."`
-	Seeder  seederCommand  `cmd:"" help:"Keep a channel's live window and serve it to viewers."`
-	Peer    peerCommand    `cmd:"" help:"Watch a channel with headless viewers and report what they saw."`
-	Sim     simCommands    `cmd:"" help:"Ask what a large audience would do."`
+	Up      upCommand       `cmd:"" help:"A whole channel in one process: origin, tracker, one seeder, a test picture."`
+	Origin  originCommands  `cmd:"" help:"Take a live stream in, sign it, serve it as HLS; or verify a channel from outside."`
+	Tracker trackerCommands `cmd:"" help:"Bring viewers together."`
+	Seeder  seederCommand   `cmd:"" help:"Keep a channel's live window and serve it to viewers."`
+	Peer    peerCommand     `cmd:"" help:"Watch a channel with headless viewers and report what they saw."`
+	Sim     simCommands     `cmd:"" help:"Ask what a large audience would do."`
 }
 
 // serving is how an origin is set up, by itself or within up.
@@ -445,10 +446,40 @@ func (c verifyCommand) Run(ctx context.Context, io streams) error {
 	return origin.Verify(ctx, c.URL, c.ID, io.out)
 }
 
+type trackerCommands struct {
+	Serve trackerCommand `cmd:"" default:"withargs" help:"Run a tracker (the default)."`
+	Geo   geoCommands    `cmd:"" help:"Databases that tell where addresses are: get one, measure one."`
+}
+
+type geoCommands struct {
+	Fetch geoFetchCommand `cmd:"" help:"Tell where there are databases, or download one from where you say."`
+	Check geoCheckCommand `cmd:"" help:"Measure databases: ranges, memory, time of a look-up, what they know of a list of addresses."`
+}
+
+type geoFetchCommand struct {
+	URL string `help:"Where to download it; without, tell where there are databases and under which licences." placeholder:"URL"`
+	To  string `help:"File to keep it in; a bad download leaves that as it is." placeholder:"FILE"`
+}
+
+func (c geoFetchCommand) Run(ctx context.Context, io streams) error {
+	return geo.Fetch(ctx, geo.FetchConfig{URL: c.URL, To: c.To, Out: io.out})
+}
+
+type geoCheckCommand struct {
+	Files     []string `arg:"" help:"Databases, MaxMind format or CSV." name:"file"`
+	Addresses string   `help:"File with addresses, one a line." placeholder:"FILE"`
+	JSON      bool     `help:"Print one JSON object."`
+}
+
+func (c geoCheckCommand) Run(_ context.Context, io streams) error {
+	return geo.Check(geo.CheckConfig{Files: c.Files, Addresses: c.Addresses, JSON: c.JSON, Out: io.out})
+}
+
 type trackerCommand struct {
 	Listen   string   `help:"Address to listen on." default:":8081" placeholder:"ADDR"`
 	TokenKey string   `help:"File with the token secret, the same as the origin's." default:"data/keys/token.key" placeholder:"FILE"`
 	Allow    []string `help:"Web origins whose pages may connect, as patterns; default: any." placeholder:"ORIGIN"`
+	Geo      []string `help:"Database of operators or countries by address (MaxMind format or CSV), read again when it changes; repeatable; default: the network's number tells who is near." placeholder:"FILE"`
 	TLSCert  string   `help:"Certificate for TLS (PEM, with its chain); read again when it changes. Without it a terminator (nginx, haproxy) is expected before." placeholder:"FILE"`
 	TLSKey   string   `help:"Its private key (PEM)." placeholder:"FILE"`
 
@@ -472,7 +503,7 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 		return err
 	}
 	cfg := tracker.Config{
-		Secret: secret, Listen: c.Listen, Origins: c.Allow, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
+		Secret: secret, Listen: c.Listen, Origins: c.Allow, Geo: c.Geo, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
 		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute},
 	}
 	cfg.Limits = trackerserver.Limits{
@@ -562,7 +593,7 @@ func (c simCommand) Run(ctx context.Context, io streams) error {
 }
 
 type simBarsCommand struct {
-	Only  string `help:"Only these: rooms, hostile, steady, churn or tight." placeholder:"GROUP"`
+	Only  string `help:"Only these: rooms, hostile, steady, churn, tight or matching." placeholder:"GROUP"`
 	Short bool   `help:"Fewer viewers, shorter."`
 	JSON  bool   `help:"Print one JSON object."`
 }

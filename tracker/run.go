@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"slipstream/tracker/epoll"
+	"slipstream/tracker/geo"
 	"slipstream/tracker/server"
 )
 
@@ -35,6 +36,14 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 	}
 	defer ln.Close()
+	if len(cfg.Geo) > 0 {
+		db, err := geo.Open(cfg.Geo, cfg.Log)
+		if err != nil {
+			return err
+		}
+		go db.Watch(ctx)
+		cfg.Locator = db
+	}
 	t, err := NewHandler(cfg)
 	if err != nil {
 		return err

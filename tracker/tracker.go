@@ -3,7 +3,8 @@
 // its own (slipstream tracker).
 //
 // The parts, each of which can be read alone: announce is the protocol, swarm the decisions, server the visits and rooms,
-// epoll the WebSockets of those who have no TLS to do, cluster what makes several trackers one.
+// epoll the WebSockets of those who have no TLS to do, cluster what makes several trackers one, geo where
+// addresses are.
 package tracker
 
 import (
@@ -41,6 +42,7 @@ type Config struct {
 	Cells int // goroutines that share the rooms [one for each core]
 
 	// For Run only.
+	Geo        []string     // databases for package geo, instead of Locator
 	Listen     string       // address to listen on, such as ":8081"
 	Listener   net.Listener // to be used instead of Listen
 	TLS        *tls.Config  // nil = plaintext, for a terminator before this; then epoll serves where there is one
