@@ -16,11 +16,18 @@ type deal struct {
 	players   set               // who plays it, able to hold stripes or not
 	ranked    []chance          // to hold a stripe, best first
 	seated    map[uint64]uint64 // weights of those who have chances, by viewer
-	holders   []*viewer         // who has stripes, in an order that the deal decided
+	holders   []holder          // who has stripes, in an order that the deal decided
 	masks     map[uint64]uint16 // their stripes
 	stale     bool              // the best of ranked changed since the stripes were dealt
 	need      int               // the least class of an uplink that is of use, see fare.go
 	copies
+}
+
+// holder is a viewer that has stripes.
+type holder struct {
+	*viewer
+	stripes uint16
+	news    bool // they were others before
 }
 
 // chance is one entry in the ranking. A viewer has one, a seeder several.
@@ -92,7 +99,7 @@ func (r *room) dealAt(rendition string) (int, bool) {
 
 // setRenditions makes v a player of these and of no others. Seeders are not counted, they carry whatever is played.
 func (s *Swarm) setRenditions(v *viewer, names []string) {
-	if v.seeder {
+	if v.seeder || slices.Equal(names, v.renditions) {
 		return
 	}
 	names = slices.Compact(slices.Sorted(slices.Values(names)))
@@ -155,8 +162,8 @@ func (s *Swarm) sweep(r *room) {
 		if d.players.len() > 0 {
 			return false
 		}
-		for _, v := range d.holders {
-			s.change(v)
+		for _, h := range d.holders {
+			s.change(h.viewer)
 		}
 		return true
 	})
@@ -245,24 +252,30 @@ func (s *Swarm) sendDuties(r *room) {
 
 // redeal gives every stripe its holders, and moves as little as it can.
 func (s *Swarm) redeal(d *deal) {
-	var holders []*viewer
-	var masks map[uint64]uint16
+	former := d.holders
 	if len(d.ranked) < announce.Stripes {
-		holders, masks = d.dealArcs()
+		d.holders = d.dealArcs()
 	} else {
-		holders, masks = d.dealStripes()
+		d.holders = d.dealStripes()
 	}
-	for _, v := range d.holders {
-		if masks[v.id] != d.masks[v.id] {
-			s.change(v)
+	for i := range d.holders {
+		h := &d.holders[i]
+		h.news = d.masks[h.id] != h.stripes
+	}
+	clear(d.masks)
+	for _, h := range d.holders {
+		d.masks[h.id] = h.stripes
+	}
+	for _, h := range former {
+		if d.masks[h.id] != h.stripes {
+			s.change(h.viewer)
 		}
 	}
-	for _, v := range holders {
-		if masks[v.id] != d.masks[v.id] {
-			s.change(v)
+	for _, h := range d.holders {
+		if h.news {
+			s.change(h.viewer)
 		}
 	}
-	d.holders, d.masks = holders, masks
 }
 
 // change notes that v's stripes may have changed.

@@ -220,7 +220,7 @@ func (m *model) judgeDeal(d *deal) {
 	for i := range announce.Stripes {
 		n := 0
 		for _, v := range d.holders {
-			n += int(d.masks[v.id] >> i & 1)
+			n += int(v.stripes >> i & 1)
 		}
 		if want := min(d.now, able); n != want {
 			m.t.Fatalf("stripe %d of %s has %d holders, want %d; %d are able", i, d.rendition, n, want, able)

@@ -11,55 +11,69 @@ import (
 // dealStripes is for rooms with at least as many chances as there are places: the best ranked get one stripe for each
 // of their chances, and every stripe gets exactly as many holders as there shall be copies. Who had a stripe keeps it,
 // so when one leaves, one other gets what he had, and when a better one comes, he takes the place of the worst.
-func (d *deal) dealStripes() ([]*viewer, map[uint64]uint16) {
+func (d *deal) dealStripes() []holder {
 	var missing [announce.Stripes]int
+	wanted := uint16(1<<announce.Stripes - 1) // of which some are missing
 	for i := range missing {
 		missing[i] = d.now
 	}
-	quota := make(map[uint64]int, d.places())
-	masks := make(map[uint64]uint16, d.places())
-	var holders []*viewer
 	best := d.ranked[:min(len(d.ranked), d.places())]
-	for _, c := range best {
-		if quota[c.of.id] == 0 {
-			holders = append(holders, c.of)
+	holders := make([]holder, 0, len(best))
+	quota := make([]int, 0, len(best)) // of each
+	at := func(v *viewer) int {
+		for i := range holders {
+			if holders[i].viewer == v {
+				return i
+			}
 		}
-		quota[c.of.id]++
+		return -1
 	}
-	take := func(v *viewer, among uint16) {
-		for i := range missing {
-			bit := uint16(1) << i
-			if quota[v.id] > 0 && missing[i] > 0 && among&bit != 0 && masks[v.id]&bit == 0 {
-				masks[v.id] |= bit
-				missing[i]--
-				quota[v.id]--
+	for _, c := range best {
+		if c.of.seeder { // only seeders have several chances
+			if i := at(c.of); i >= 0 {
+				quota[i]++
+				continue
+			}
+		}
+		holders, quota = append(holders, holder{viewer: c.of}), append(quota, 1)
+	}
+	take := func(i int, among uint16) {
+		h := &holders[i]
+		for among &= wanted &^ h.stripes; among != 0 && quota[i] > 0; among &= among - 1 {
+			n := bits.TrailingZeros16(among)
+			h.stripes |= 1 << n
+			quota[i]--
+			if missing[n]--; missing[n] == 0 {
+				wanted &^= 1 << n
 			}
 		}
 	}
-	for _, v := range holders {
-		take(v, d.masks[v.id])
+	for i := range holders {
+		take(i, d.masks[holders[i].viewer.id])
 	}
-	for _, v := range holders {
-		take(v, 1<<announce.Stripes-1)
+	for i := range holders {
+		take(i, wanted)
 	}
 	// Only a seeder can be left over, when it holds already what nobody else has: then the next in rank helps out.
 	for _, c := range d.ranked {
-		if missing == [announce.Stripes]int{} {
+		if wanted == 0 {
 			break
 		}
-		quota[c.of.id] = max(1, quota[c.of.id])
-		if masks[c.of.id] == 0 {
-			holders = append(holders, c.of)
+		i := at(c.of)
+		if i < 0 {
+			i = len(holders)
+			holders, quota = append(holders, holder{viewer: c.of}), append(quota, 0)
 		}
-		take(c.of, 1<<announce.Stripes-1)
+		quota[i] = max(1, quota[i])
+		take(i, wanted)
 	}
-	return holders, masks
+	return slices.DeleteFunc(holders, func(h holder) bool { return h.stripes == 0 })
 }
 
 // dealArcs is for small rooms: everybody gets one contiguous block of the circle of stripes, as long as his weight is
 // large. Stripes that follow each other lie side by side in a segment, so a block is one request to the CDN and not
 // several. Newcomers are put between the others, and the whole is turned, so that most stripes stay where they are.
-func (d *deal) dealArcs() ([]*viewer, map[uint64]uint16) {
+func (d *deal) dealArcs() []holder {
 	var order, fresh []*viewer // those who have stripes, as they sit around the circle; the others
 	for _, c := range d.ranked {
 		switch v := c.of; {
@@ -85,12 +99,12 @@ func (d *deal) dealArcs() ([]*viewer, map[uint64]uint16) {
 	}
 	_, first := d.turn(order, quotas)
 	order = slices.DeleteFunc(order, func(v *viewer) bool { return quotas[v.id] == 0 })
-	masks := make(map[uint64]uint16, len(order))
+	holders := make([]holder, 0, len(order))
 	for _, v := range order {
-		masks[v.id] = block(first, quotas[v.id])
+		holders = append(holders, holder{viewer: v, stripes: block(first, quotas[v.id])})
 		first += quotas[v.id]
 	}
-	return order, masks
+	return holders
 }
 
 // turn finds where the first block must begin so that most stripes stay where they are.
