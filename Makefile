@@ -10,7 +10,7 @@ PLAYER_SOURCES := $(shell find player/src player/pages player/build.mjs player/p
 GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
 .PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium setup-nginx
-.PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short
+.PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-matching bench-browsers bench-browsers-links bench-short
 .PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover bench-cluster
 .PHONY: bench-origin bench-http3 bench-low-latency
 
@@ -76,6 +76,9 @@ sim-validate: build ## hold the engine to what theory says
 
 bench-sim-bars: build ## hold the engine to its bars in simulation, as JSON; hours of CPU
 	@$(BIN) sim bars --json
+
+bench-matching: build ## how much stays inside ISPs, matched and at random, as JSON; 10,000 viewers (five minutes)
+	@$(BIN) sim bars --only matching --json
 
 bench-browsers: setup-ffmpeg setup-chromium build ## 8 and 16 real browsers: hls.js, p2p-media-loader, ours (20 min)
 	cd player && node bench/browsers.mjs --json=../bin/bench-browsers.json

@@ -34,6 +34,7 @@ var bars = []struct {
 	{"steady", steadyBar},
 	{"churn", churnBar},
 	{"tight", tightBar},
+	{"matching", matchingBar},
 }
 
 // Bars runs the scenarios that the engine is held to, and says what it reached. It
@@ -111,6 +112,35 @@ func churnBar(ctx context.Context, b *barRun) error {
 
 func tightBar(ctx context.Context, b *barRun) error {
 	return b.offload(ctx, "ten-thousand-tight", "tight", 0.85)
+}
+
+// matchingBar holds the tracker that knows where viewers are beside one that does not.
+func matchingBar(ctx context.Context, b *barRun) error {
+	cfg, err := b.large("ten-thousand-isps")
+	if err != nil {
+		return err
+	}
+	if b.cfg.Short {
+		cfg.ClusterViewers /= 10
+	}
+	_, matched, err := b.simulate(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	cfg.Tracker.Blind = true
+	cfg.Name += ", matched at random"
+	_, random, err := b.simulate(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	b.add(
+		atLeast("matching: share of the bytes that could stay inside an ISP that did", matched.SameISP, 0.8,
+			fmt.Sprintf("of what came from neighbours %.4f; at random %.4f and %.4f", matched.SameISPP2P, random.SameISP, random.SameISPP2P)),
+		atLeast("matching: largest component of the worst room", matched.LargestComponent, 0.999, ""),
+		atLeast("matching: offload beside matching at random", matched.Offload-random.Offload, -0.01,
+			fmt.Sprintf("%.4f and %.4f; %d and %d stalls", matched.Offload, random.Offload, matched.Stalls, random.Stalls)),
+	)
+	return nil
 }
 
 // offload holds a scenario to its share of the bound, and its viewers' stalls to

@@ -15,6 +15,7 @@ import (
 func Simulate(ctx context.Context, cfg world.Config) (*world.Result, error) {
 	// Little is thrown away, and what is kept is small: it need not be looked through often.
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	cfg = cfg.WithRooms()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	parts := make([]*world.Part, world.Clusters(&cfg))

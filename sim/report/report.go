@@ -48,6 +48,11 @@ type Report struct {
 	DutyShare   float64 `json:"dutyShare"`  // of all media: came from the CDN as a duty
 	RescueShare float64 `json:"rescueShare"`
 
+	SameISP    float64 `json:"sameIsp"`    // of the media that could stay inside a place: did (world.Local)
+	SameISPP2P float64 `json:"sameIspP2p"` // of the media from neighbours: came from the same place
+	// LargestComponent is the share of a room's viewers who are connected with each other at the end, in the worst room.
+	LargestComponent float64 `json:"largestComponent"`
+
 	// Of the whole run.
 	OffloadWhole   float64 `json:"offloadWhole"`
 	UplinkUse      float64 `json:"uplinkUse"`    // of what all uplinks could have carried
@@ -117,6 +122,8 @@ func New(result *world.Result) *Report {
 	r.Offload = ratio(m.P2PBytes, m.ViewerBytes)
 	r.DutyShare = ratio(m.DutyBytes, m.ViewerBytes)
 	r.RescueShare = ratio(m.RescueBytes, m.ViewerBytes)
+	r.SameISP, r.SameISPP2P = ratio(m.Local.Bytes, m.Local.CouldBytes), ratio(m.Local.Bytes, m.P2PBytes)
+	r.LargestComponent = result.LargestComponent
 	if r.Bound.Offload > 0 {
 		r.BoundShare = r.Offload / r.Bound.Offload
 	}

@@ -32,6 +32,9 @@ func (r *Report) WriteText(out io.Writer) error {
 	p.line("             min(1 − k/N, ū/r · min(1, (D − t0)/T)) with k %g, N %.1f, ū %s, r %s, D %s, t0 %s, T %s",
 		b.K, b.N, rate(b.UplinkBps), rate(b.RateBps), ms(b.DMs), ms(b.T0Ms), ms(b.TMs))
 	p.line("from the CDN %s by duty, %s to rescue; %.2f copies of a leaf", percent(r.DutyShare), percent(r.RescueShare), r.CDNCopies)
+	if r.SameISP > 0 {
+		p.line("places       %s of what could stay inside a place did; that is %s of what came from neighbours", percent(r.SameISP), percent(r.SameISPP2P))
+	}
 	p.line("whole run    %s offload; %s was fetched from the CDN to start playing; uplinks were used to %s", percent(r.OffloadWhole), percent(r.StartupShare), percent(r.UplinkUse))
 	p.line("stalls       %d, %s in all, %d viewers; %d seeks; %d never started", r.Stalls, ms(r.StallMs), r.StalledViewers, r.Seeks, r.NeverStarted)
 	p.line("startup      %s median, %s p99", ms(r.StartupMsP50), ms(r.StartupMsP99))

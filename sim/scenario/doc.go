@@ -56,9 +56,10 @@
 //	places:                   # regions, or providers in regions, instead of oneWay
 //	  - name: everywhere
 //	    share: 100%
-//	    oneWay: [30ms]        # to each place, in their order
+//	    oneWay: [30ms]        # to each place, in their order; or network.placesOneWay
 //	network:
 //	  oneWay: 30ms            # between two viewers
+//	  placesOneWay: []        # within a place, to others of its region, to other regions
 //	  oneWaySpread: 0         # as uplinkSpread
 //	  connectRoundTrips: 5    # of ICE, DTLS and SCTP, after offer and answer
 //	  connectFailures: 0%     # pairs that can never connect
@@ -87,6 +88,7 @@
 //	tracker:
 //	  oneWay: 25ms
 //	  duties: true            # false: it introduces viewers, and who fetches what is left to them
+//	  places: true            # false: it does not know where viewers are
 //	  outages:                # the tracker that comes back knows nothing
 //	    - from: 0
 //	      to: 0

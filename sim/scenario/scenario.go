@@ -108,8 +108,10 @@ func read(f *fields, cfg *world.Config) (trace string) {
 		f.count("count", &cfg.Seeders.Count)
 		f.rate("uplink", &cfg.Seeders.UplinkBytesPerSec)
 	})
+	var placesOneWay []int64
 	f.inner("network", func(f *fields) {
 		f.duration("oneWay", &cfg.Network.OneWayMs)
+		f.durations("placesOneWay", &placesOneWay)
 		f.number("oneWaySpread", &cfg.Network.OneWaySpread)
 		f.integer("connectRoundTrips", &cfg.Network.ConnectRoundTrips)
 		f.share("connectFailures", &cfg.Network.ConnectFailures)
@@ -142,12 +144,40 @@ func read(f *fields, cfg *world.Config) (trace string) {
 		})
 	})
 	f.inner("tracker", func(f *fields) {
+		places := !cfg.Tracker.Blind
+		f.flag("places", &places)
+		cfg.Tracker.Blind = !places
 		f.duration("oneWay", &cfg.Tracker.OneWayMs)
 		f.flag("duties", &cfg.Tracker.Duties)
 		f.each("outages", func(f *fields) { readOutage(f, &cfg.Tracker.Outages) })
 	})
 	f.inner("scheduler", func(f *fields) { readScheduler(f, &cfg.Scheduler) })
+	if len(placesOneWay) == 3 {
+		spreadOut(cfg.Places, placesOneWay)
+	}
 	return trace
+}
+
+// spreadOut says how far places are from each other that do not say it: those of a region, by their names, are nearer.
+func spreadOut(places []world.Place, oneWayMs []int64) {
+	region := func(p *world.Place) string {
+		name, _, _ := strings.Cut(p.Name, "/")
+		return name
+	}
+	for i := range places {
+		if places[i].OneWayMs != nil {
+			continue
+		}
+		for j := range places {
+			far := 2
+			if i == j {
+				far = 0
+			} else if region(&places[i]) == region(&places[j]) {
+				far = 1
+			}
+			places[i].OneWayMs = append(places[i].OneWayMs, oneWayMs[far])
+		}
+	}
 }
 
 func readOutage(f *fields, into *[]world.Outage) {

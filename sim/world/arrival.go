@@ -12,14 +12,14 @@ const seederNumber = 1 << 62
 const generation = 1 << 32
 
 // scheduleViewers makes the viewers of this cluster, and lets each come when it is
-// due. Viewer i belongs to cluster i mod clusters: the tracker fills them evenly.
+// due.
 func (w *world) scheduleViewers() {
 	poisson := 0.0
 	for i := range w.cfg.Viewers {
 		if w.cfg.Arrival.PerSecond > 0 {
 			poisson += w.draw.Exponential(1000/w.cfg.Arrival.PerSecond, int64(i), drawJoin, 0)
 		}
-		if i%w.clusters == w.cluster {
+		if w.clusterOf(i) == w.cluster {
 			w.scheduleViewer(int64(i), startMs+w.arrivalMs(i, poisson))
 		}
 	}
@@ -29,6 +29,14 @@ func (w *world) scheduleViewers() {
 			v.at(startMs, v.join)
 		}
 	}
+}
+
+// clusterOf is a viewer's cluster. The tracker fills them evenly, if it does not know where viewers are.
+func (w *world) clusterOf(i int) int {
+	if w.cfg.RoomOf != nil {
+		return int(w.cfg.RoomOf[i])
+	}
+	return i % w.clusters
 }
 
 func (w *world) scheduleViewer(number, joinMs int64) {

@@ -16,7 +16,8 @@ type Config struct {
 
 	Stream         Stream
 	Viewers        int
-	ClusterViewers int // the tracker splits a channel into clusters of at most so many; 0: never
+	ClusterViewers int     // the tracker splits a channel into clusters of at most so many; 0: never
+	RoomOf         []int32 `json:",omitempty"` // of each viewer, its cluster, see WithRooms; nil: viewer i is in cluster i mod clusters
 	Arrival        Arrival
 	StayMs         int64   // mean of an exponential distribution; 0 here and in Stay: to the end
 	Stay           Stay    // otherwise distributed
@@ -156,6 +157,7 @@ type Slow struct {
 type Tracker struct {
 	OneWayMs int64
 	Duties   bool // it deals them; else it only introduces
+	Blind    bool `json:",omitempty"` // it does not know where viewers are
 	Outages  []Outage
 }
 

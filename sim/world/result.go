@@ -18,10 +18,12 @@ type Result struct {
 
 	Connections   int64
 	PlaylistBytes int64
-	Spread        []int64 // of all leaves, see SpreadMs
-	Watched       []Watched
-	Graph         [][]int32 // of each viewer at the end, its neighbours, by their places in Viewers; only of one cluster
-	Failures      []string  // what must never happen and did
+	// LargestComponent is the share of a cluster's viewers who are connected with each other at the end, in the worst cluster.
+	LargestComponent float64 `json:"-"`
+	Spread           []int64 // of all leaves, see SpreadMs
+	Watched          []Watched
+	Graph            [][]int32 // of each viewer at the end, its neighbours, by their places in Viewers; only of one cluster
+	Failures         []string  // what must never happen and did
 }
 
 // Watched is how the first leaf of a measured segment spread.
@@ -70,6 +72,9 @@ type Measured struct {
 	ViewersMean  float64 // N of the bound: viewers that a segment reached
 	UplinkMean   float64 // ū of the bound, bytes/s, seeders' shared out
 	SlackMs      float64 // mean time from a segment's publication to when a viewer needed it
+	Local        Local   `json:",omitzero"`
+
+	places []placeStats
 }
 
 // CDNCopies is how often a leaf left the CDN.
@@ -101,12 +106,13 @@ type Part struct {
 	segments    []segmentStats
 	spread      spread
 	connections int64
+	component   float64
 	graph       [][]int32
 	failures    []string
 }
 
 func (w *world) part() *Part {
-	p := &Part{segments: w.audit.segments, spread: w.audit.spread, connections: w.audit.connections}
+	p := &Part{segments: w.audit.segments, spread: w.audit.spread, connections: w.audit.connections, component: w.largestComponent()}
 	for _, v := range w.viewers {
 		joinMs := v.joinMs - startMs
 		if !v.here {
@@ -140,11 +146,12 @@ func (w *world) graph() [][]int32 {
 
 // Merge makes a result of the clusters' parts, in their order.
 func Merge(cfg Config, parts []*Part) *Result {
-	r := &Result{Config: cfg, Spread: make([]int64, spreadSteps)}
+	r := &Result{Config: cfg, Spread: make([]int64, spreadSteps), LargestComponent: 1}
 	var segments []segmentStats
 	for _, p := range parts {
 		r.Viewers = append(r.Viewers, p.viewers...)
 		r.Connections += p.connections
+		r.LargestComponent = min(r.LargestComponent, p.component)
 		r.Failures = append(r.Failures, p.failures...)
 		for step, n := range p.spread {
 			r.Spread[step] += n
@@ -191,6 +198,7 @@ func (s *segmentStats) add(t *segmentStats) {
 	s.slackMs += t.slackMs
 	s.slacks += t.slacks
 	s.firstMs = append(s.firstMs, t.firstMs...)
+	s.places = addPlaces(s.places, t.places)
 	for leaf, n := range t.cdn {
 		s.cdn[leaf] += n
 	}
@@ -216,12 +224,22 @@ func (m *Measured) add(stream *stream, s *segmentStats) {
 	}
 	m.ViewersMean += float64(s.viewers)
 	m.UplinkMean += float64(s.uplink)
+	m.addPlaces(stream, s)
 	if s.slacks > 0 {
 		m.SlackMs += float64(s.slackMs) / float64(s.slacks)
 	}
 }
 
+// addPlaces adds a segment of which one copy had to come into each place.
+func (m *Measured) addPlaces(stream *stream, s *segmentStats) {
+	m.places = addPlaces(m.places, s.places)
+	for i := range s.places {
+		m.places[i].entering += min(s.places[i].media, stream.size)
+	}
+}
+
 func (m *Measured) close(viewers []Viewer) {
+	m.Local = local(m.places)
 	if m.Segments == 0 {
 		return
 	}

@@ -49,6 +49,7 @@ type segmentStats struct {
 	slackMs int64    // from its publication to when it was needed, summed over viewers that learnt of it later than at their start
 	slacks  int64
 	firstMs []int64 // if watched: when each viewer got its first leaf
+	places  []placeStats
 }
 
 const (
@@ -102,6 +103,9 @@ func (v *viewer) count(object, leaf, from int32) {
 		s.http += bytes
 	} else {
 		s.p2p += bytes
+	}
+	if len(v.w.cfg.Places) > 0 {
+		v.countLocal(s, bytes, h.missing == v.w.stream.leaves-1, from)
 	}
 	if leaf == 0 && v.w.cfg.Watch {
 		s.firstMs = append(s.firstMs, v.w.nowMs)

@@ -159,7 +159,7 @@ func (v *viewer) joinEvent(id uint64) swarm.Join {
 		return swarm.Join{Room: room, Viewer: id, Role: announce.Seeder}
 	}
 	join := swarm.Join{Room: room, Viewer: id, Role: announce.Viewer, Renditions: []string{rendition}, NoUpload: v.noUpload}
-	if len(v.w.cfg.Places) > 0 {
+	if len(v.w.cfg.Places) > 0 && !v.w.cfg.Tracker.Blind {
 		name := v.w.cfg.Places[v.place].Name
 		region, _, _ := strings.Cut(name, "/")
 		join.ISPKey, join.RegionKey = key(name), key(region)

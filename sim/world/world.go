@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"slices"
 
 	"slipstream/peer/sched"
 	"slipstream/sim/draw"
@@ -70,6 +71,9 @@ type world struct {
 // Clusters is into how many the tracker splits the channel. Viewers of one never
 // hear of those of another, so each can be run by itself, on any processor.
 func Clusters(cfg *Config) int {
+	if cfg.RoomOf != nil {
+		return int(slices.Max(cfg.RoomOf)) + 1
+	}
 	if cfg.ClusterViewers <= 0 {
 		return 1
 	}
@@ -79,6 +83,7 @@ func Clusters(cfg *Config) int {
 // Run runs an experiment to its end, or until ctx ends: all clusters, one after
 // the other.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
+	cfg = cfg.WithRooms()
 	parts := make([]*Part, Clusters(&cfg))
 	for i := range parts {
 		var err error

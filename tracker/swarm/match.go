@@ -14,6 +14,9 @@ const subnetShare = 2
 // the connections of newcomers are what viewers spend their time on, and half are enough to begin with.
 const acquaintMs = 1500
 
+// strangerOf is of how many neighbours one shall be somebody drawn from all who upload.
+const strangerOf = 5
+
 // perRoom is how many viewers of each room a seeder accepts, even if it is full of others.
 const perRoom = 4
 
@@ -184,24 +187,45 @@ func (s *Swarm) meetSome(v *viewer) {
 		}
 	}
 	for len(v.edges) < want && s.mayAsk(v) {
-		far := len(v.edges)%2 == 0 || v.givers() < len(v.edges)/2
+		far := v.wantsStranger() || v.givers() < len(v.edges)/2
 		if far && s.weave(v) || s.meetNear(v) {
 			continue
 		}
-		w := s.anybody(v, v.room)
-		if w == nil {
+		if w := s.anybody(v, v.room); w != nil {
+			s.introduce(v, w)
+		} else if len(v.edges) >= minWoven || v.loneliest() || !s.squeeze(v) {
 			return
 		}
-		s.introduce(v, w)
 	}
+}
+
+// strangers counts the neighbours who are not near.
+func (v *viewer) strangers() int {
+	n := 0
+	for _, e := range v.edges {
+		if !v.near(e.to) {
+			n++
+		}
+	}
+	return n
+}
+
+// wantsStranger tells whether the next whom v meets shall be anybody who uploads: one in strangerOf where others with its
+// ISP are about, and elsewhere every other one.
+func (v *viewer) wantsStranger() bool {
+	if v.around[inISP].len() > 1 {
+		return v.strangers()*strangerOf <= len(v.edges)
+	}
+	return len(v.edges)%2 == 0
 }
 
 // meetNear introduces v to somebody in its subnet, with its ISP or in its region who plays the same, or else to anybody
 // who does, if not everybody does.
 func (s *Swarm) meetNear(v *viewer) bool {
 	r := v.room
-	for _, p := range v.places() {
-		if here := r.places[p]; here != nil && here.len() > 1 && s.weaveAmong(v, here.items, v.sharesRendition, (*viewer).near) {
+	for kind, p := range v.places() {
+		together := func(_, x *viewer) bool { return x.at(p) }
+		if here := v.around[kind]; here.len() > 1 && s.weaveAmong(v, here.items, v.sharesRendition, together) {
 			return true
 		}
 	}
@@ -298,8 +322,7 @@ func (v *viewer) amongMost() bool {
 	if v.room == nil {
 		return false
 	}
-	here := v.room.places[place{inSubnet, v.subnet}]
-	return here != nil && 2*here.len() > v.room.members.len()
+	return 2*v.around[inSubnet].len() > v.room.members.len()
 }
 
 // mayAsk bounds how often v gets new neighbours on its own account: 36 at once and 30 a minute, a seeder four times as

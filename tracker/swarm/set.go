@@ -6,7 +6,13 @@ type set struct {
 	at    map[uint64]int
 }
 
-func (s *set) len() int { return len(s.items) }
+// len is 0 for no set at all.
+func (s *set) len() int {
+	if s == nil {
+		return 0
+	}
+	return len(s.items)
+}
 
 func (s *set) add(v *viewer) {
 	if _, ok := s.at[v.id]; ok {

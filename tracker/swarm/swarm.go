@@ -146,12 +146,13 @@ func (s *Swarm) join(ev Join) {
 		id: ev.Viewer, channel: c, seeder: ev.Role == announce.Seeder, noUpload: ev.NoUpload, nat: ev.NAT,
 		subnet: ev.SubnetKey, isp: ev.ISPKey, region: ev.RegionKey, class: uplinkClass(0, ev.UplinkBps), joinedMs: s.nowMs,
 	}
+	v.rematchAtMs = s.nowMs + rematchMs/3 + int64(v.id%rematchMs)
 	s.viewers[v.id] = v
 	if v.seeder {
 		c.seeders.add(v)
 		s.reseat(v)
 	} else {
-		r := s.roomFor(c)
+		r := s.roomFor(v)
 		r.add(v)
 		s.touch(r)
 		s.setRenditions(v, ev.Renditions)
@@ -237,6 +238,7 @@ func (s *Swarm) tick() {
 			for _, v := range r.members.items {
 				s.reconsider(v)
 				s.topUp(v)
+				s.rematch(v)
 			}
 			s.look(r)
 		}

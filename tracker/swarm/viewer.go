@@ -19,6 +19,7 @@ type viewer struct {
 	subnet   uint64
 	isp      uint64
 	region   uint64
+	around   [3]*set // who of its room is in its subnet, with its ISP, in its region; nil where that is not known
 
 	// neighbours (match.go)
 	edges       []edge
@@ -26,6 +27,7 @@ type viewer struct {
 	past        []past // failed pairs, oldest first
 	waitMs      int64  // how long the next fruitless search puts off the one after
 	searchAtMs  int64
+	rematchAtMs int64 // not before then it exchanges a neighbour
 	allowanceMs int64 // introductions asked for, as time: see mayAsk
 	accusations []accusation
 	accused     []verdict // whom it accused lately

@@ -83,12 +83,42 @@ func (s *Swarm) insert(v, w *viewer, kind func(w, x *viewer) bool) bool {
 	return false
 }
 
+// squeeze is for one who is nearly cut off, because those who have room for it have enough of its subnet: somebody gives up
+// for it a neighbour who has others.
+func (s *Swarm) squeeze(v *viewer) bool {
+	members := v.room.members.items
+	start := v.room.rng.below(len(members))
+	for i := range members {
+		w := members[(start+i)%len(members)]
+		if !s.compatible(v, w) || !s.accepts(v, w) {
+			continue
+		}
+		for _, e := range w.edges {
+			if len(e.to.edges) > minWoven && s.acceptsWithout(w, v, e.to) {
+				s.separate(w, e.to)
+				s.introduce(v, w)
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func whoever(_, _ *viewer) bool { return true }
 
-// near tells whether v and w are in the same region or nearer.
+// near tells whether v and w have the same subnet or ISP or, where an ISP is not known, region.
 func (v *viewer) near(w *viewer) bool {
-	return v.subnet != 0 && v.subnet == w.subnet || v.isp != 0 && v.isp == w.isp || v.region != 0 && v.region == w.region
+	switch {
+	case v.subnet != 0 && v.subnet == w.subnet:
+		return true
+	case v.isp != 0 && w.isp != 0:
+		return v.isp == w.isp
+	}
+	return v.region != 0 && v.region == w.region
 }
+
+// at tells whether v is in a place.
+func (v *viewer) at(p place) bool { return v.places()[p.kind] == p }
 
 // separate parts a pair that could go on. They may meet again.
 func (s *Swarm) separate(a, b *viewer) {
