@@ -212,6 +212,7 @@ func (v *viewer) report() {
 		Viewer: id, Ready: a.ready, Neighbours: a.neighbours, NoUpload: !a.passesOn,
 		UplinkBps: 8 * v.core.UplinkBytesPerSec(), Dropped: a.dropped,
 		MediaBytes: v.stats.HTTPBytes + v.stats.P2PBytes, Rescues: v.stats.RescueBytes / leafSize,
+		StallMs: v.stats.StallMs,
 	}
 	if !v.seeder {
 		r.Renditions = []string{rendition}

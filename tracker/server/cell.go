@@ -148,7 +148,7 @@ func (c *cell) handleReport(m *member, r announce.Report) {
 	m.report, m.shown = r, true
 	ev := swarm.Report{
 		Viewer: uint64(m.id), Ready: r.Ready, NoUpload: r.NoUpload, Neighbours: int(r.Neighbours), Renditions: r.Renditions,
-		UplinkBps: r.UplinkBps, Rescues: r.Rescues, MediaBytes: min(r.HTTPBytes+r.P2PBytes, announce.MaxInteger),
+		UplinkBps: r.UplinkBps, Rescues: r.Rescues, MediaBytes: min(r.HTTPBytes+r.P2PBytes, announce.MaxInteger), StallMs: r.StallMs,
 	}
 	for _, d := range r.Dropped {
 		ev.Dropped = append(ev.Dropped, swarm.Drop{Viewer: uint64(d.ID), Reason: d.Reason})

@@ -171,7 +171,7 @@ func (s *Swarm) sweep(r *room) {
 
 // wants tells whether v may hold stripes.
 func (d *deal) wants(v *viewer) bool {
-	if !v.ready || v.suspended || v.gone || v.noUpload || v.class > 0 && v.class < d.need {
+	if !v.ready || v.suspended || v.rest.resting() || v.gone || v.noUpload || v.class > 0 && v.class < d.need {
 		return false
 	}
 	_, plays := d.players.at[v.id]

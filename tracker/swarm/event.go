@@ -43,6 +43,7 @@ type Report struct {
 	UplinkBps  int64  // measured uplink in bits per second; 0 = unknown
 	MediaBytes int64  // total from CDN and neighbours
 	Rescues    int64  // total of leaves from the CDN that were no duty although a neighbour was connected
+	StallMs    int64  // total time of interruptions
 	Dropped    []Drop // given up since the last report
 }
 

@@ -33,31 +33,35 @@ type fare struct {
 	fromMs, toMs             int64 // that the totals below span; 0 = no report yet
 	fromMedia, toMedia       int64
 	fromRescues, toRescues   int64
+	fromStallMs, toStallMs   int64
 	known                    bool
+	fresh                    bool // the last look closed a span
+	stalled                  bool // in it
 	mediaBps, rescuePerMille int64
 }
 
 // report takes totals in. Totals that shrink are another playback's.
-func (f *fare) report(nowMs, media, rescues int64) {
-	if f.toMs == 0 || media < f.toMedia || rescues < f.toRescues {
-		*f = fare{fromMs: nowMs, fromMedia: media, fromRescues: rescues}
+func (f *fare) report(nowMs, media, rescues, stallMs int64) {
+	if f.toMs == 0 || media < f.toMedia || rescues < f.toRescues || stallMs < f.toStallMs {
+		*f = fare{fromMs: nowMs, fromMedia: media, fromRescues: rescues, fromStallMs: stallMs}
 	}
-	f.toMs, f.toMedia, f.toRescues = nowMs, media, rescues
+	f.toMs, f.toMedia, f.toRescues, f.toStallMs = nowMs, media, rescues, stallMs
 }
 
 // close ends a span and works out what it showed.
 func (f *fare) close() {
 	spanMs, media := f.toMs-f.fromMs, f.toMedia-f.fromMedia
-	if f.toMs == 0 || spanMs < fareSpanMs {
+	if f.fresh = f.toMs != 0 && spanMs >= fareSpanMs; !f.fresh {
 		return
 	}
+	f.stalled = f.toStallMs > f.fromStallMs
 	f.known = media > 0
 	f.mediaBps = min(media, maxBytes) * 8000 / spanMs
 	f.rescuePerMille = 0
 	if media > 0 {
 		f.rescuePerMille = min(maxShare, min(f.toRescues-f.fromRescues, maxBytes/leafBytes)*leafBytes*1000/media)
 	}
-	f.fromMs, f.fromMedia, f.fromRescues = f.toMs, f.toMedia, f.toRescues
+	f.fromMs, f.fromMedia, f.fromRescues, f.fromStallMs = f.toMs, f.toMedia, f.toRescues, f.toStallMs
 }
 
 // maxBytes bounds what is believed to have come in one span, far below where products overflow.
@@ -154,6 +158,7 @@ func (s *Swarm) look(r *room) {
 	for _, v := range r.members.items {
 		v.fare.close()
 	}
+	s.spare(r)
 	for _, d := range r.deals {
 		var rates, shares []int64
 		for _, v := range d.players.items {

@@ -120,7 +120,7 @@ func (s *Swarm) wantedNow(v *viewer) int {
 // topUp introduces v to others until it has as many neighbours as wanted. If nobody is to be had, it is not tried
 // again for a while that doubles.
 func (s *Swarm) topUp(v *viewer) {
-	if v.gone || v.suspended || s.nowMs < v.searchAtMs || len(v.edges) >= s.wantedNow(v) {
+	if v.gone || v.suspended || v.rest.resting() || s.nowMs < v.searchAtMs || len(v.edges) >= s.wantedNow(v) {
 		return
 	}
 	before := len(v.edges)
@@ -277,7 +277,7 @@ func (s *Swarm) suits(v, w *viewer) bool {
 
 // compatible tells whether v and w may be introduced, had they room for each other.
 func (s *Swarm) compatible(v, w *viewer) bool {
-	return v != w && !w.suspended && !w.gone && !v.knows(w) && !s.apart(v, w) && !s.apart(w, v) &&
+	return v != w && !w.suspended && !w.rest.resting() && !w.gone && !v.knows(w) && !s.apart(v, w) && !s.apart(w, v) &&
 		s.useful(v, w) && s.spread(v, w)
 }
 
@@ -379,7 +379,7 @@ func (s *Swarm) refresh(v *viewer) {
 	if v.room == nil {
 		return
 	}
-	if !v.suspended && len(v.edges) < s.limit(v) {
+	if !v.suspended && !v.rest.resting() && len(v.edges) < s.limit(v) {
 		v.room.open.add(v)
 	} else {
 		v.room.open.remove(v)

@@ -94,6 +94,8 @@ func (m *model) apply(ev Event, a Action) {
 			m.t.Fatalf("%v: not in one room", a)
 		case m.edges[p]:
 			m.t.Fatalf("%v: they know each other", a)
+		case m.swarm.viewers[a.A].rest.resting() || m.swarm.viewers[a.B].rest.resting():
+			m.t.Fatalf("%v: one is to be left alone", a)
 		case m.never[p]:
 			m.t.Fatalf("%v: they parted over evidence", a)
 		}
@@ -148,7 +150,7 @@ func (m *model) judge() {
 			}
 		}
 		if r := v.room; r != nil {
-			if _, open := r.open.at[id]; open == (v.suspended || len(v.edges) >= s.limit(v)) {
+			if _, open := r.open.at[id]; open == (v.suspended || v.rest.resting() || len(v.edges) >= s.limit(v)) {
 				m.t.Fatalf("%d with %d neighbours is listed as open: %v", id, len(v.edges), open)
 			}
 		}
@@ -200,7 +202,7 @@ func (m *model) judgeDeal(d *deal) {
 	able := 0
 	for _, v := range append(slices.Clone(d.room.members.items), d.room.channel.seeders.items...) {
 		rep, mask := m.reports[v.id], d.masks[v.id]
-		can := rep.Ready && !rep.NoUpload && !v.suspended && (v.seeder || slices.Contains(rep.Renditions, d.rendition)) &&
+		can := rep.Ready && !rep.NoUpload && !v.suspended && !v.rest.resting() && (v.seeder || slices.Contains(rep.Renditions, d.rendition)) &&
 			(v.class == 0 || v.class >= d.need)
 		if can {
 			able++
@@ -267,6 +269,7 @@ func drawEvent(t *rapid.T, next *uint64) Event {
 		NoUpload:   rapid.IntRange(0, 5).Draw(t, "idle") == 0,
 		MediaBytes: rapid.SampledFrom([]int64{0, 1 << 20, 10 << 20, announce.MaxInteger}).Draw(t, "media"),
 		Rescues:    rapid.SampledFrom([]int64{0, 20, announce.MaxInteger}).Draw(t, "rescues"),
+		StallMs:    rapid.SampledFrom([]int64{0, 0, 3000, announce.MaxInteger}).Draw(t, "stalls"),
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "drops") {
 		r.Dropped = append(r.Dropped, Drop{Viewer: anyID.Draw(t, "dropped"), Reason: rapid.SampledFrom(reasons).Draw(t, "reason")})

@@ -216,7 +216,7 @@ func (s *Swarm) report(ev Report) {
 		s.drop(v, d)
 	}
 	s.inferDead(v, ev.Neighbours)
-	v.fare.report(s.nowMs, ev.MediaBytes, ev.Rescues)
+	v.fare.report(s.nowMs, ev.MediaBytes, ev.Rescues, ev.StallMs)
 	v.ready, v.class = ev.Ready, uplinkClass(v.class, ev.UplinkBps)
 	s.setNoUpload(v, ev.NoUpload)
 	s.setRenditions(v, ev.Renditions)
@@ -237,6 +237,7 @@ func (s *Swarm) tick() {
 		for _, r := range c.rooms {
 			for _, v := range r.members.items {
 				s.reconsider(v)
+				s.wake(v)
 				s.topUp(v)
 				s.rematch(v)
 			}

@@ -39,6 +39,7 @@ type viewer struct {
 	told        []announce.Share // its stripes as it knows them
 	dirty       bool             // they may have changed since
 	fare        fare
+	rest        rest
 }
 
 // edge is a pair that was introduced, as one of the two sees it.
