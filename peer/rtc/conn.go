@@ -175,6 +175,15 @@ func (c *Conn) write() {
 	}
 }
 
+// RTT is the time of a round trip as ICE last measured it, 0 if it has not.
+func (c *Conn) RTT() time.Duration {
+	stats, ok := c.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	if !ok {
+		return 0
+	}
+	return time.Duration(stats.CurrentRoundTripTime * float64(time.Second))
+}
+
 // Done is closed as soon as the connection is closed, whoever closed it, before OnClosed.
 func (c *Conn) Done() <-chan struct{} { return c.ctx.Done() }
 

@@ -54,6 +54,7 @@ type neighbour struct {
 	deaf      bool // it does not read what we send
 	talk      *talk
 	out       outbox
+	rttMs     int64 // as last told to the tracker
 }
 
 // A connection costs milliseconds of work, so that many are begun at once and then a second.
@@ -86,6 +87,22 @@ func (ns *neighbours) open() int {
 		}
 	}
 	return count
+}
+
+// roundTrips are those that are new to the tracker: just measured, or twice or half of what it was told.
+func (ns *neighbours) roundTrips() (rtts []announce.RTT) {
+	for _, n := range ns.byID {
+		line, ok := n.conn.(interface{ RTT() time.Duration })
+		if !ok || !n.open || len(rtts) == announce.MaxRTTs {
+			continue
+		}
+		ms := min(line.RTT().Milliseconds(), announce.MaxRTT)
+		if ms > 0 && (ms >= 2*n.rttMs || 2*ms <= n.rttMs) {
+			n.rttMs = ms
+			rtts = append(rtts, announce.RTT{ID: n.peer, Ms: ms})
+		}
+	}
+	return rtts
 }
 
 func (ns *neighbours) closeAll(reason string) {

@@ -339,7 +339,7 @@ func (s *Session) report(nowMs int64) {
 		UplinkBps: t.uplinkBps.Load(),
 		HTTPBytes: s.stats.HTTPBytes, P2PBytes: s.stats.P2PBytes, UploadedBytes: s.stats.UploadedBytes,
 		Stalls: felt.Stalls, StallMs: felt.StallMs, LatencyMs: felt.LatencyMs,
-		Rescues: t.rescues, Dropped: t.drops,
+		Rescues: t.rescues, Dropped: t.drops, RTTs: s.neighbours.roundTrips(),
 	})
 	t.drops = nil
 }

@@ -6,6 +6,7 @@ import (
 	"slipstream/peer/sched"
 	"slipstream/sim/network"
 	"slipstream/tracker/announce"
+	"slipstream/tracker/swarm"
 )
 
 // end is one end of a connection, as its viewer sees it. What messages need lies in one line
@@ -100,6 +101,9 @@ func (w *world) open(a, b *viewer, delayUs int64) {
 		n int32
 	}{{a, endA}, {b, endB}} {
 		side.v.occupyUplink(network.HelloBytes)
+		if other := w.viewers[side.v.ends[side.n].peer]; other.member.id != 0 {
+			side.v.member.rtts = append(side.v.member.rtts, swarm.RTT{Viewer: other.member.id, Ms: 2 * delayUs / 1000})
+		}
 		side.v.tell(sched.Event{Kind: sched.NeighbourAdd, Neighbour: side.n})
 		side.v.neighboursChanged(+1)
 	}

@@ -36,6 +36,7 @@ type member struct {
 	ready      bool // as last told
 	passesOn   bool // likewise
 	dropped    []swarm.Drop
+	rtts       []swarm.RTT // measured and not told yet
 	duties     uint16
 	turn       int
 	meeting    []*viewer // to whom a connection is being made
@@ -212,12 +213,12 @@ func (v *viewer) report() {
 		Viewer: id, Ready: a.ready, Neighbours: a.neighbours, NoUpload: !a.passesOn,
 		UplinkBps: 8 * v.core.UplinkBytesPerSec(), Dropped: a.dropped,
 		MediaBytes: v.stats.HTTPBytes + v.stats.P2PBytes, Rescues: v.stats.RescueBytes / leafSize,
-		StallMs: v.stats.StallMs,
+		StallMs: v.stats.StallMs, RTTs: a.rtts,
 	}
 	if !v.seeder {
 		r.Renditions = []string{rendition}
 	}
-	a.dropped = nil
+	a.dropped, a.rtts = nil, nil
 	w.toTracker(0, func() { w.handle(r) })
 }
 

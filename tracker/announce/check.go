@@ -102,6 +102,17 @@ func (m Report) check() error {
 			return err
 		}
 	}
+	if len(m.RTTs) > MaxRTTs {
+		return fmt.Errorf("rtts has more than %d entries", MaxRTTs)
+	}
+	for _, r := range m.RTTs {
+		if r.ID == 0 {
+			return fmt.Errorf("an id of rtts is 0, which names nobody")
+		}
+		if r.Ms < 0 || r.Ms > MaxRTT {
+			return fmt.Errorf("a round trip is not from 0 to %d ms", MaxRTT)
+		}
+	}
 	return checkRenditions(m.Renditions)
 }
 

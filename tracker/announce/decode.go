@@ -110,6 +110,10 @@ func (f *fields) report() Message {
 		m.Dropped = append(m.Dropped, Drop{ID: o.id("id"), Reason: Reason(o.text("reason", true))})
 		f.fail(o.err)
 	}
+	for _, o := range f.objects("rtts", MaxRTTs, false) {
+		m.RTTs = append(m.RTTs, RTT{ID: o.id("id"), Ms: o.integer("ms", true)})
+		f.fail(o.err)
+	}
 	return m
 }
 

@@ -75,6 +75,8 @@
 //	stalls, stallMs                         totals: interruptions and their length
 //	rescues        total: leaves (of 16 KiB) fetched from the CDN although a neighbour was connected and it was no duty
 //	latencyMs      how far playback is behind the live edge
+//	rtts           optional, at most 16 of {"id": id, "ms": integer ≤ 60,000}: measured round trips to neighbours, each told when it
+//	               is first known and again when it has doubled or halved
 //	dropped        at most 16 of {"id": id, "reason": code}: neighbours given up since the last report, each told once
 //
 // The reasons of a drop are "unreachable" (never connected: say so after 15 s), "lost" (the connection died), "full"

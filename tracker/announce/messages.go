@@ -26,6 +26,10 @@ const (
 	MaxNeighbours = 1024
 	// MaxDropped is the largest number of dropped neighbours in a report.
 	MaxDropped = 16
+	// MaxRTTs is the largest number of round-trip times in a report.
+	MaxRTTs = 16
+	// MaxRTT is the longest round trip in milliseconds.
+	MaxRTT = 60_000
 	// MaxDuties is the largest number of renditions with duties.
 	MaxDuties = 16
 	// MaxCandidates is the largest number of candidates in a signal.
@@ -126,6 +130,13 @@ type Report struct {
 	LatencyMs     int64    `json:"latencyMs"`
 	Rescues       int64    `json:"rescues"` // leaves
 	Dropped       []Drop   `json:"dropped"` // since the last report, not a total
+	RTTs          []RTT    `json:"rtts,omitempty"`
+}
+
+// RTT is the measured time of a round trip to a neighbour.
+type RTT struct {
+	ID PeerID `json:"id"`
+	Ms int64  `json:"ms"`
 }
 
 // Drop is a neighbour that the viewer gave up.

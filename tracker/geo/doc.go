@@ -17,6 +17,6 @@
 // A line is a range and what is there, separated by commas or tabs; what is not understood in the first line is taken for
 // names of columns. The range is a prefix (192.0.2.0/24) or its first and last address; then come, in this order, each of
 // them optional, the number of the autonomous system (64500 or AS64500; 0 is unknown) and the country (two letters, ISO
-// 3166-1). Anything else is for people. That is the form of iptoasn.com, of DB-IP's lite databases, and of ip-location-db.
+// 3166-1), if at least every other line has one. Anything else is for people. That is the form of iptoasn.com, of DB-IP's lite databases, and of ip-location-db.
 // Of ranges in each other the innermost counts. A file of either format may be compressed with gzip.
 package geo

@@ -56,6 +56,9 @@ func TestCSVOfEveryForm(t *testing.T) {
 
 func TestOneOfOperatorAndCountryMayBeMissing(t *testing.T) {
 	table := read(t, "192.0.2.0,192.0.2.255,64500,A network\n198.51.100.0,198.51.100.255,FR\n203.0.113.0/24,0,DE\n")
+	if named := read(t, "192.0.2.0/24,64500,One\n198.51.100.0/24,64501,HP\n203.0.113.0/24,64502,Two\n"); at(named, "198.51.100.1") != "AS64501 in an unknown country" {
+		t.Errorf("the operator HP is %s", at(named, "198.51.100.1"))
+	}
 	for address, want := range map[string]string{
 		"192.0.2.1": "AS64500 in an unknown country", "198.51.100.1": "an unknown operator in FR", "203.0.113.1": "an unknown operator in DE",
 	} {

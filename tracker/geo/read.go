@@ -136,13 +136,20 @@ func readCSV(from io.Reader) (*Table, error) {
 		lines.Comma = '\t'
 	}
 	b := newBuilder()
+	named := 0 // lines with what may be a country
 	for n := 1; ; n++ {
 		record, err := lines.Read()
 		if errors.Is(err, io.EOF) {
+			if 2*named < n-1 {
+				b.forgetCountries()
+			}
 			return b.table()
 		}
 		if err == nil {
-			err = b.addLine(record)
+			var p Place
+			if p, err = b.addLine(record); p.Country != [2]byte{} {
+				named++
+			}
 		}
 		if errors.Is(err, errTooLarge) {
 			return nil, err
@@ -153,23 +160,25 @@ func readCSV(from io.Reader) (*Table, error) {
 	}
 }
 
-func (b *builder) addLine(record []string) error {
+func (b *builder) addLine(record []string) (p Place, err error) {
 	if prefix, err := netip.ParsePrefix(record[0]); err == nil {
-		return b.addPrefix(prefix, describe(record[1:]))
+		p = describe(record[1:])
+		return p, b.addPrefix(prefix, p)
 	}
 	from, err := netip.ParseAddr(record[0])
 	if err != nil {
-		return errors.New("it begins with no prefix and no address")
+		return p, errors.New("it begins with no prefix and no address")
 	}
 	if len(record) < 2 {
-		return errors.New("it has no last address")
+		return p, errors.New("it has no last address")
 	}
 	to, err := netip.ParseAddr(record[1])
 	from, to = from.Unmap(), to.Unmap()
 	if err != nil || from.Is4() != to.Is4() || to.Less(from) {
-		return errors.New("its last address is none, or before the first")
+		return p, errors.New("its last address is none, or before the first")
 	}
-	return b.add(from, to, describe(record[2:]))
+	p = describe(record[2:])
+	return p, b.add(from, to, p)
 }
 
 // describe reads an autonomous system's number, then a country; either may be missing.

@@ -130,6 +130,13 @@ func (b *builder) addPrefix(p netip.Prefix, place Place) error {
 	return b.add(first.Addr(), to, place)
 }
 
+// forgetCountries is for files whose operators have names, of which a few look like countries.
+func (b *builder) forgetCountries() {
+	for i := range b.places {
+		b.places[i].Country = [2]byte{}
+	}
+}
+
 var errNothing = errors.New("it tells no address's operator or country")
 
 func (b *builder) table() (*Table, error) {

@@ -150,6 +150,9 @@ func (c *cell) handleReport(m *member, r announce.Report) {
 		Viewer: uint64(m.id), Ready: r.Ready, NoUpload: r.NoUpload, Neighbours: int(r.Neighbours), Renditions: r.Renditions,
 		UplinkBps: r.UplinkBps, Rescues: r.Rescues, MediaBytes: min(r.HTTPBytes+r.P2PBytes, announce.MaxInteger), StallMs: r.StallMs,
 	}
+	for _, t := range r.RTTs {
+		ev.RTTs = append(ev.RTTs, swarm.RTT{Viewer: uint64(t.ID), Ms: t.Ms})
+	}
 	for _, d := range r.Dropped {
 		ev.Dropped = append(ev.Dropped, swarm.Drop{Viewer: uint64(d.ID), Reason: d.Reason})
 	}

@@ -19,8 +19,9 @@
 // # Rooms (channel.go)
 //
 // The viewers of a channel are in one room, or in several of about RoomSize: those of a room know of each other and
-// share duties. A room that exceeds RoomSize by half is split, the two smallest are joined when they are three quarters
-// of it together; newcomers go to the smallest. Pairs that are connected stay so across a split. Seeders serve all rooms.
+// share duties. Rooms gather ISPs: a newcomer goes where others with its ISP are, or of its region, else to the smallest. A room that
+// exceeds RoomSize by half is split, an ISP staying together unless it is most of the room; one is joined with the smallest other when
+// they are three quarters of RoomSize together. Pairs that are connected stay so across a split. Seeders serve all rooms.
 // Rooms have no influence on each other, so each can be simulated by itself (RoomOf, Rooms).
 //
 // # Neighbours (match.go, weave.go, past.go)

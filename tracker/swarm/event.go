@@ -45,6 +45,13 @@ type Report struct {
 	Rescues    int64  // total of leaves from the CDN that were no duty although a neighbour was connected
 	StallMs    int64  // total time of interruptions
 	Dropped    []Drop // given up since the last report
+	RTTs       []RTT  // measured since then
+}
+
+// RTT is the time of a round trip to a neighbour.
+type RTT struct {
+	Viewer uint64
+	Ms     int64
 }
 
 // Drop is a neighbour that the reporter gave up.

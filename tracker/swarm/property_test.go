@@ -271,6 +271,9 @@ func drawEvent(t *rapid.T, next *uint64) Event {
 		Rescues:    rapid.SampledFrom([]int64{0, 20, announce.MaxInteger}).Draw(t, "rescues"),
 		StallMs:    rapid.SampledFrom([]int64{0, 0, 3000, announce.MaxInteger}).Draw(t, "stalls"),
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "round trips") {
+		r.RTTs = append(r.RTTs, RTT{Viewer: anyID.Draw(t, "measured"), Ms: rapid.SampledFrom([]int64{0, 20, 500, 60_000}).Draw(t, "ms")})
+	}
 	for range rapid.IntRange(0, 2).Draw(t, "drops") {
 		r.Dropped = append(r.Dropped, Drop{Viewer: anyID.Draw(t, "dropped"), Reason: rapid.SampledFrom(reasons).Draw(t, "reason")})
 	}

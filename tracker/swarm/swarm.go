@@ -216,6 +216,9 @@ func (s *Swarm) report(ev Report) {
 		s.drop(v, d)
 	}
 	s.inferDead(v, ev.Neighbours)
+	for _, r := range ev.RTTs {
+		v.measured(r)
+	}
 	v.fare.report(s.nowMs, ev.MediaBytes, ev.Rescues, ev.StallMs)
 	v.ready, v.class = ev.Ready, uplinkClass(v.class, ev.UplinkBps)
 	s.setNoUpload(v, ev.NoUpload)

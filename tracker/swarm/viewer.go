@@ -46,6 +46,7 @@ type viewer struct {
 type edge struct {
 	to      *viewer
 	sinceMs int64
+	rttMs   int64 // of a round trip, as one of the two measured it; 0 = unknown
 }
 
 func (v *viewer) knows(w *viewer) bool {
@@ -74,7 +75,7 @@ func (v *viewer) forget(w *viewer) bool {
 
 // befriend adds an edge on this side.
 func (v *viewer) befriend(w *viewer, nowMs int64) {
-	v.edges = append(v.edges, edge{w, nowMs})
+	v.edges = append(v.edges, edge{to: w, sinceMs: nowMs})
 }
 
 func (v *viewer) sharesRendition(w *viewer) bool {
