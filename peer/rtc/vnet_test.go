@@ -68,6 +68,16 @@ func TestEverythingArrivesDespiteLossAndDelay(t *testing.T) {
 	pour(t, answering, offering, 100_000, 1000)
 }
 
+func TestARoundTripIsMeasured(t *testing.T) {
+	n := newNetwork(t, 20*time.Millisecond)
+	offering, answering := connected(t, newEngine(t, Config{Net: n.hosts[0]}), newEngine(t, Config{Net: n.hosts[1]}))
+	for _, side := range []*side{offering, answering} {
+		if rtt := side.conn.RTT(); rtt < 40*time.Millisecond { // how much longer it takes is the machine's matter
+			t.Errorf("a round trip over twice 20 ms takes %v", rtt)
+		}
+	}
+}
+
 func TestANetworkThatDiesIsNoticed(t *testing.T) {
 	n := newNetwork(t, 0)
 	a := newEngine(t, Config{Net: n.hosts[0], LostTimeout: time.Second})

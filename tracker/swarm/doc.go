@@ -24,13 +24,13 @@
 // they are three quarters of RoomSize together. Pairs that are connected stay so across a split. Seeders serve all rooms.
 // Rooms have no influence on each other, so each can be simulated by itself (RoomOf, Rooms).
 //
-// # Neighbours (match.go, weave.go, past.go)
+// # Neighbours (match.go, weave.go, past.go, rematch.go)
 //
 // A room is a graph: an edge is a pair that was introduced and that nobody has reported as broken. Up to Degree+1
-// everybody knows everybody. In a larger room every other edge a viewer asks for goes to anybody who uploads, the
-// rest to near ones that play the same (same subnet, then ISP, then region, then anybody who does): near edges are
-// cheap, random ones keep the graph's diameter logarithmic and leave nobody at the mercy of his surroundings. For the
-// same reason a viewer has at most two neighbours of one subnet, unless most of the room is in it. Two that pass nothing
+// everybody knows everybody. In a larger room every other edge a viewer asks for goes to anybody who uploads, or one in
+// strangerOf if others with its ISP are about, the rest to near ones that play the same (same subnet, then ISP, then region, then
+// anybody who does): near edges are cheap, random ones keep the graph's diameter logarithmic and leave nobody at the mercy of his
+// surroundings. For the same reason a viewer has at most two neighbours of one subnet, unless most of the room is in it. Two that pass nothing
 // on, and two whose address translators allow no connection, are not introduced. Who passes nothing on has half as many
 // neighbours, and of those who do, at most a third (or the idle's share of the room) are such. Who gives neighbours up
 // to get others gets them slowly (mayAsk). A newcomer gets half at once and the others one by one.
@@ -46,6 +46,9 @@
 //
 // A viewer that comes from another tracker's room brings its neighbours along (Join.Neighbours); the pairs are there again as soon
 // as both are.
+//
+// Now and then everybody gives one neighbour up for a better one (rematch.go): one to whom a round trip takes far longer than is usual
+// for both, or a stranger where there are too many.
 //
 // # Evidence (blame.go)
 //
@@ -74,6 +77,11 @@
 // or leaves reach the last too late and are fetched again: √(viewers/16) to begin with, and then as many as make duties
 // cost what rescues cost, which is the least in sum; at most one for 30 viewers, and only as long as that saves more than
 // it costs. What viewers report about themselves is bounded, and those who claim the most are left out.
+//
+// # Rest (rest.go)
+//
+// Who stalls and rescues a tenth of its media three looks in a row, while hardly anybody else in the room stalls, is parted from
+// everybody and left alone for five minutes, then ten, at most an hour: a client without neighbours plays from the CDN alone.
 //
 // # Cost
 //
