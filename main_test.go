@@ -269,6 +269,8 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"port in use", []string{"up", "--http=" + taken(t), "--rtmp=127.0.0.1:0", "--source=none", "--data", t.TempDir()}, exitFailed, "another program uses"},
 		{"tracker's port in use", []string{"tracker", "--listen=" + taken(t), "--token-key", secret(t)}, exitFailed, "another program uses"},
 		{"no token secret", []string{"tracker", "--token-key=/nowhere.key"}, exitFailed, "/nowhere.key"},
+		{"no geo database", []string{"tracker", "geo", "check", "/nowhere.csv"}, exitFailed, "/nowhere.csv"},
+		{"a tracker without its geo database", []string{"tracker", "--listen=127.0.0.1:0", "--geo=/nowhere.csv", "--token-key", secret(t)}, exitFailed, "/nowhere.csv"},
 		{"no such setting", []string{"up", "--config", file(t, "colour: red")}, exitUsage, `"colour"`},
 		{"no YAML", []string{"up", "--config", file(t, "{")}, exitUsage, "configuration file"},
 		{"no key", []string{"up", "--https=127.0.0.1:0", "--tls-cert=cert.pem", "--data", t.TempDir()}, exitFailed, "give both --tls-cert and --tls-key"},
