@@ -112,6 +112,9 @@ func read(f *fields, cfg *world.Config) (trace string) {
 	f.inner("network", func(f *fields) {
 		f.duration("oneWay", &cfg.Network.OneWayMs)
 		f.durations("placesOneWay", &placesOneWay)
+		if n := len(placesOneWay); n != 0 && n != 3 {
+			f.fault.at(f.nodes["placesOneWay"], "network.placesOneWay has %d entries; it needs three: within a place, to others of its region, to other regions", n)
+		}
 		f.number("oneWaySpread", &cfg.Network.OneWaySpread)
 		f.integer("connectRoundTrips", &cfg.Network.ConnectRoundTrips)
 		f.share("connectFailures", &cfg.Network.ConnectFailures)

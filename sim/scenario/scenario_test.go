@@ -109,6 +109,28 @@ scheduler: { marginMs: 250, maxFetches: 2 }
 	}
 }
 
+func TestPlacesAreAsFarFromEachOtherAsTheirNamesSay(t *testing.T) {
+	cfg, err := Parse([]byte(`
+places:
+  - { name: fr/1, share: 50% }
+  - { name: fr/2, share: 20%, oneWay: [7ms, 8ms, 9ms] }
+  - { name: de/3, share: 30% }
+network: { placesOneWay: [10ms, 20ms, 40ms] }
+tracker: { places: false }
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][]int64{{10, 20, 40}, {7, 8, 9}, {40, 40, 10}} {
+		if got := cfg.Places[i].OneWayMs; !reflect.DeepEqual(got, want) {
+			t.Errorf("from %s it is %v, want %v", cfg.Places[i].Name, got, want)
+		}
+	}
+	if !cfg.Tracker.Blind || Default().Tracker.Blind {
+		t.Error("a tracker knows places unless the scenario says otherwise")
+	}
+}
+
 func TestWhatIsWrongIsNamed(t *testing.T) {
 	for _, c := range []struct{ text, says string }{
 		{"sed: 1", `line 1: the scenario has no setting "sed"; it has name, seed,`},
@@ -143,6 +165,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"network: { nat: [{ kind: symmetric, share: 30% }] }", "network.nat add up to 30.0%"},
 		{"network: { loss: 60% }", "above 50%"},
 		{"places: [{ name: a, share: 100%, oneWay: [1ms, 2ms] }]", `place "a" has 2 entries in oneWay; it needs one for each of the 1 places`},
+		{"network: { placesOneWay: [1ms, 2ms] }", "network.placesOneWay has 2 entries; it needs three"},
 		{"places: [{ name: a, share: 50%, oneWay: [1ms] }]", "places add up to 50.0%"},
 		{"cdn: { outages: [{ from: 3s, to: 2s }] }", "must end (to) after"},
 		{"viewers: { trace: visits.csv }", "there is no file visits.csv here"},

@@ -49,7 +49,7 @@ func (d *deal) dealStripes() []holder {
 		}
 	}
 	for i := range holders {
-		take(i, d.masks[holders[i].viewer.id])
+		take(i, d.masks[holders[i].id])
 	}
 	for i := range holders {
 		take(i, wanted)
