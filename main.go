@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -237,6 +238,7 @@ func pages(ids *sync.Map) map[string]http.Handler {
 
 type upCommand struct {
 	serving
+	announcing
 	Source string `help:"What to show on the first channel if it is not pulled: test, none (leave the ingest free, for OBS), or a file to loop or a URL, as for --pull." default:"test" placeholder:"test|none|FILE|URL"`
 }
 
@@ -265,7 +267,7 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
-	meeting, err := tracker.NewHandler(tracker.Config{Secret: secret, Log: io.log})
+	meeting, err := tracker.NewHandler(tracker.Config{Secret: secret, WebTorrent: c.webtorrent(), Log: io.log})
 	if err != nil {
 		return err
 	}
@@ -321,8 +323,7 @@ func (c upCommand) Run(ctx context.Context, io streams) error {
 	}
 	cfg.Tracker = "/tracker"
 	cfg.Register = meeting.Register
-	cfg.Mounts["/tracker"] = meeting.WebSocket()
-	cfg.Mounts["/tracker/stats.json"] = meeting.Stats()
+	maps.Copy(cfg.Mounts, meeting.Mounts())
 	group.Go(func() error { return origin.Run(ctx, cfg) })
 	return group.Wait()
 }
@@ -495,6 +496,8 @@ type trackerCommand struct {
 	ClusterListen string   `help:"Address on which the others of the cluster reach this one." default:":6222" placeholder:"ADDR"`
 	ClusterRoute  []string `help:"Such an address of another tracker of the cluster; may be repeated. One that runs is enough to find all." placeholder:"ADDR"`
 	NATS          string   `name:"nats" help:"URLs of NATS servers that carry what the trackers tell each other, instead of one in each tracker." placeholder:"URL,…"`
+
+	announcing
 }
 
 func (c trackerCommand) Run(ctx context.Context, io streams) error {
@@ -504,7 +507,7 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 	}
 	cfg := tracker.Config{
 		Secret: secret, Listen: c.Listen, Origins: c.Allow, Geo: c.Geo, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
-		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute},
+		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute}, WebTorrent: c.webtorrent(),
 	}
 	cfg.Limits = trackerserver.Limits{
 		Connections: c.Connections, RoomViewers: c.RoomViewers,
@@ -518,6 +521,26 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: files.Get}
 	}
 	return tracker.Run(ctx, cfg)
+}
+
+// announcing is WebTorrent's announce protocol.
+type announcing struct {
+	WebTorrent            bool          `name:"webtorrent" help:"Speak WebTorrent's announce protocol too, at /announce, with whoever comes: it has no tokens."`
+	WebTorrentConnections int           `name:"webtorrent-connections" help:"Its connections at a time." default:"10000" placeholder:"N"`
+	WebTorrentSwarms      int           `name:"webtorrent-swarms" help:"Its swarms at a time." default:"100000" placeholder:"N"`
+	WebTorrentPeers       int           `name:"webtorrent-peers" help:"Its peers in one swarm." default:"50000" placeholder:"N"`
+	WebTorrentRate        int64         `name:"webtorrent-rate" help:"Its messages a second from one connection; ten times as many at once." default:"50" placeholder:"N"`
+	WebTorrentInterval    time.Duration `name:"webtorrent-interval" help:"How often its clients are to announce themselves." default:"2m" placeholder:"TIME"`
+}
+
+func (a announcing) webtorrent() *tracker.WebTorrent {
+	if !a.WebTorrent {
+		return nil
+	}
+	w := &tracker.WebTorrent{Interval: a.WebTorrentInterval}
+	w.Limits.Connections, w.Limits.Swarms, w.Limits.SwarmPeers = a.WebTorrentConnections, a.WebTorrentSwarms, a.WebTorrentPeers
+	w.Limits.Visit.MessageRate, w.Limits.Visit.MessageBurst = a.WebTorrentRate, 10*a.WebTorrentRate
+	return w
 }
 
 type seederCommand struct {

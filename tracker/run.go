@@ -23,7 +23,7 @@ import (
 	"slipstream/tracker/server"
 )
 
-// Run serves a tracker of its own until ctx ends: /tracker, /tracker/stats.json, /livez, /readyz, /metrics.
+// Run serves a tracker of its own until ctx ends: /tracker, /tracker/stats.json, /announce if wanted, /livez, /readyz, /metrics.
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
@@ -67,6 +67,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if _, plain := ln.(*net.TCPListener); plain && epoll.Available && !cfg.Goroutines {
 		loops := t.server.Epoll()
 		loops.Paths = map[string]epoll.Open{"/tracker": t.server.Open}
+		if t.others != nil {
+			loops.Paths["/announce"] = t.others.Open
+		}
 		sockets, err := epoll.Serve(ln, loops)
 		if err != nil {
 			return err
@@ -95,8 +98,9 @@ func Run(ctx context.Context, cfg Config) error {
 
 func routes(t *Tracker, reg *prometheus.Registry, ready *atomic.Bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/tracker", t.WebSocket())
-	mux.Handle("/tracker/stats.json", t.Stats())
+	for pattern, handler := range t.Mounts() {
+		mux.Handle(pattern, handler)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

@@ -3,8 +3,8 @@
 // its own (slipstream tracker).
 //
 // The parts, each of which can be read alone: announce is the protocol, swarm the decisions, server the visits and rooms,
-// epoll the WebSockets of those who have no TLS to do, cluster what makes several trackers one, geo where
-// addresses are.
+// epoll the WebSockets of those who have no TLS to do, cluster what makes several trackers one, webtorrent the announce
+// protocol of WebTorrent, geo where addresses are.
 package tracker
 
 import (
@@ -22,6 +22,7 @@ import (
 	"slipstream/tracker/cluster"
 	"slipstream/tracker/server"
 	"slipstream/tracker/swarm"
+	webtorrent "slipstream/tracker/webtorrent/server"
 )
 
 // Config says what to serve. Only Secret is required; package server explains the fields that it shares with it.
@@ -35,6 +36,7 @@ type Config struct {
 	ReportMs   int64          // interval of reports [5000]
 	ClientAddr func(*http.Request) netip.Addr
 	Log        *slog.Logger // nil = slog.Default
+	WebTorrent *WebTorrent  // what of WebTorrent's announce protocol is served; nil = it is not spoken
 
 	// Cluster makes it one of several; without a name it is alone. Secret and Log are this Config's.
 	Cluster cluster.Config
@@ -52,7 +54,8 @@ type Config struct {
 // Tracker is a running tracker without a listener.
 type Tracker struct {
 	server *server.Server
-	node   *cluster.Node // nil: it is alone
+	node   *cluster.Node      // nil: it is alone
+	others *webtorrent.Server // WebTorrent's clients; nil: they are not served
 
 	closing sync.Once
 }
@@ -81,6 +84,10 @@ func NewHandler(cfg Config) (*Tracker, error) {
 		}
 		return nil, err
 	}
+	if t.others, err = cfg.WebTorrent.serve(t.server, cfg); err != nil {
+		t.Close()
+		return nil, err
+	}
 	return t, nil
 }
 
@@ -92,6 +99,11 @@ func (t *Tracker) Stats() http.Handler { return t.server.Stats() }
 
 // Register adds the tracker's metrics to a registry.
 func (t *Tracker) Register(reg prometheus.Registerer) error {
+	if t.others != nil {
+		if err := t.others.Register(reg); err != nil {
+			return err
+		}
+	}
 	if t.node != nil {
 		if err := t.node.Register(reg); err != nil {
 			return err
@@ -108,6 +120,9 @@ func (t *Tracker) Close() {
 			ctx, cancel := context.WithTimeout(context.Background(), drainWithin)
 			defer cancel()
 			t.node.Drain(ctx)
+		}
+		if t.others != nil {
+			t.others.Close()
 		}
 		t.server.Close()
 		if t.node != nil {

@@ -23,6 +23,7 @@ type Conn struct {
 	sinceMs     int64  // when the phase began; in open, 0 once Overdue was called
 	pingedMs    int64  // the last ping, or the opening
 	askedMs     int64  // the first ping that nothing came after
+	most        int    // bytes of a message
 	stalledMs   int64  // since when the socket takes no more; 0 = it does
 
 	mu      sync.Mutex
@@ -47,6 +48,9 @@ const (
 func (c *Conn) Send(payload []byte) {
 	c.queue(func(pending []byte) []byte { return appendFrame(pending, opText, payload) }, false)
 }
+
+// SetMaxMessage has this connection take longer messages, or only shorter ones, than the others. It is for Open to call.
+func (c *Conn) SetMaxMessage(bytes int) { c.most = bytes }
 
 // End queues a close, after which nothing is sent or heard.
 func (c *Conn) End(status Status, reason string) {

@@ -151,7 +151,7 @@ func (l *loop) adopt(a arrival) {
 		unix.Close(a.fd)
 		return
 	}
-	c := &Conn{loop: l, fd: a.fd, remote: a.remote, sinceMs: l.nowMs}
+	c := &Conn{loop: l, fd: a.fd, remote: a.remote, most: l.cfg.MaxMessage, sinceMs: l.nowMs}
 	l.conns[int32(a.fd)] = c
 	l.appoint(c, l.nowMs+l.cfg.HandshakeTimeout.Milliseconds())
 }
@@ -190,7 +190,7 @@ func (l *loop) read(c *Conn, fd int) {
 // feed takes what came on a WebSocket.
 func (l *loop) feed(c *Conn, b []byte) {
 	theirs := false
-	wrong := c.reader.feed(b, l.cfg.MaxMessage, func(op byte, payload []byte) bool {
+	wrong := c.reader.feed(b, c.most, func(op byte, payload []byte) bool {
 		switch op {
 		case opClose:
 			theirs = true

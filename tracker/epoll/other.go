@@ -30,5 +30,8 @@ func (*Server) Close() {}
 // Send sends nothing.
 func (*Conn) Send([]byte) {}
 
+// SetMaxMessage sets nothing.
+func (*Conn) SetMaxMessage(int) {}
+
 // End ends nothing.
 func (*Conn) End(Status, string) {}

@@ -1,0 +1,19 @@
+package server
+
+import "net/http"
+
+// Gate decides on a connection of another protocol by what is cheap to know, the web origin and the network that it comes
+// from, with the limits that hold for the tracker's own. Who is admitted gives its place back by release; for others
+// there is the status and a sentence.
+func (s *Server) Gate(r *http.Request) (release func(), status int, sentence string) {
+	if !s.originAllowed(r) {
+		s.metrics.refused.WithLabelValues("origin").Inc()
+		return nil, http.StatusForbidden, "This tracker does not serve pages of this web origin."
+	}
+	release, ok := s.addresses.admit(s.cfg.ClientAddr(r), s.cfg.Now())
+	if !ok {
+		s.metrics.refused.WithLabelValues("address").Inc()
+		return nil, http.StatusTooManyRequests, "Too many connections from this network; try again in a moment."
+	}
+	return release, 0, ""
+}
