@@ -12,7 +12,7 @@ GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 .PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium setup-nginx
 .PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-matching bench-browsers bench-browsers-links bench-short
 .PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover bench-cluster
-.PHONY: bench-origin bench-http3 bench-low-latency
+.PHONY: bench-origin bench-http3 bench-low-latency bench-announce
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -124,6 +124,14 @@ bench-http3: setup-ffmpeg build $(BENCH_ORIGIN) ## HTTP/3 against HTTP/2 behind 
 
 bench-low-latency: setup-ffmpeg setup-chromium build ## our LL-HLS beside MediaMTX's, whose binary MEDIAMTX names (JSON; three minutes)
 	@cd player && node bench/low-latency.mjs
+
+BENCH_ANNOUNCE := bin/bench-announce
+
+$(BENCH_ANNOUNCE): $(GO_SOURCES) go.mod go.sum
+	go test -c -o $@ ./tracker/webtorrent/bench
+
+bench-announce: build $(BENCH_ANNOUNCE) ## WebTorrent announces, ours and bittorrent-tracker in turns, on a core each (JSON; four minutes)
+	@$(BENCH_ANNOUNCE) announce -slipstream $(BIN) -rival $(CURDIR)/player/node_modules/bittorrent-tracker/server.js
 
 bench-failover: setup-ffmpeg setup-chromium setup-nginx build ## kill a region twenty times behind nginx, freeze it, gap it (ten minutes)
 	cd player && FAILOVER_KILLS=20 node --test e2e/regions.test.mjs
