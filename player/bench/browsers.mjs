@@ -16,6 +16,7 @@ const { values: options } = parseArgs({
 		uplinks: { type: "string" }, // Mb/s: emulated access links instead of loopback
 		loss: { type: "string", default: "0,1" }, // per cent, on those links
 		"low-latency": { type: "boolean", default: false }, // half-second parts; plain hls.js and ours only
+		"our-tracker": { type: "boolean", default: false }, // p2p-media-loader's pages meet at our tracker's /announce; loopback only
 		join: { type: "string", default: "2" }, // seconds between one page and the next
 		warm: { type: "string", default: "20" }, // seconds from the last page to the measurement
 		measure: { type: "string", default: "90" }, // seconds
@@ -40,6 +41,7 @@ const runs = [];
 console.error(heading());
 for (const [pages, open] of places()) {
 	const place = await open();
+	if (options["our-tracker"]) place.webtorrent = place.announce;
 	try {
 		for (const system of systemsToRun) {
 			const raw = await measure(place, { system, pages, ...durations });

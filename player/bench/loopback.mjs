@@ -29,7 +29,7 @@ export async function onLoopback(lowLatency) {
 			`--tracker-url=ws://${ADDRESS}:${meeting}/tracker`, `--rung=${RUNG}`, `--frame-rate=${FRAME_RATE}`,
 			...(lowLatency ? ["--low-latency"] : [])]);
 		const [, key] = await origin.says(/stream key (\S+)/);
-		start(binary, ["tracker", `--listen=${ADDRESS}:${meeting}`, `--token-key=${directory}/data/keys/token.key`]);
+		start(binary, ["tracker", "--webtorrent", `--listen=${ADDRESS}:${meeting}`, `--token-key=${directory}/data/keys/token.key`]);
 		start("ffmpeg", ["-nostdin", "-loglevel", "error", "-re", "-stream_loop", "-1", "-fflags", "+genpts", "-i", clip, "-c", "copy",
 			"-flvflags", "no_duration_filesize", "-f", "flv", `rtmp://${ADDRESS}:${rtmp}/live/${key}`]);
 		const base = `http://${ADDRESS}:${http}`;
@@ -37,7 +37,7 @@ export async function onLoopback(lowLatency) {
 		await until(async () => (await stats()).channels[0].renditions[0].published.segments >= 8, 60_000, () => `the channel did not go live:\n${origin.output}`);
 		return {
 			name: lowLatency ? "loopback, parts" : "loopback", lowLatency, close, stats, playlist: `${base}/live/demo/index.m3u8`, id: (await stats()).channels[0].id,
-			...(await startServices(start, ADDRESS)),
+			...(await startServices(start, ADDRESS)), announce: `ws://${ADDRESS}:${meeting}/announce`,
 			browserOf: () => ({ name: "all", flags: [] }),
 		};
 	} catch (error) {

@@ -183,7 +183,7 @@ export async function servePage(t, html) {
 /** Serves files, by path: their type and what is in them. */
 export async function serveFiles(t, files) {
 	const server = createWebServer((request, response) => {
-		const [type, body] = files.get(request.url) ?? ["text/plain", ""];
+		const [type, body] = files.get(request.url.split("?")[0]) ?? ["text/plain", ""];
 		response.writeHead(body ? 200 : 404, { "content-type": type }).end(body);
 	});
 	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
