@@ -15,14 +15,15 @@ import (
 )
 
 // mixes are what trackers are compared by: the one that is published for aquatic_ws, with descriptions of 47 bytes, and
-// what players really send, at once and paced. Swarms of 100 suit bittorrent-tracker, whose announces cost more the
-// larger the swarm; the last mix is one large swarm.
+// what players really send. Every peer announces again as soon as its last announce is done, but for one mix, which is
+// paced. Swarms of 100 suit bittorrent-tracker, whose announces cost more the larger the swarm; the last mix is one large
+// swarm.
 var mixes = []mix{
 	{Name: "parity", Peers: 1000, Swarm: 100, Offers: 10, SDP: 47, InFlight: 1000},
 	{Name: "honest-1000", Peers: 1000, Swarm: 100, Offers: 5, SDP: 1000, InFlight: 1000},
-	{Name: "honest-10000", Peers: 10000, Swarm: 100, Offers: 5, SDP: 1000, InFlight: 2000},
+	{Name: "honest-10000", Peers: 10000, Swarm: 100, Offers: 5, SDP: 1000, InFlight: 10000},
 	{Name: "honest-paced", Peers: 1000, Swarm: 100, Offers: 5, SDP: 1000, InFlight: 1000, Rate: 500},
-	{Name: "one-swarm", Peers: 5000, Swarm: 5000, Offers: 5, SDP: 1000, InFlight: 1000},
+	{Name: "one-swarm", Peers: 5000, Swarm: 5000, Offers: 5, SDP: 1000, InFlight: 5000},
 }
 
 // bars are what is demanded of ours, by mix: CPU microseconds for a delivered message.
