@@ -112,7 +112,7 @@ func (l *load) run(address, path string, pid int, warm time.Duration) (*outcome,
 	if err := l.join(); err != nil {
 		return nil, err
 	}
-	l.spin(time.Now().Add(warm))
+	l.spin(warm)
 	l.drain()
 	return l.measure(pid)
 }
@@ -199,7 +199,7 @@ func (l *load) measure(pid int) (*outcome, error) {
 	}
 	l.measured = true
 	began := time.Now()
-	l.spin(began.Add(time.Duration(l.Seconds * float64(time.Second))))
+	l.spin(time.Duration(l.Seconds * float64(time.Second)))
 	l.drain()
 	took := time.Since(began).Seconds()
 	after, err := cpuTime(pid)
@@ -228,15 +228,15 @@ func (l *load) measure(pid int) (*outcome, error) {
 	return o, nil
 }
 
-// spin announces until the time is over.
-func (l *load) spin(end time.Time) {
+// spin announces until the time is over, and everybody whose turn it is at once at least.
+func (l *load) spin(long time.Duration) {
 	l.idle = l.idle[:0]
 	for _, n := range l.random.Perm(len(l.peers)) {
 		l.idle = append(l.idle, &l.peers[n])
 	}
-	l.offers = make([]offer, 0, 1<<20)
+	l.offers = make([]offer, 0, 1<<18)
 	began, started := time.Now(), 0.0
-	for now := time.Now(); now.Before(end); now = time.Now() {
+	for now := began; now == began || now.Sub(began) < long; now = time.Now() {
 		for l.running < l.InFlight && len(l.idle) > 0 && (l.Rate == 0 || started < l.Rate*now.Sub(began).Seconds()) {
 			// somebody of the first half, who has not announced for long; not always the same one
 			k := l.random.IntN(len(l.idle)/2 + 1)
