@@ -13,19 +13,30 @@ func Encode(m Message) ([]byte, error) {
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("cannot encode this %s: %w", m.Type(), err)
 	}
+	out := appendQuickly(m)
+	if out == nil {
+		var err error
+		if out, err = marshal(m); err != nil {
+			return nil, fmt.Errorf("cannot encode this %s: %w", m.Type(), err)
+		}
+	}
+	if len(out) > MaxMessage {
+		return nil, fmt.Errorf("cannot encode this %s: it has %d bytes, the limit is %d", m.Type(), len(out), MaxMessage)
+	}
+	return out, nil
+}
+
+// marshal writes any message by its tags.
+func marshal(m Message) ([]byte, error) {
 	body, err := json.Marshal(withLists(m))
 	if err != nil {
-		return nil, fmt.Errorf("cannot encode this %s: %w", m.Type(), err)
+		return nil, err
 	}
 	out := append(make([]byte, 0, len(body)+24), `{"type":"`+m.Type()+`"`...)
 	if len(body) > len("{}") {
 		out = append(out, ',')
 	}
-	out = append(out, body[1:]...)
-	if len(out) > MaxMessage {
-		return nil, fmt.Errorf("cannot encode this %s: it has %d bytes, the limit is %d", m.Type(), len(out), MaxMessage)
-	}
-	return out, nil
+	return append(out, body[1:]...), nil
 }
 
 // withLists makes absent lists empty ones, which JSON writes as [] and not as null.

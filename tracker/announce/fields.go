@@ -1,9 +1,11 @@
 package announce
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 )
 
 // fields are the members of one JSON object. The first thing that is wrong stays in err; after it the getters return
@@ -50,23 +52,28 @@ func (f *fields) read(v json.RawMessage, name, kind string, into any) bool {
 }
 
 func (f *fields) text(name string, required bool) (s string) {
-	f.read(f.get(name, `"`, "a string", required), name, "a string", &s)
+	v := f.get(name, `"`, "a string", required)
+	if v != nil && bytes.IndexByte(v, '\\') < 0 { // as nearly always: then it means what it says
+		return string(v[1 : len(v)-1])
+	}
+	f.read(v, name, "a string", &s)
 	return s
 }
 
 func (f *fields) flag(name string, required bool) (b bool) {
-	f.read(f.get(name, "tf", "true or false", required), name, "true or false", &b)
-	return b
+	v := f.get(name, "tf", "true or false", required)
+	return v != nil && v[0] == 't'
 }
 
 // integer goes by value, not by spelling (1.0 and 1e0 are 1), because that is all a JavaScript client can see.
 func (f *fields) integer(name string, required bool) int64 {
 	const kind = "an integer from 0 to 2^53 − 1"
-	var x float64
-	if !f.read(f.get(name, "-0123456789", kind, required), name, kind, &x) {
+	v := f.get(name, "-0123456789", kind, required)
+	if v == nil {
 		return 0
 	}
-	if x < 0 || x > MaxInteger || x != math.Trunc(x) {
+	x, err := strconv.ParseFloat(string(v), 64)
+	if err != nil || x < 0 || x > MaxInteger || x != math.Trunc(x) {
 		f.fail(fmt.Errorf("%s is not %s", name, kind))
 		return 0
 	}

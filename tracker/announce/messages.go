@@ -55,7 +55,7 @@ type Message interface {
 type PeerID uint64
 
 // String is the id's text form, 16 lower-case hexadecimal digits.
-func (id PeerID) String() string { return fmt.Sprintf("%016x", uint64(id)) }
+func (id PeerID) String() string { return string(appendID(make([]byte, 0, 16), id)) }
 
 // MarshalText is String.
 func (id PeerID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
