@@ -24,7 +24,10 @@ type letter struct {
 	body any // entered, exited, announce.SignalTo, announce.Report; from nobody: census, ticked
 }
 
-type entered struct{}
+type entered struct {
+	entry
+	resume *Resume // nil: it is new here
+}
 type exited struct{ moved bool }
 type ticked struct{}
 
@@ -77,7 +80,7 @@ func (c *cell) run() {
 func (c *cell) handle(l letter) {
 	switch body := l.body.(type) {
 	case entered:
-		c.handleEntered(l.from)
+		c.handleEntered(l.from, body)
 		return
 	case census:
 		body.reply <- c.count()
@@ -101,17 +104,16 @@ func (c *cell) handle(l letter) {
 	}
 }
 
-func (c *cell) handleEntered(st *seat) {
+func (c *cell) handleEntered(st *seat, e entered) {
 	m := &member{seat: st}
 	c.members[st.id] = m
-	e := &st.enter
 	join := swarm.Join{
 		Room: st.audience.name, Viewer: uint64(st.id), Role: st.role, Renditions: e.renditions,
 		NoUpload: e.noUpload, UplinkBps: e.uplinkBps, NAT: e.nat,
 		SubnetKey: e.subnet, ISPKey: e.isp, RegionKey: e.region,
 	}
 	before := e.resume
-	if e.resume = nil; before == nil {
+	if before == nil {
 		c.act(join)
 		return
 	}

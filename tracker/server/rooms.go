@@ -62,10 +62,14 @@ func newRooms(s *Server) *rooms {
 // Enter implements Rooms.
 func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 	role := e.Join.Role
-	st := &seat{rooms: r, addr: from, role: role, enter: entry{
+	st := &seat{rooms: r, addr: from, role: role}
+	said := entry{
 		renditions: e.Join.Renditions, noUpload: e.Join.NoUpload, uplinkBps: e.Join.UplinkBps, nat: e.Join.NAT,
-		subnet: e.Subnet, isp: e.ISP, region: e.Region, resume: e.Resume,
-	}}
+		subnet: e.Subnet, isp: e.ISP, region: e.Region,
+	}
+	if role == announce.Seeder {
+		st.said = &said
+	}
 	r.mu.Lock()
 	c, refusal := r.place(st, e)
 	if refusal != nil {
@@ -79,7 +83,7 @@ func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 		if e.Resume == nil {
 			r.srv.tell(from, welcome)
 		}
-		r.cells[st.cell].post(st, entered{})
+		r.cells[st.cell].post(st, entered{said, e.Resume})
 		return st, nil
 	}
 	defer r.mu.Unlock() // a cell must not hear that a seeder is gone before it hears that it came
@@ -87,7 +91,7 @@ func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 		r.srv.tell(from, welcome)
 	}
 	for _, i := range c.open {
-		r.cells[i].post(st, entered{})
+		r.cells[i].post(st, entered{said, e.Resume})
 	}
 	return st, nil
 }
@@ -165,7 +169,7 @@ func (r *rooms) extend(c *audience) int {
 	}
 	c.open = append(c.open, best)
 	for _, st := range c.seeders {
-		r.cells[best].post(st, entered{})
+		r.cells[best].post(st, entered{*st.said, nil})
 	}
 	return best
 }
@@ -190,9 +194,9 @@ type seat struct {
 	role     announce.Role
 	cell     int // a seeder's is the one that counts what it reports
 	left     bool
-	enter    entry
 
-	// A seeder's duties, per cell: it is told all of them together.
+	// Of a seeder only: what it said when it joined, for the cells to come, and its duties, per cell, of which it is told together.
+	said   *entry
 	mu     sync.Mutex
 	duties map[int][]announce.Share
 }
@@ -204,7 +208,6 @@ type entry struct {
 	uplinkBps           int64
 	nat                 announce.NAT
 	subnet, isp, region uint64
-	resume              *Resume // until the cell has read it
 }
 
 // Signal implements Seat. A seeder's goes to all its cells; the one that knows the other passes it on.
