@@ -13,6 +13,9 @@ GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 .PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-matching bench-browsers bench-browsers-links bench-short
 .PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover bench-cluster
 .PHONY: bench-origin bench-http3 bench-low-latency bench-announce
+.PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short
+.PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover bench-cluster bench-tracker
+.PHONY: bench-origin bench-http3 bench-low-latency
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -107,6 +110,14 @@ bench-loss: $(BENCH) ## real viewers behind 5 % loss and 100 ms of round trip (J
 bench-cluster: build $(BENCH) ## three trackers of a cluster are killed, stopped, drained and restarted while viewers play (JSON; eleven minutes)
 	@$(BENCH) cluster -slipstream $(BIN)
 	@$(BENCH) cluster -slipstream $(BIN) -nats outside
+
+BENCH_TRACKER := bin/bench-tracker
+
+$(BENCH_TRACKER): $(GO_SOURCES) go.mod go.sum player/dist/slipstream.js
+	go test -c -o $@ ./tracker/bench
+
+bench-tracker: build $(BENCH_TRACKER) ## 5,000 joins a second for a minute, joins over TLS, 100,000 viewers who stay (JSON; four minutes)
+	@$(BENCH_TRACKER) crowd && $(BENCH_TRACKER) tls && $(BENCH_TRACKER) idle
 
 bench-rtc: $(BENCH) ## our connections and a seeder beside bare pion, in one run (JSON; a minute)
 	@$(BENCH) transfer

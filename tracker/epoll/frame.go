@@ -26,12 +26,8 @@ const (
 	MessageTooBig   Status = 1009
 )
 
-const (
-	// maxControl is the longest payload of a control frame.
-	maxControl = 125
-	// maxHeader is the longest header from a client: two bytes, a length of eight, a mask of four.
-	maxHeader = 14
-)
+// maxControl is the longest payload of a control frame.
+const maxControl = 125
 
 // header is the beginning of a client's frame.
 type header struct {

@@ -39,11 +39,13 @@ func frame(op byte, fin bool, payload string) []byte {
 // read feeds a reader in pieces of a size and tells what it made of them.
 func read(b []byte, size int) (said []string, wrong Status) {
 	var r reader
-	for len(b) > 0 && wrong == 0 {
+	closed := false
+	for len(b) > 0 && wrong == 0 && !closed {
 		n := min(size, len(b))
 		wrong = r.feed(bytes.Clone(b[:n]), 1000, func(op byte, payload []byte) bool {
 			said = append(said, string('0'+rune(op))+string(payload))
-			return op != opClose
+			closed = op == opClose
+			return !closed
 		})
 		b = b[n:]
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(overBoth{m}) }
 type overBoth struct{ *testing.M }
 
 func (m overBoth) Run() int {
-	if code := m.M.Run(); code != 0 || !epoll.Available {
+	if code := m.M.Run(); code != 0 || !epoll.Available || flag.Lookup("test.bench").Value.String() != "" {
 		return code
 	}
 	lean = true

@@ -1,0 +1,277 @@
+//go:build linux
+
+package bench
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// enough is how many neighbours a viewer shall have.
+const enough = 6
+
+// viewers is many clients in one thread. They do as browsers do: connect, ask for a WebSocket, wait for the answer,
+// join, listen, close. They signal nothing and report nothing.
+type viewers struct {
+	to      unix.SockaddrInet4
+	channel func(n int) string
+	hold    time.Duration // from the join to the close
+
+	epfd    int
+	conns   map[int]*viewer
+	joined  []*viewer // in the order of their joins, which is that of their ends
+	buf     []byte
+	begun   int // have connected
+	asked   int // have joined
+	results results
+}
+
+type viewer struct {
+	fd         int
+	phase      byte // 0 connecting, 1 asked for a WebSocket, 2 joined, 3 welcome, 4 has a neighbour, 5 closes
+	rest       []byte
+	begunAt    time.Time
+	joinedAt   time.Time
+	neighbours int
+	bytes      int // of its join, both ways, until it had six
+}
+
+// results is what happened to all of them.
+type results struct {
+	welcomed   int
+	refused    int // by an error message, an HTTP status, or a closed connection before the welcome
+	lost       int // closed by the tracker later
+	why        map[string]int
+	sinceJoin  []time.Duration // to the first neighbour
+	sinceBegin []time.Duration // … from the first packet on
+	neighbours []int           // when they left
+	joinBytes  []int           // from the join to the sixth neighbour, both ways
+	handshake  int64           // bytes of all handshakes, both ways
+	lag        time.Duration   // the longest that this thread was away from its descriptors
+}
+
+func newViewers(address string, hold time.Duration, channel func(n int) string) (*viewers, error) {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, err
+	}
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return &viewers{
+		to: unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}, channel: channel, hold: hold,
+		epfd: epfd, conns: map[int]*viewer{}, buf: make([]byte, 64<<10), results: results{why: map[string]int{}},
+	}, nil
+}
+
+func (vs *viewers) close() {
+	for fd := range vs.conns {
+		unix.Close(fd)
+	}
+	unix.Close(vs.epfd)
+}
+
+// begin connects one more, from one of many addresses because of the ports.
+func (vs *viewers) begin(now time.Time) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("no socket for viewer %d: %w", vs.begun, err)
+	}
+	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) //nolint:errcheck // then there are fewer ports
+	from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 1 + byte(vs.begun>>8&0x3f), byte(vs.begun)}}
+	vs.begun++
+	if err := unix.Bind(fd, &from); err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, &vs.to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		return err
+	}
+	vs.conns[fd] = &viewer{fd: fd, begunAt: now}
+	return unix.EpollCtl(vs.epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd)})
+}
+
+// turn serves what has happened, and ends those whose time is over as long as others come.
+func (vs *viewers) turn(events []unix.EpollEvent, waitMs int, come bool) {
+	n, _ := unix.EpollWait(vs.epfd, events, waitMs) // EINTR is as good as nothing
+	now := time.Now()
+	for _, e := range events[:max(n, 0)] {
+		v := vs.conns[int(e.Fd)]
+		if v == nil {
+			continue
+		}
+		if v.phase == 0 {
+			vs.ask(v)
+		} else {
+			vs.read(v)
+		}
+	}
+	for come && len(vs.joined) > 0 && now.Sub(vs.joined[0].joinedAt) >= vs.hold {
+		vs.leave(vs.joined[0])
+		vs.joined = vs.joined[1:]
+	}
+	vs.results.lag = max(vs.results.lag, time.Since(now))
+}
+
+// upgrade asks for a WebSocket.
+const upgrade = "GET /tracker HTTP/1.1\r\nHost: tracker.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+
+func joinMessage(n int, channel string, now time.Time) []byte {
+	return fmt.Appendf(nil, `{"type":"join","version":1,"token":%q,"role":"viewer","renditions":["720p"],"noUpload":false,"uplinkBps":0}`,
+		token(n, channel, now))
+}
+
+func (vs *viewers) ask(v *viewer) {
+	v.phase = 1
+	unix.EpollCtl(vs.epfd, unix.EPOLL_CTL_MOD, v.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(v.fd)}) //nolint:errcheck // it is in there
+	vs.results.handshake += int64(len(upgrade))
+	vs.write(v, []byte(upgrade))
+}
+
+func (vs *viewers) join(v *viewer) {
+	v.phase, v.joinedAt = 2, time.Now()
+	vs.asked++
+	join := joinMessage(vs.asked, vs.channel(vs.asked), v.joinedAt)
+	vs.joined = append(vs.joined, v)
+	b := frame(0x81, join)
+	v.bytes = len(b)
+	vs.write(v, b)
+}
+
+// frame is a client's frame of at most 64 KiB. Its mask is 0, which is a mask as any other.
+func frame(first byte, payload []byte) []byte {
+	b := []byte{first}
+	if len(payload) < 126 {
+		b = append(b, 0x80|byte(len(payload)))
+	} else {
+		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(len(payload)))
+	}
+	return append(append(b, 0, 0, 0, 0), payload...)
+}
+
+func (vs *viewers) write(v *viewer, b []byte) {
+	if n, err := unix.Write(v.fd, b); err != nil || n < len(b) {
+		vs.end(v, "the socket takes nothing")
+	}
+}
+
+func (vs *viewers) read(v *viewer) {
+	n, err := unix.Read(v.fd, vs.buf)
+	if errors.Is(err, unix.EAGAIN) {
+		return
+	}
+	if err != nil || n == 0 {
+		vs.end(v, "closed")
+		return
+	}
+	b := vs.buf[:n]
+	if len(v.rest) > 0 {
+		b = append(v.rest, b...)
+		v.rest = nil
+	}
+	if v.phase == 1 {
+		i := bytes.Index(b, []byte("\r\n\r\n"))
+		if i < 0 {
+			v.rest = bytes.Clone(b)
+			return
+		}
+		if !bytes.HasPrefix(b, []byte("HTTP/1.1 101 ")) {
+			vs.end(v, string(b[:min(len(b), 40)]))
+			return
+		}
+		vs.results.handshake += int64(i + 4)
+		b = b[i+4:]
+		vs.join(v)
+	}
+	for len(b) >= 2 {
+		size, at := int(b[1]), 2
+		if size == 126 {
+			if len(b) < 4 {
+				break
+			}
+			size, at = int(binary.BigEndian.Uint16(b[2:])), 4
+		}
+		if len(b) < at+size {
+			break
+		}
+		v.bytes += at + size
+		vs.hear(v, b[0], b[at:at+size])
+		b = b[at+size:]
+	}
+	if len(b) > 0 && vs.conns[v.fd] == v {
+		v.rest = bytes.Clone(b)
+	}
+}
+
+var kinds = struct{ welcome, neighbour, gone, failure []byte }{
+	[]byte(`{"type":"welcome"`), []byte(`{"type":"neighbour"`), []byte(`{"type":"gone"`), []byte(`{"type":"error"`),
+}
+
+func (vs *viewers) hear(v *viewer, first byte, payload []byte) {
+	r := &vs.results
+	switch {
+	case first == 0x89: // ping
+		vs.write(v, frame(0x8a, payload))
+	case first != 0x81 || v.phase == 5:
+	case bytes.HasPrefix(payload, kinds.welcome):
+		v.phase = 3
+		r.welcomed++
+	case bytes.HasPrefix(payload, kinds.neighbour):
+		if v.neighbours++; v.phase == 3 {
+			v.phase = 4
+			now := time.Now()
+			r.sinceJoin = append(r.sinceJoin, now.Sub(v.joinedAt))
+			r.sinceBegin = append(r.sinceBegin, now.Sub(v.begunAt))
+		}
+		if v.neighbours == enough && v.bytes > 0 {
+			r.joinBytes = append(r.joinBytes, v.bytes)
+			v.bytes = -1 << 40 // counted
+		}
+	case bytes.HasPrefix(payload, kinds.gone):
+		v.neighbours--
+	case bytes.HasPrefix(payload, kinds.failure):
+		r.why[string(payload)]++
+	}
+}
+
+// leave closes as a browser does.
+func (vs *viewers) leave(v *viewer) {
+	if vs.conns[v.fd] != v {
+		return
+	}
+	vs.results.neighbours = append(vs.results.neighbours, v.neighbours)
+	v.phase = 5
+	vs.write(v, frame(0x88, []byte{0x03, 0xe9}))
+}
+
+// leaveAll ends everybody who is left.
+func (vs *viewers) leaveAll() {
+	for _, v := range vs.joined {
+		vs.leave(v)
+	}
+	vs.joined = nil
+}
+
+func (vs *viewers) end(v *viewer, why string) {
+	if vs.conns[v.fd] != v {
+		return
+	}
+	delete(vs.conns, v.fd)
+	unix.Close(v.fd)
+	switch {
+	case v.phase < 3:
+		vs.results.refused++
+	case v.phase < 5:
+		vs.results.lost++
+	default:
+		return
+	}
+	vs.results.why[why]++
+}
