@@ -32,6 +32,7 @@ type Conn struct {
 	queued  bool   // the loop knows that something is pending
 	ended   bool   // nothing may follow what is pending
 	slow    bool   // too much was pending
+	cut     bool   // to be closed without another word
 }
 
 // phase is how far a connection is.
@@ -55,6 +56,14 @@ func (c *Conn) SetMaxMessage(bytes int) { c.most = bytes }
 // End queues a close, after which nothing is sent or heard.
 func (c *Conn) End(status Status, reason string) {
 	c.queue(func(pending []byte) []byte { return appendClose(pending, status, reason) }, true)
+}
+
+// Cut closes the connection without another word, as soon as its loop gets to it.
+func (c *Conn) Cut() {
+	c.mu.Lock()
+	c.cut, c.queued = true, true
+	c.mu.Unlock()
+	c.loop.enqueue(c)
 }
 
 // queue adds to what is pending, and has the loop write it.
@@ -88,7 +97,10 @@ func (c *Conn) flush() (done bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queued = false
-	if c.slow {
+	switch {
+	case c.cut:
+		return false, ErrEnded
+	case c.slow:
 		return false, ErrSlow
 	}
 	if c.fd < 0 || c.pending == nil {

@@ -35,3 +35,6 @@ func (*Conn) SetMaxMessage(int) {}
 
 // End ends nothing.
 func (*Conn) End(Status, string) {}
+
+// Cut cuts nothing.
+func (*Conn) Cut() {}

@@ -54,6 +54,9 @@ func (c *conn) send(frame []byte, end string) {
 	}
 }
 
+// cut implements line.
+func (c *conn) cut() { c.cancel(nil) }
+
 // fail says why, and then closes.
 func (c *conn) fail(e *announce.Error) { c.send(c.srv.encode(*e)) }
 

@@ -261,3 +261,9 @@ func TestClosingSaysGoodbye(t *testing.T) {
 	}
 	h.server.Close() // once more does no harm
 }
+
+func TestWhoDoesNotSayGoodbyeIsNotWaitedFor(t *testing.T) {
+	h := start(t, func(c *Config) { c.Limits.WriteTimeout = time.Hour })
+	h.join(announce.Viewer) // and reads nothing from here on
+	h.server.Close()
+}

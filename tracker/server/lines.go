@@ -11,6 +11,8 @@ import (
 type line interface {
 	// send queues an encoded message and never waits; see Post.
 	send(frame []byte, end string)
+	// cut closes the connection without another word.
+	cut()
 }
 
 // lines is the connections of this node by id, in several maps so that cores do not wait for each other.
@@ -64,13 +66,13 @@ func (l *lines) Deliver(to Address, frame []byte, end string) {
 	}
 }
 
-// everybody sends the same to all.
-func (l *lines) everybody(frame []byte, end string) {
+// each calls do for every connection. It must not wait.
+func (l *lines) each(do func(line)) {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
 		for _, c := range s.lines {
-			c.send(frame, end)
+			do(c)
 		}
 		s.mu.Unlock()
 	}

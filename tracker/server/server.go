@@ -259,14 +259,16 @@ func (s *Server) Close() {
 	s.closed = true
 	s.mu.Unlock()
 	if !again {
-		s.lines.everybody(s.encode(announce.Error{
+		goodbye, end := s.encode(announce.Error{
 			Code: announce.CodeShuttingDown, Message: "The tracker is shutting down; join again in a few seconds.",
-		}))
-		goodbye := time.AfterFunc(2*time.Second, s.stop)
-		defer goodbye.Stop()
+		})
+		s.lines.each(func(l line) { l.send(goodbye, end) })
+		patience := time.AfterFunc(2*time.Second, s.stop)
+		defer patience.Stop()
 		s.awaitConns()
 	}
 	s.stop()
+	s.lines.each(line.cut)
 	s.wg.Wait()
 }
 

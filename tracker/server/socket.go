@@ -44,6 +44,9 @@ func (c *socket) send(frame []byte, end string) {
 	}
 }
 
+// cut implements line.
+func (c *socket) cut() { c.conn.Cut() }
+
 // Message implements epoll.Client.
 func (c *socket) Message(text bool, payload []byte) {
 	refusal, left := c.take(c.srv.cfg.Now(), text, payload)
