@@ -11,11 +11,8 @@ GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
 .PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium setup-nginx
 .PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-matching bench-browsers bench-browsers-links bench-short
-.PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover bench-cluster
-.PHONY: bench-origin bench-http3 bench-low-latency bench-announce
-.PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-browsers bench-browsers-links bench-short
 .PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover bench-cluster bench-tracker
-.PHONY: bench-origin bench-http3 bench-low-latency
+.PHONY: bench-origin bench-http3 bench-low-latency bench-announce
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
