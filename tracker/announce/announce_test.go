@@ -53,7 +53,7 @@ func FuzzDecode(f *testing.F) {
 func TestEncodeRefusesWhatDecodeWouldRefuse(t *testing.T) {
 	for name, m := range map[string]Message{
 		"nil":                   nil,
-		"join without token":    Join{Version: 1, Role: Viewer},
+		"renew without token":   Renew{},
 		"join without role":     Join{Version: 1, Token: "a"},
 		"signal to nobody":      SignalTo{Signal: Signal{Kind: Candidate, Ufrag: "abcd", Candidates: []string{"candidate:1 1 udp 1 192.0.2.1 9 typ host"}}},
 		"line break in a ufrag": SignalFrom{From: 1, Signal: Signal{Kind: Candidate, Ufrag: "ab\r\n", Candidates: []string{"candidate:1 1 udp 1 192.0.2.1 9 typ host"}}},

@@ -2,6 +2,7 @@ package announce
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,6 +30,7 @@ var (
 	hexDigits      = newAlphabet(deci + "abcdef")
 	upperHex       = newAlphabet(deci + "ABCDEF")
 	iceChars       = newAlphabet(lower + upper + deci + "+/")
+	serverChars    = newAlphabet(lower + upper + deci + "+/=.:?[]_-")
 	candidateChars = newAlphabet(lower + upper + deci + " .:+/_-")
 	renditionChars = newAlphabet(lower + deci + "_-")
 	codeChars      = newAlphabet(lower + deci + "-")
@@ -50,8 +52,8 @@ func (m Join) check() error {
 	switch {
 	case m.Version < 0 || m.Version > MaxInteger:
 		return fmt.Errorf("version is not an integer from 0 to 2^53 − 1")
-	case !between(len(m.Token), 1, MaxToken) || !only(m.Token, tokenChars):
-		return fmt.Errorf("token is not 1–%d characters of A–Z a–z 0–9 . _ -", MaxToken)
+	case m.Token != "" && !IsToken(m.Token):
+		return errToken
 	case m.Role != Viewer && m.Role != Seeder:
 		return fmt.Errorf(`role is not "viewer" or "seeder"`)
 	case m.UplinkBps < 0 || m.UplinkBps > MaxInteger:
@@ -63,6 +65,18 @@ func (m Join) check() error {
 		}
 	}
 	return checkRenditions(m.Renditions)
+}
+
+// IsToken tells whether s could be a token.
+func IsToken(s string) bool { return between(len(s), 1, MaxToken) && only(s, tokenChars) }
+
+var errToken = fmt.Errorf("token is not 1–%d characters of A–Z a–z 0–9 . _ -", MaxToken)
+
+func (m Renew) check() error {
+	if !IsToken(m.Token) {
+		return errToken
+	}
+	return nil
 }
 
 func (m SignalTo) check() error { return checkSignal("to", m.To, m.Signal) }
@@ -126,6 +140,32 @@ func (m Welcome) check() error {
 		return fmt.Errorf("reportMs is not from %d to %d", MinReportMs, MaxReportMs)
 	case m.Viewers < 0 || m.Viewers > MaxInteger:
 		return fmt.Errorf("viewers is not an integer from 0 to 2^53 − 1")
+	case m.RenewMs < 0 || m.RenewMs > MaxInteger:
+		return fmt.Errorf("renewMs is not an integer from 0 to 2^53 − 1")
+	case len(m.ICEServers) > MaxICEServers:
+		return fmt.Errorf("iceServers has more than %d entries", MaxICEServers)
+	}
+	for _, s := range m.ICEServers {
+		if err := s.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s ICEServer) check() error {
+	if !between(len(s.URLs), 1, MaxICEServers) {
+		return fmt.Errorf("a server has no URL, or more than %d", MaxICEServers)
+	}
+	for _, u := range s.URLs {
+		if !strings.HasPrefix(u, "stun:") && !strings.HasPrefix(u, "turn:") {
+			return fmt.Errorf(`a server's URL does not begin with "stun:" or "turn:"`)
+		}
+	}
+	for _, text := range slices.Concat(s.URLs, []string{s.Username, s.Credential}) {
+		if len(text) > MaxICEText || !only(text, serverChars) {
+			return fmt.Errorf("a server's URL, username or credential is not at most %d characters of A–Z a–z 0–9 + / = . : ? [ ] _ -", MaxICEText)
+		}
 	}
 	return nil
 }

@@ -44,10 +44,12 @@ func (f *fields) message(name string) Message {
 	switch name {
 	case "join":
 		return Join{
-			Version: f.integer("version", true), Token: f.text("token", true),
+			Version: f.integer("version", true), Token: f.joinToken(),
 			Role: Role(f.text("role", true)), Renditions: f.texts("renditions", MaxRenditions),
 			NoUpload: f.flag("noUpload", false), UplinkBps: f.integer("uplinkBps", false), NAT: f.nat(),
 		}
+	case "renew":
+		return Renew{Token: f.text("token", true)}
 	case "signal":
 		return f.signalMessage()
 	case "report":
@@ -55,7 +57,10 @@ func (f *fields) message(name string) Message {
 	case "leave":
 		return Leave{}
 	case "welcome":
-		return Welcome{ID: f.id("id"), ReportMs: f.integer("reportMs", true), Viewers: f.integer("viewers", true)}
+		return Welcome{
+			ID: f.id("id"), ReportMs: f.integer("reportMs", true), Viewers: f.integer("viewers", true),
+			RenewMs: f.integer("renewMs", false), ICEServers: f.iceServers(), RelayOnly: f.flag("relayOnly", false),
+		}
 	case "neighbour":
 		return Neighbour{ID: f.id("id"), Offer: f.flag("offer", true)}
 	case "gone":
@@ -66,6 +71,25 @@ func (f *fields) message(name string) Message {
 		return Error{Code: f.text("code", true), Message: f.text("message", true)}
 	}
 	return nil
+}
+
+// joinToken must be a token if it is there: "" is for those who have shown theirs.
+func (f *fields) joinToken() string {
+	s := f.text("token", false)
+	if _, there := f.raw["token"]; there && s == "" {
+		f.fail(errToken)
+	}
+	return s
+}
+
+func (f *fields) iceServers() (out []ICEServer) {
+	for _, o := range f.objects("iceServers", MaxICEServers, false) {
+		out = append(out, ICEServer{
+			URLs: o.texts("urls", MaxICEServers), Username: o.text("username", false), Credential: o.text("credential", false),
+		})
+		f.fail(o.err)
+	}
+	return out
 }
 
 // nat must be a code if it is there: "" is for those who say nothing.

@@ -1,4 +1,4 @@
-// Package announce is the language between a viewer and the tracker: ten JSON messages over one WebSocket, one struct
+// Package announce is the language between a viewer and the tracker: eleven JSON messages over one WebSocket, one struct
 // each, with every limit enforced when decoding and when encoding. This comment is the protocol's specification; the
 // examples in testdata/vectors.json belong to it, and the TypeScript twin of this package replays them.
 //
@@ -13,7 +13,16 @@
 // # Transport
 //
 // A WebSocket (RFC 6455) at the URL named by the channel's multivariant playlist (session data "slipstream.tracker"; an
-// absolute path is resolved against the playlist's URL, http becoming ws and https wss). No subprotocol. Every message
+// absolute path is resolved against the playlist's URL, http becoming ws and https wss). The client should offer two
+// subprotocols, "slipstream" and its token, as in
+//
+//	Sec-WebSocket-Protocol: slipstream, eyJhbGciOiJIUzI1NiJ9.eyJzdWIi…
+//
+// and the tracker selects "slipstream": so it knows whom to refuse before a socket costs it anything, and, unlike in a URL, the
+// token is in nobody's access log. A client that offers none brings the token in join; of those the tracker takes few
+// at a time who have not joined yet, and fewer when it is attacked.
+//
+// Every message
 // is one text message holding one JSON object (RFC 8259) of at most 16,384 bytes of UTF-8; a larger message closes the
 // connection with status 1009, a binary one is malformed. The tracker pings; a client that does not answer is gone.
 //
@@ -26,14 +35,14 @@
 //	id          a viewer's name in this room: a 64-bit number, not 0, as 16 lower-case hexadecimal digits. The tracker
 //	            draws it at random for each connection; it says nothing about the viewer
 //	rendition   1–32 characters of a–z 0–9 _ -   (as in the playlist's path: "360p")
-//	token       1–2048 characters of A–Z a–z 0–9 . _ -   (a JWT, from the URL in session data "slipstream.token")
+//	token       1–2048 characters of A–Z a–z 0–9 . _ -   (a JWT, see below)
 //	code        1–32 characters of a–z 0–9 -, the first a letter
 //	text        at most 500 bytes of UTF-8 without control characters (U+0000–001F, 007F–009F, 2028, 2029)
 //
 // # A conversation
 //
-//	viewer   {"type":"join","version":1,"token":"eyJ…","role":"viewer","renditions":["360p"]}
-//	tracker  {"type":"welcome","id":"00c0ffee00c0ffee","reportMs":5000,"viewers":7}
+//	viewer   {"type":"join","version":1,"role":"viewer","renditions":["360p"]}
+//	tracker  {"type":"welcome","id":"00c0ffee00c0ffee","reportMs":5000,"viewers":7,"renewMs":3600000}
 //	tracker  {"type":"neighbour","id":"5eed5eed5eed5eed","offer":true}
 //	viewer   {"type":"signal","to":"5eed5eed5eed5eed","signal":{"kind":"offer","ufrag":"Ck4x", …}}
 //	tracker  {"type":"signal","from":"5eed5eed5eed5eed","signal":{"kind":"answer", …}}
@@ -49,13 +58,18 @@
 // join, once, first, within 10 seconds:
 //
 //	version     integer, 1
-//	token       token. Its claims: sub the channel id, org the web origin of the page or "", role, jti, iat, exp
+//	token       token, unless it was offered as a subprotocol
 //	role        "viewer" or "seeder"; must not exceed the token's
 //	renditions  optional list of at most 8 different renditions that this viewer plays. A seeder plays all
 //	noUpload    optional boolean, true: passes nothing on to anybody (no consent, a metered line); absent means false
 //	uplinkBps   optional integer: uplink in bits per second as measured before, 0 or absent if unknown
 //	nat         optional code: how its address translator maps (RFC 4787 4.1), "endpoint-independent" (or none at all)
 //	            or "address-dependent"; absent or any other code means unknown
+//
+// renew, before the welcome's renewMs are over since the welcome or the last renew; best at a random moment in the second half of
+// them, so that not all viewers of a minute fetch tokens in one. Whose visit is not renewed is told "token-expired":
+//
+//	token       token: a fresh one, with the same channel, role, web origin and certificate
 //
 // signal, to a viewer that the tracker introduced (anybody else: error "stranger"); to one that has left: ignored:
 //
@@ -98,6 +112,12 @@
 //	id          id: the viewer's own
 //	reportMs    integer 500–600,000: the wanted interval of reports
 //	viewers     integer: how many are in the room, this one included
+//	renewMs     optional integer: in how many milliseconds a renew must come, and after it the next; absent or 0: never
+//	iceServers  optional list of at most 4 of {"urls": list of 1–4, "username", "credential"}: STUN and TURN servers to
+//	            use, as in the browsers' RTCIceServer; each text is at most 256 characters of A–Z a–z 0–9 + / = . : ? [ ] _ -
+//	            and a URL begins with "stun:" or "turn:"
+//	relayOnly   optional boolean, true: use and signal relayed candidates only; the tracker takes all others, and related
+//	            addresses, out of signals. Viewers of this channel do not learn each other's addresses
 //
 // neighbour: get to know this viewer. Exactly one of the two is told to make the offer. If both are connected already,
 // the one that would offer does nothing; an offer on an existing connection replaces it.
@@ -138,6 +158,11 @@
 //	token-origin     the token was given to another web origin                 gets a fresh token, once
 //	token-channel    this tracker does not serve the token's channel           stays away
 //	token-role       the token does not allow this role                        stays away
+//	token-used       this token was used before                                gets a fresh token and joins again
+//	fingerprint      an offer or answer shows another certificate than the     gets a fresh token and joins again
+//	                 token is bound to
+//	sharing-off      viewers of this channel do not meet                       stays away, and says nothing
+//	quota-full       whose key signed the token has as many viewers as agreed  tries again after minutes
 //	room-full        the channel's room has no place left                      tries again after minutes
 //	tracker-full     the tracker has no place left                             tries again after minutes
 //	rate-limited     too many messages                                         tries again after a minute
@@ -148,8 +173,17 @@
 // Clients treat an unknown code like rate-limited, and a closed connection without one as a tracker that is
 // away: they try again after half a second, then twice as long each time, up to 15 s, with jitter (half to one and a half times as
 // long). After a visit of more than 15 s they begin with two seconds: everybody else lost the tracker too. Before the WebSocket opens,
-// the tracker may refuse with HTTP 403 (web origin not allowed), 429 (too many connections from this network) or 503.
+// the tracker may refuse with HTTP 401 (a token that was offered is not good: the body is the sentence that join would
+// have been told), 403 (web origin not allowed), 429 (too many connections from this network) or 503.
 // Whatever happens, playback goes on over HTTP and with the neighbours there are.
+//
+// # Tokens
+//
+// A token is a JWT from the URL in session data "slipstream.token" of the multivariant playlist: POST, with the fingerprint
+// of the certificate that all connections of the visit will have as query parameter "fp" ("sha-256 AB:CD:…", as in signals); the
+// answer is {"token": token, "expiresMs": Unix milliseconds}. In a page that certificate is
+// RTCPeerConnection.generateCertificate's, given to each RTCPeerConnection. A fresh token is fetched for each join and renew.
+// Package tracker/token specifies its claims, for those who mint tokens themselves, and says why they are as they are.
 //
 // # Signals
 //
@@ -162,7 +196,7 @@
 //	setup         offer: "actpass", "active" or "passive"; answer: "active" or "passive"      (RFC 8842)
 //	candidates    at most 16 candidates; with an offer or answer optional
 //
-// An offer and an answer have all members. A candidate signal brings late candidates (at least one) and the ufrag they
+// An offer and an answer have all members, and the fingerprint is the one that the viewer's token is bound to. A candidate signal brings late candidates (at least one) and the ufrag they
 // belong to, and has no pwd, fingerprint or setup. A candidate is RFC 8839's candidate-attribute, at most 256
 // characters of A–Z a–z 0–9 space . : + / _ - with single spaces between the fields:
 //

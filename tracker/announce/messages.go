@@ -8,6 +8,10 @@ import (
 // Version is the version of the protocol, carried in Join.
 const Version = 1
 
+// Subprotocol is what the tracker speaks, as a WebSocket's subprotocol. A client that shows its token before the socket
+// opens names the token as a second one.
+const Subprotocol = "slipstream"
+
 // Limits of single messages; doc.go says what each is for.
 const (
 	// MaxMessage is the largest message in bytes; a server sets it as the WebSocket's read limit.
@@ -20,6 +24,10 @@ const (
 	MaxRenditionName = 32
 	// MaxToken is the longest token.
 	MaxToken = 2048
+	// MaxICEServers is the largest number of STUN and TURN servers in a welcome, and of URLs of one.
+	MaxICEServers = 4
+	// MaxICEText is the longest URL, user name or credential of such a server.
+	MaxICEText = 256
 	// MaxText is the longest text in bytes.
 	MaxText = 500
 	// MaxNeighbours is the largest number of neighbours in a report.
@@ -43,7 +51,7 @@ const (
 // Stripes is the number of stripes into which the pieces of every object are dealt (see Duty).
 const Stripes = 16
 
-// Message is one of Join, SignalTo, Report, Leave (from the viewer), Welcome, Neighbour, Gone, SignalFrom, Duty, Error
+// Message is one of Join, Renew, SignalTo, Report, Leave (from the viewer), Welcome, Neighbour, Gone, SignalFrom, Duty, Error
 // (from the tracker).
 type Message interface {
 	// Type is the value of the member "type".
@@ -90,8 +98,8 @@ const (
 
 // Join asks to enter the room of the token's channel.
 type Join struct {
-	Version    int64    `json:"version"` // Version
-	Token      string   `json:"token"`
+	Version    int64    `json:"version"`         // Version
+	Token      string   `json:"token,omitempty"` // "" if it was shown before the socket opened
 	Role       Role     `json:"role"`
 	Renditions []string `json:"renditions"` // that it plays; seeders leave it empty
 	NoUpload   bool     `json:"noUpload"`   // passes nothing on
@@ -108,6 +116,11 @@ const (
 	EndpointIndependent NAT = "endpoint-independent" // or no translator at all
 	AddressDependent    NAT = "address-dependent"    // or address and port: "symmetric"
 )
+
+// Renew brings a fresh token, so that the visit may go on.
+type Renew struct {
+	Token string `json:"token"`
+}
 
 // SignalTo asks the tracker to relay a signal.
 type SignalTo struct {
@@ -190,6 +203,17 @@ type Welcome struct {
 	ID       PeerID `json:"id"`       // the viewer's own
 	ReportMs int64  `json:"reportMs"` // interval of reports
 	Viewers  int64  `json:"viewers"`  // in the room, this one included
+
+	RenewMs    int64       `json:"renewMs,omitempty"` // in which a Renew must come; 0 = no need
+	ICEServers []ICEServer `json:"iceServers,omitempty"`
+	RelayOnly  bool        `json:"relayOnly,omitempty"` // no candidates but relayed ones
+}
+
+// ICEServer is a STUN or TURN server, as in the browsers' RTCIceServer.
+type ICEServer struct {
+	URLs       []string `json:"urls"`
+	Username   string   `json:"username,omitempty"`   // TURN
+	Credential string   `json:"credential,omitempty"` // TURN
 }
 
 // Neighbour introduces another viewer.
@@ -241,6 +265,10 @@ const (
 	CodeTokenOrigin  = "token-origin"
 	CodeTokenChannel = "token-channel"
 	CodeTokenRole    = "token-role"
+	CodeTokenUsed    = "token-used"
+	CodeFingerprint  = "fingerprint"
+	CodeSharingOff   = "sharing-off"
+	CodeQuotaFull    = "quota-full"
 	CodeRoomFull     = "room-full"
 	CodeTrackerFull  = "tracker-full"
 	CodeRateLimited  = "rate-limited"
@@ -251,6 +279,7 @@ const (
 
 // The values of "type". SignalTo and SignalFrom share one: the direction tells them apart.
 func (Join) Type() string       { return "join" }
+func (Renew) Type() string      { return "renew" }
 func (SignalTo) Type() string   { return "signal" }
 func (Report) Type() string     { return "report" }
 func (Leave) Type() string      { return "leave" }
