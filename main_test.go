@@ -24,7 +24,7 @@ import (
 // cores may compute and nothing else.
 var cores = []string{
 	"origin/manifest", "origin/timeline", "origin/cmaf", "origin/hls", "origin/dash", "origin/health", "origin/load", "origin/switcher", "origin/ts",
-	"tracker/announce", "tracker/swarm", "tracker/webtorrent",
+	"tracker/announce", "tracker/token", "tracker/swarm", "tracker/webtorrent",
 	"peer/wire", "peer/sched", "peer/sched/prefetch", "peer/store", "peer/playback",
 	"sim/clock", "sim/draw", "sim/network", "sim/oracle", "sim/world", "sim/emulate/link",
 }
@@ -34,10 +34,10 @@ var leaves = []string{"origin/manifest", "tracker/announce", "peer/wire", "peer/
 
 // across lists, for each component, what it may import of other components.
 var across = map[string][]string{
-	"origin":  {},
+	"origin":  {"tracker/announce", "tracker/token"}, // it mints the tokens that viewers join with
 	"tracker": {},
 	"peer":    {"origin/manifest", "tracker/announce"},
-	"seeder":  {"peer", "origin/manifest", "tracker/announce"},
+	"seeder":  {"peer", "origin/manifest", "tracker/announce", "tracker/token"},
 	"player":  {},
 	"sim":     cores,
 }
@@ -99,8 +99,8 @@ func TestImportsPointTheRightWay(t *testing.T) {
 				if slices.Contains(cores, p.ImportPath) && slices.Contains(impure, path) {
 					t.Errorf("%s is a core and imports %s", p.ImportPath, path)
 				}
-				if strings.HasPrefix(path, "github.com/pion/") && p.ImportPath != "peer/rtc" && !strings.HasPrefix(p.ImportPath, "origin/ingest/rtc") {
-					t.Errorf("%s imports %s: only peer/rtc and origin/ingest/rtc know pion", p.ImportPath, path)
+				if strings.HasPrefix(path, "github.com/pion/") && p.ImportPath != "peer/rtc" && p.ImportPath != "tracker/relay" && !strings.HasPrefix(p.ImportPath, "origin/ingest/rtc") {
+					t.Errorf("%s imports %s: only peer/rtc, tracker/relay and origin/ingest/rtc know pion", p.ImportPath, path)
 				}
 				continue
 			}
@@ -271,6 +271,11 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"no token secret", []string{"tracker", "--token-key=/nowhere.key"}, exitFailed, "/nowhere.key"},
 		{"no geo database", []string{"tracker", "geo", "check", "/nowhere.csv"}, exitFailed, "/nowhere.csv"},
 		{"a tracker without its geo database", []string{"tracker", "--listen=127.0.0.1:0", "--geo=/nowhere.csv", "--token-key", secret(t)}, exitFailed, "/nowhere.csv"},
+		{"no token keys", []string{"tracker", "--token-key", secret(t), "--token-keys=/nowhere.yaml"}, exitFailed, "/nowhere.yaml"},
+		{"no sharing", []string{"tracker", "--listen=127.0.0.1:0", "--token-key", secret(t), "--sharing=*=perhaps"}, exitFailed, "relay or off"},
+		{"a relay nowhere", []string{"tracker", "--listen=127.0.0.1:0", "--token-key", secret(t), "--relay=0.0.0.0:0"}, exitFailed, "at which IP address"},
+		{"a token for ever", []string{"tracker", "token", "mint", strings.Repeat("A", 43), "--life=1h", "--key", secret(t)}, exitFailed, "longer than 120 seconds"},
+		{"no token", []string{"tracker", "token", "check", "rubbish", "--token-key", secret(t)}, exitFailed, "token-invalid"},
 		{"no such setting", []string{"up", "--config", file(t, "colour: red")}, exitUsage, `"colour"`},
 		{"no YAML", []string{"up", "--config", file(t, "{")}, exitUsage, "configuration file"},
 		{"no key", []string{"up", "--https=127.0.0.1:0", "--tls-cert=cert.pem", "--data", t.TempDir()}, exitFailed, "give both --tls-cert and --tls-key"},
