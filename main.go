@@ -448,8 +448,9 @@ func (c verifyCommand) Run(ctx context.Context, io streams) error {
 }
 
 type trackerCommands struct {
-	Serve trackerCommand `cmd:"" default:"withargs" help:"Run a tracker (the default)."`
-	Geo   geoCommands    `cmd:"" help:"Databases that tell where addresses are: get one, measure one."`
+	Serve trackerCommand    `cmd:"" default:"withargs" help:"Run a tracker (the default)."`
+	Token joinTokenCommands `cmd:"" help:"Tokens that viewers join with."`
+	Geo   geoCommands       `cmd:"" help:"Databases that tell where addresses are: get one, measure one."`
 }
 
 type geoCommands struct {
@@ -477,12 +478,16 @@ func (c geoCheckCommand) Run(_ context.Context, io streams) error {
 }
 
 type trackerCommand struct {
-	Listen   string   `help:"Address to listen on." default:":8081" placeholder:"ADDR"`
-	TokenKey string   `help:"File with the token secret, the same as the origin's." default:"data/keys/token.key" placeholder:"FILE"`
-	Allow    []string `help:"Web origins whose pages may connect, as patterns; default: any." placeholder:"ORIGIN"`
-	Geo      []string `help:"Database of operators or countries by address (MaxMind format or CSV), read again when it changes; repeatable; default: the network's number tells who is near." placeholder:"FILE"`
-	TLSCert  string   `help:"Certificate for TLS (PEM, with its chain); read again when it changes. Without it a terminator (nginx, haproxy) is expected before." placeholder:"FILE"`
-	TLSKey   string   `help:"Its private key (PEM)." placeholder:"FILE"`
+	Listen    string            `help:"Address to listen on." default:":8081" placeholder:"ADDR"`
+	TokenKey  string            `help:"File with the token secret, the same as the origin's." default:"data/keys/token.key" placeholder:"FILE"`
+	TokenKeys string            `help:"File with the keys of others who mint tokens (YAML list of kid, key, channels, origins, viewers, unbound, sharing)." placeholder:"FILE"`
+	Allow     []string          `help:"Web origins whose pages may connect, as patterns; default: any." placeholder:"ORIGIN"`
+	Sharing   map[string]string `help:"How viewers of a channel, by its id, or of all (*) may meet: through the relay only, or not at all; repeatable." placeholder:"CHANNEL=relay|off"`
+	Geo       []string          `help:"Database of operators or countries by address (MaxMind format or CSV), read again when it changes; repeatable; default: the network's number tells who is near." placeholder:"FILE"`
+	Relay     string            `help:"UDP address for an embedded STUN and TURN server, such as 203.0.113.5:3478; default: none." placeholder:"ADDR"`
+	RelayHost string            `help:"IP address at which viewers reach the relay; default: that of --relay." placeholder:"IP"`
+	TLSCert   string            `help:"Certificate for TLS (PEM, with its chain); read again when it changes. Without it a terminator (nginx, haproxy) is expected before." placeholder:"FILE"`
+	TLSKey    string            `help:"Its private key (PEM)." placeholder:"FILE"`
 
 	Trust             []netip.Prefix `help:"Networks of terminators whose X-Forwarded-For is believed." placeholder:"PREFIX"`
 	Connections       int            `help:"Connections at a time." default:"10000" placeholder:"N"`
@@ -505,8 +510,17 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 	if err != nil {
 		return err
 	}
+	keys, err := tracker.ReadKeys(c.TokenKeys)
+	if err != nil {
+		return err
+	}
+	ice, err := tracker.ReadRelay(c.Relay, c.RelayHost)
+	if err != nil {
+		return err
+	}
 	cfg := tracker.Config{
-		Secret: secret, Listen: c.Listen, Origins: c.Allow, Geo: c.Geo, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
+		Secret: secret, Keys: keys, Sharing: tracker.ReadSharing(c.Sharing), ICE: ice,
+		Listen: c.Listen, Origins: c.Allow, Geo: c.Geo, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
 		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute}, WebTorrent: c.webtorrent(),
 	}
 	cfg.Limits = trackerserver.Limits{
@@ -541,6 +555,53 @@ func (a announcing) webtorrent() *tracker.WebTorrent {
 	w.Limits.Connections, w.Limits.Swarms, w.Limits.SwarmPeers = a.WebTorrentConnections, a.WebTorrentSwarms, a.WebTorrentPeers
 	w.Limits.Visit.MessageRate, w.Limits.Visit.MessageBurst = a.WebTorrentRate, 10*a.WebTorrentRate
 	return w
+}
+
+type joinTokenCommands struct {
+	Mint  mintCommand     `cmd:"" help:"Make a token."`
+	Check checkCommand    `cmd:"" help:"Tell what a token says, or why a tracker would refuse it."`
+	Key   tokenKeyCommand `cmd:"" help:"Make a pair of keys for somebody who mints tokens."`
+}
+
+type mintCommand struct {
+	ID          string        `arg:"" help:"The channel's id."`
+	Key         string        `help:"File with the private key or secret." default:"data/keys/token.key" placeholder:"FILE"`
+	Kid         string        `help:"The key's name in the tracker's file of keys; default: none, the origin's." placeholder:"NAME"`
+	WebOrigin   string        `help:"Web origin of the page that it is for; default: none, a program." placeholder:"ORIGIN"`
+	Role        string        `help:"viewer or seeder." enum:"viewer,seeder" default:"viewer"`
+	Fingerprint string        `help:"Fingerprint of the viewer's certificate, as in session descriptions; default: none, unbound." placeholder:"\"sha-256 AB:CD:…\""`
+	Life        time.Duration `help:"How long it is valid, at most 120s." default:"60s" placeholder:"TIME"`
+	Sharing     string        `help:"relay: its viewer meets others through the relay only." enum:",relay,off" default:""`
+}
+
+func (c mintCommand) Run(_ context.Context, io streams) error {
+	token, err := tracker.Mint(tracker.Minting{
+		KeyFile: c.Key, Kid: c.Kid, Channel: c.ID, Origin: c.WebOrigin, Seeder: c.Role == "seeder", Fingerprint: c.Fingerprint, Life: c.Life, Sharing: c.Sharing,
+	})
+	if err == nil {
+		fmt.Fprintln(io.out, token)
+	}
+	return err
+}
+
+type checkCommand struct {
+	Token     string `arg:"" help:"The token."`
+	TokenKey  string `help:"File with the origin's token secret; empty: none." default:"data/keys/token.key" placeholder:"FILE"`
+	TokenKeys string `help:"The tracker's file of keys." placeholder:"FILE"`
+	WebOrigin string `help:"Web origin of the page that shows it." placeholder:"ORIGIN"`
+}
+
+func (c checkCommand) Run(_ context.Context, io streams) error {
+	return tracker.CheckToken(tracker.Checking{Token: c.Token, Origin: c.WebOrigin, SecretFile: c.TokenKey, KeyList: c.TokenKeys}, io.out)
+}
+
+type tokenKeyCommand struct {
+	Name string `arg:"" help:"The key's name, the kid of its tokens."`
+	Dir  string `help:"Where to put it." default:"." placeholder:"DIR"`
+}
+
+func (c tokenKeyCommand) Run(_ context.Context, io streams) error {
+	return tracker.NewKeyFiles(c.Dir, c.Name, io.out)
 }
 
 type seederCommand struct {

@@ -15,12 +15,11 @@ import (
 	mathrand "math/rand/v2"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"slipstream/origin/manifest"
 	"slipstream/peer/rtc"
 	"slipstream/peer/session"
 	"slipstream/tracker/announce"
+	"slipstream/tracker/token"
 )
 
 // Config says which channel to seed.
@@ -42,7 +41,7 @@ const (
 	patienceMs = 6000
 	// retryPause is how long it waits before it tries again to join a channel.
 	retryPause = 2 * time.Second
-	tokenLife  = 2 * time.Minute
+	tokenLife  = time.Minute
 )
 
 // Run seeds until ctx ends. It returns an error only if the configuration cannot
@@ -74,7 +73,9 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		if cfg.TokenSecret != nil {
 			participant.Role = announce.Seeder
-			participant.Token = func(channel manifest.Hash) (string, error) { return token(cfg.TokenSecret, channel) }
+			participant.Token = func(channel manifest.Hash, fingerprint string) (string, error) {
+				return mint(cfg.TokenSecret, channel, fingerprint)
+			}
 		}
 		if err := session.New(participant).Run(ctx); err != nil {
 			cfg.Log.Warn("the channel cannot be seeded yet; trying again", "error", err)
@@ -87,14 +88,17 @@ func Run(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-// token makes a seeder's join token. The origin gives out those of viewers only:
+// mint makes a seeder's join token. The origin gives out those of viewers only:
 // a seeder is trusted with more duties and neighbours.
-func token(secret []byte, channel manifest.Hash) (string, error) {
+func mint(secret []byte, channel manifest.Hash, fingerprint string) (string, error) {
+	bound, err := token.ParseFingerprint(fingerprint)
+	if err != nil {
+		return "", err
+	}
 	now := time.Now()
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": channel.String(), "org": "", "role": announce.Seeder,
-		"jti": rand.Text(), "iat": now.Unix(), "exp": now.Add(tokenLife).Unix(),
-	}).SignedString(secret)
+	return token.Secret(secret).Mint("", token.Claims{
+		Channel: channel.String(), Role: announce.Seeder, ID: rand.Text(), Issued: now, Expires: now.Add(tokenLife), Fingerprint: bound,
+	})
 }
 
 func all(offered []manifest.Variant) []manifest.Variant { return offered }

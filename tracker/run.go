@@ -28,6 +28,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
+	cfg.Log = server.Discreet(cfg.Log)
 	ln := cfg.Listener
 	if ln == nil {
 		var err error

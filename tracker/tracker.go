@@ -2,14 +2,15 @@
 // what from the CDN. NewHandler makes it a part of another server (slipstream up, slipstream origin); Run is a server of
 // its own (slipstream tracker).
 //
-// The parts, each of which can be read alone: announce is the protocol, swarm the decisions, server the visits and rooms,
-// epoll the WebSockets of those who have no TLS to do, cluster what makes several trackers one, webtorrent the announce
-// protocol of WebTorrent, geo where addresses are.
+// The parts, each of which can be read alone: announce is the protocol, token who may join, swarm the decisions, server the
+// visits and rooms, epoll the WebSockets of those who have no TLS to do, geo where addresses are, cluster what makes several
+// trackers one, relay an embedded STUN and TURN server, webtorrent the announce protocol of WebTorrent.
 package tracker
 
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,14 +21,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"slipstream/tracker/cluster"
+	"slipstream/tracker/relay"
 	"slipstream/tracker/server"
 	"slipstream/tracker/swarm"
+	"slipstream/tracker/token"
 	webtorrent "slipstream/tracker/webtorrent/server"
 )
 
-// Config says what to serve. Only Secret is required; package server explains the fields that it shares with it.
+// Config says what to serve. Only Secret or Keys is required; package server explains the fields that it shares with it.
 type Config struct {
-	Secret     []byte         // of the tokens, the same as the origin's; ReadSecret reads it
+	Secret     []byte        // of the tokens, the same as the origin's; ReadSecret reads it
+	Keys       []token.Terms // of others who mint tokens; ReadKeys reads them
+	Sharing    map[string]token.Sharing
+	ICE        relay.Config   // of the embedded STUN and TURN server; without a Listen there is none
 	Channels   []string       // channel ids that are served; empty = every channel with a token
 	Origins    []string       // web origins whose pages may connect, as patterns; empty = any
 	Swarm      swarm.Config   // policy
@@ -55,6 +61,7 @@ type Config struct {
 type Tracker struct {
 	server *server.Server
 	node   *cluster.Node      // nil: it is alone
+	ice    *relay.Relay       // nil: none
 	others *webtorrent.Server // WebTorrent's clients; nil: they are not served
 
 	closing sync.Once
@@ -66,14 +73,21 @@ const drainWithin = 8 * time.Second
 // NewHandler starts a tracker whose handlers the caller mounts. Close stops it.
 func NewHandler(cfg Config) (*Tracker, error) {
 	settings := server.Config{
-		Secret: cfg.Secret, Channels: cfg.Channels, Origins: cfg.Origins, Swarm: cfg.Swarm, Limits: cfg.Limits,
+		Secret: cfg.Secret, Keys: cfg.Keys, Sharing: cfg.Sharing, Channels: cfg.Channels, Origins: cfg.Origins, Swarm: cfg.Swarm, Limits: cfg.Limits,
 		ReportMs: cfg.ReportMs, Locator: cfg.Locator, ClientAddr: cfg.ClientAddr, Cells: cfg.Cells, Log: cfg.Log,
 	}
 	t := &Tracker{}
 	var err error
+	if cfg.ICE.Listen != "" {
+		if t.ice, err = relay.Start(cfg.ICE); err != nil {
+			return nil, err
+		}
+		settings.ICE = t.ice
+	}
 	if cfg.Cluster.Name != "" {
 		cfg.Cluster.Secret, cfg.Cluster.Log = cfg.Secret, cfg.Log
 		if t.node, err = cluster.Open(cfg.Cluster); err != nil {
+			t.closeRelay()
 			return nil, err
 		}
 		settings.Relay = t.node
@@ -82,6 +96,7 @@ func NewHandler(cfg Config) (*Tracker, error) {
 		if t.node != nil {
 			t.node.Abandon()
 		}
+		t.closeRelay()
 		return nil, err
 	}
 	if t.others, err = cfg.WebTorrent.serve(t.server, cfg); err != nil {
@@ -109,6 +124,11 @@ func (t *Tracker) Register(reg prometheus.Registerer) error {
 			return err
 		}
 	}
+	if t.ice != nil {
+		if err := t.ice.Register(reg); err != nil {
+			return err
+		}
+	}
 	return t.server.Register(reg)
 }
 
@@ -128,5 +148,32 @@ func (t *Tracker) Close() {
 		if t.node != nil {
 			t.node.Close()
 		}
+		t.closeRelay()
 	})
+}
+
+func (t *Tracker) closeRelay() {
+	if t.ice != nil {
+		t.ice.Close()
+	}
+}
+
+// ReadRelay reads the address of the embedded STUN and TURN server, and that at which viewers reach it; both may be "".
+func ReadRelay(listen, public string) (c relay.Config, err error) {
+	c.Listen = listen
+	if public != "" {
+		if c.Public, err = netip.ParseAddr(public); err != nil {
+			return c, fmt.Errorf("%q is not the IP address at which viewers reach the relay", public)
+		}
+	}
+	return c, nil
+}
+
+// ReadSharing reads how viewers of channels may meet.
+func ReadSharing(by map[string]string) map[string]token.Sharing {
+	out := make(map[string]token.Sharing, len(by))
+	for channel, sharing := range by {
+		out[channel] = token.Sharing(sharing)
+	}
+	return out
 }

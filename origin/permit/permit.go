@@ -13,10 +13,7 @@
 package permit
 
 import (
-	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -27,15 +24,13 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"slipstream/origin/durable"
+	"slipstream/tracker/token"
 )
 
 const (
 	audience = "slipstream-publish"
 	// maxToken is more than any token needs, and few enough bytes to look at for a stranger.
-	maxToken   = 2048
-	minSecret  = 32
-	pemPrivate = "PRIVATE KEY" // PKCS #8
-	pemPublic  = "PUBLIC KEY"  // PKIX
+	maxToken = 2048
 )
 
 // A Permit is what a token says.
@@ -57,11 +52,7 @@ type claims struct {
 }
 
 // A Key signs and checks tokens, or only checks them.
-type Key struct {
-	method jwt.SigningMethod
-	sign   any // nil: it was not given
-	verify any
-}
+type Key struct{ key token.Key }
 
 // DefaultPath is where an origin has its key unless it is told otherwise.
 func DefaultPath(dataDir string) string { return filepath.Join(dataDir, "keys", "publish.key") }
@@ -74,15 +65,11 @@ func Open(dataDir string) (Key, error) {
 		return Key{}, err
 	}
 	if !found {
-		_, private, err := ed25519.GenerateKey(rand.Reader)
+		private, _, err := token.NewPair(rand.Reader)
 		if err != nil {
 			return Key{}, err
 		}
-		der, err := x509.MarshalPKCS8PrivateKey(private)
-		if err != nil {
-			return Key{}, err
-		}
-		if err := durable.Write(path, pem.EncodeToMemory(&pem.Block{Type: pemPrivate, Bytes: der})); err != nil {
+		if err := durable.Write(path, private); err != nil {
 			return Key{}, err
 		}
 	}
@@ -99,48 +86,15 @@ func Read(path string) (Key, error) {
 	if !found {
 		return Key{}, fmt.Errorf("the key for publishing tokens, %s, is not there", path)
 	}
-	key, err := parse(file)
+	key, err := token.ParseKey(file)
 	if err != nil {
 		return Key{}, fmt.Errorf("the key for publishing tokens, %s, is not usable: %w", path, err)
 	}
-	return key, nil
-}
-
-func parse(file []byte) (Key, error) {
-	block, _ := pem.Decode(file)
-	if block == nil {
-		if len(file) < minSecret {
-			return Key{}, fmt.Errorf("it is no PEM file, and as a secret its %d bytes are too few: take %d or more", len(file), minSecret)
-		}
-		return Key{jwt.SigningMethodHS256, file, file}, nil
-	}
-	var parsed any
-	var err error
-	switch block.Type {
-	case pemPrivate:
-		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case pemPublic:
-		parsed, err = x509.ParsePKIXPublicKey(block.Bytes)
-	default:
-		err = fmt.Errorf("it holds a %.32q", block.Type)
-	}
-	if err != nil {
-		return Key{}, err
-	}
-	switch k := parsed.(type) {
-	case ed25519.PrivateKey:
-		return Key{jwt.SigningMethodEdDSA, k, k.Public()}, nil
-	case ed25519.PublicKey:
-		return Key{jwt.SigningMethodEdDSA, nil, k}, nil
-	}
-	return Key{}, fmt.Errorf("it is a %T, not an Ed25519 key", parsed)
+	return Key{key}, nil
 }
 
 // Sign makes a token.
 func (k Key) Sign(p Permit) (string, error) {
-	if k.sign == nil {
-		return "", errors.New("this key checks tokens and cannot sign them: take the private one")
-	}
 	if p.Address != "" {
 		if _, err := prefix(p.Address); err != nil {
 			return "", err
@@ -153,11 +107,7 @@ func (k Key) Sign(p Permit) (string, error) {
 	if !p.Until.IsZero() {
 		c.ExpiresAt = jwt.NewNumericDate(p.Until)
 	}
-	token, err := jwt.NewWithClaims(k.method, c).SignedString(k.sign)
-	if err != nil {
-		return "", fmt.Errorf("the token could not be signed: %w", err)
-	}
-	return token, nil
+	return k.key.Sign("", c)
 }
 
 // Looks reports whether something given as a stream key may be a token.
@@ -166,14 +116,14 @@ func Looks(key string) bool {
 }
 
 // Verify reads a token that came from an address (host:port) and returns what it permits. Errors are for the publisher.
-func (k Key) Verify(token, remote string, now time.Time) (Permit, error) {
-	if len(token) > maxToken {
+func (k Key) Verify(text, remote string, now time.Time) (Permit, error) {
+	if len(text) > maxToken {
 		return Permit{}, fmt.Errorf("the token has more than %d bytes", maxToken)
 	}
 	var c claims
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{k.method.Alg()}), jwt.WithAudience(audience), jwt.WithStrictDecoding(),
+	parser := jwt.NewParser(jwt.WithValidMethods([]string{k.key.Method().Alg()}), jwt.WithAudience(audience), jwt.WithStrictDecoding(),
 		jwt.WithTimeFunc(func() time.Time { return now }))
-	_, err := parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return k.verify, nil })
+	_, err := parser.ParseWithClaims(text, &c, func(*jwt.Token) (any, error) { return k.key.Verifier(), nil })
 	switch {
 	case err == nil:
 	// The library's own sentences may quote the token.

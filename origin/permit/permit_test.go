@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"slipstream/tracker/token"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -64,7 +66,7 @@ func TestTokensAreReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pub, err := x509.MarshalPKIXPublicKey(own.verify)
+	pub, err := x509.MarshalPKIXPublicKey(own.key.Verifier())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,13 +100,20 @@ func TestEachRefusalIsASentenceWithoutTheToken(t *testing.T) {
 	key, _ := open(t)
 	other, _ := open(t)
 	good := sign(t, key, Permit{Channel: "demo"})
-	public := []byte(key.verify.(ed25519.PublicKey))
+	public := []byte(key.key.Verifier().(ed25519.PublicKey))
 	forged := func(method jwt.SigningMethod, with any, c jwt.Claims) string {
 		token, err := jwt.NewWithClaims(method, c).SignedString(with)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return token
+	}
+	signed := func(c jwt.Claims) string {
+		text, err := key.key.Sign("", c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
 	}
 	claim := claims{RegisteredClaims: jwt.RegisteredClaims{Audience: jwt.ClaimStrings{audience}}, Channel: "demo"}
 	parts := strings.Split(good, ".")
@@ -120,10 +129,10 @@ func TestEachRefusalIsASentenceWithoutTheToken(t *testing.T) {
 		{"changed", parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"aud":"slipstream-publish","channel":"two"}`)) + "." + parts[2], remote, "not signed with this origin's key"},
 		{"cut off", good[:len(good)-9], remote, "the token"},
 		{"of two parts", parts[0] + "." + parts[1], remote, "makes no sense"},
-		{"for viewers", forged(jwt.SigningMethodEdDSA, key.sign, claims{Channel: "demo"}), remote, "not one for publishing"},
-		{"for something else", forged(jwt.SigningMethodEdDSA, key.sign, claims{RegisteredClaims: jwt.RegisteredClaims{Audience: jwt.ClaimStrings{"x"}}}), remote, "not one for publishing"},
-		{"a channel that is a number", forged(jwt.SigningMethodEdDSA, key.sign, jwt.MapClaims{"aud": audience, "channel": 7}), remote, "makes no sense"},
-		{"an address that is none", forged(jwt.SigningMethodEdDSA, key.sign, jwt.MapClaims{"aud": audience, "channel": "demo", "address": "home"}), remote, "neither an IP address"},
+		{"for viewers", signed(claims{Channel: "demo"}), remote, "not one for publishing"},
+		{"for something else", signed(claims{RegisteredClaims: jwt.RegisteredClaims{Audience: jwt.ClaimStrings{"x"}}}), remote, "not one for publishing"},
+		{"a channel that is a number", signed(jwt.MapClaims{"aud": audience, "channel": 7}), remote, "makes no sense"},
+		{"an address that is none", signed(jwt.MapClaims{"aud": audience, "channel": "demo", "address": "home"}), remote, "neither an IP address"},
 		{"huge", good + strings.Repeat("x", maxToken), remote, "more than 2048 bytes"},
 	} {
 		p, err := key.Verify(c.token, c.remote, now)
@@ -164,7 +173,7 @@ func TestStreamKeysDoNotLookLikeTokens(t *testing.T) {
 
 // FuzzVerify: whatever is shown, there is no panic, and no right without a signature.
 func FuzzVerify(f *testing.F) {
-	key := Key{jwt.SigningMethodHS256, []byte(strings.Repeat("s", 32)), []byte(strings.Repeat("s", 32))}
+	key := Key{token.Secret([]byte(strings.Repeat("s", 32)))}
 	good, err := key.Sign(Permit{Channel: "demo", Address: "192.0.2.0/24", Until: now.Add(time.Hour)})
 	if err != nil {
 		f.Fatal(err)
@@ -172,10 +181,10 @@ func FuzzVerify(f *testing.F) {
 	f.Add(good, remote)
 	f.Add(good[:40], remote)
 	f.Add("ey.ey.ey", "")
-	f.Fuzz(func(t *testing.T, token, remote string) {
-		p, err := key.Verify(token, remote, now)
-		if err == nil && token != good {
-			t.Fatalf("%q permits %+v", token, p)
+	f.Fuzz(func(t *testing.T, text, remote string) {
+		p, err := key.Verify(text, remote, now)
+		if err == nil && text != good {
+			t.Fatalf("%q permits %+v", text, p)
 		}
 	})
 }

@@ -6,7 +6,7 @@
 //	GET  /live/<channel>/manifest.mpd             the same for DASH players
 //	GET  /live/<channel>/time                     the clock that the MPD goes by
 //	GET  /live/<channel>/<rendition>/video/<start>.m4s, init-<root>.mp4; likewise audio/
-//	POST /live/<channel>/token                    a join token for the tracker (?role=seeder for seeders)
+//	POST /live/<channel>/token                    a join token for the tracker (?role=seeder for seeders, ?fp= the certificate to bind it to)
 //	GET  /livez /readyz /metrics /stats.json
 //
 // It is meant to stand behind a CDN, and every header follows from that. What lies under a segment's number never changes,

@@ -10,27 +10,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/labstack/echo/v4"
+
+	"slipstream/tracker/announce"
+	"slipstream/tracker/token"
 )
 
-// TokenLife is how long a join token may be used. It is needed at the moment of joining only.
-const TokenLife = 120 * time.Second
+// TokenLife is how long a join token may be used. It is needed at the moment of joining only. With what the tracker
+// allows for clocks that differ, it is dead before token.MaxLife has passed.
+const TokenLife = token.MaxLife - 2*token.ClockLeeway
 
-const (
-	roleViewer = "viewer"
-	roleSeeder = "seeder"
-	maxOrigin  = 256
-)
+const maxOrigin = 256
 
-// Claims are what a join token says; the tracker checks them.
-type Claims struct {
-	jwt.RegisteredClaims        // sub: channel id, jti, iat, exp
-	Origin               string `json:"org"`  // web origin of the page that asked, "" for programs
-	Role                 string `json:"role"` // "viewer" or "seeder"
-}
-
-// token answers POST with {"token", "expiresMs"}.
+// token answers POST with {"token", "expiresMs"}. The query says who asks: role, and fp, the fingerprint of the certificate
+// that the token shall be bound to.
 func (s *Server) token(c echo.Context, ch *channel) error {
 	c.Response().Header().Set("Cache-Control", "no-store")
 	now := time.UnixMilli(s.cfg.Now())
@@ -39,29 +32,30 @@ func (s *Server) token(c echo.Context, ch *channel) error {
 		c.Response().Header().Set("Retry-After", "1")
 		return echo.NewHTTPError(http.StatusTooManyRequests, "too many tokens were asked for from your network; try again in a second")
 	}
-	role := c.QueryParam("role")
+	role := announce.Role(c.QueryParam("role"))
 	switch {
 	case role == "":
-		role = roleViewer
-	case role == roleSeeder && !mayseed(c.Request(), client, ch.StreamKey):
+		role = announce.Viewer
+	case role == announce.Seeder && !mayseed(c.Request(), client, ch.StreamKey):
 		return echo.NewHTTPError(http.StatusForbidden,
 			"a seeder on another machine must show the channel's stream key: send it as Authorization: Bearer <stream key>")
-	case role != roleViewer && role != roleSeeder:
+	case role != announce.Viewer && role != announce.Seeder:
 		return echo.NewHTTPError(http.StatusBadRequest, `the role must be "viewer" or "seeder"`)
 	}
 	origin := c.Request().Header.Get("Origin")
 	if len(origin) > maxOrigin {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("the Origin header is longer than %d bytes", maxOrigin))
 	}
+	fingerprint, err := token.ParseFingerprint(c.QueryParam("fp"))
+	if err != nil && c.QueryParams().Has("fp") {
+		return echo.NewHTTPError(http.StatusBadRequest, "fp: "+err.Error())
+	}
 	expires := now.Add(TokenLife)
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, Claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Subject: ch.ID.String(), ID: tokenID(), IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(expires),
-		},
-		Origin: origin, Role: role,
-	}).SignedString(s.cfg.TokenSecret)
+	signed, err := token.Secret(s.cfg.TokenSecret).Mint("", token.Claims{
+		Channel: ch.ID.String(), Origin: origin, Role: role, ID: tokenID(), Issued: now, Expires: expires, Fingerprint: fingerprint,
+	})
 	if err != nil {
-		return fmt.Errorf("the token could not be signed: %w", err)
+		return err
 	}
 	return c.JSON(http.StatusOK, map[string]any{"token": signed, "expiresMs": expires.Truncate(time.Second).UnixMilli()})
 }

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"slipstream/tracker/token"
 )
 
 type reply struct {
@@ -18,17 +19,20 @@ type reply struct {
 	ExpiresMs int64  `json:"expiresMs"`
 }
 
-func (s *site) claims(a answer) (reply, Claims) {
+// claims reads the token as a tracker does.
+func (s *site) claims(a answer) (reply, token.Claims) {
 	s.t.Helper()
 	var r reply
-	var claims Claims
 	if err := json.Unmarshal([]byte(a.body), &r); err != nil {
 		s.t.Fatalf("%v: %s", err, a.body)
 	}
-	_, err := jwt.ParseWithClaims(r.Token, &claims, func(*jwt.Token) (any, error) { return bytes.Repeat([]byte{9}, 32), nil },
-		jwt.WithValidMethods([]string{"HS256"}), jwt.WithTimeFunc(func() time.Time { return time.UnixMilli(s.nowMs.Load()) }))
+	ring, err := token.NewRing(token.Terms{Key: token.Secret(bytes.Repeat([]byte{9}, 32)), Unbound: true})
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	claims, _, refusal := ring.Check(r.Token, "", time.UnixMilli(s.nowMs.Load()))
+	if refusal != nil {
+		s.t.Fatal(refusal)
 	}
 	return r, claims
 }
@@ -38,12 +42,20 @@ func TestToken(t *testing.T) {
 	a := s.ask("POST", "/live/demo/token", "Origin", "https://example.org")
 	a.want(t, "a page", 200, "Cache-Control", "no-store", "Access-Control-Allow-Origin", "*", "Content-Type", "application/json")
 	r, claims := s.claims(a)
-	if claims.Subject != s.keys.ID().String() || claims.Origin != "https://example.org" || claims.Role != "viewer" || claims.ID == "" {
+	if claims.Channel != s.keys.ID().String() || claims.Origin != "https://example.org" || claims.Role != "viewer" || claims.ID == "" {
 		t.Errorf("claims %+v", claims)
 	}
-	if r.ExpiresMs != startMs+120_000 || claims.ExpiresAt.UnixMilli() != r.ExpiresMs || claims.IssuedAt.UnixMilli() != startMs {
-		t.Errorf("it runs from %v to %v, the answer says %d", claims.IssuedAt, claims.ExpiresAt, r.ExpiresMs)
+	if r.ExpiresMs != startMs+100_000 || claims.Expires.UnixMilli() != r.ExpiresMs || claims.Issued.UnixMilli() != startMs {
+		t.Errorf("it runs from %v to %v, the answer says %d", claims.Issued, claims.Expires, r.ExpiresMs)
 	}
+	if claims.Fingerprint != (token.Fingerprint{}) {
+		t.Errorf("bound to %v, nobody knows why", claims.Fingerprint)
+	}
+	certificate := "sha-256 " + strings.Repeat("AB:", 31) + "CD"
+	if _, bound := s.claims(s.ask("POST", "/live/demo/token?fp="+url.QueryEscape(certificate))); bound.Fingerprint.String() != certificate {
+		t.Errorf("bound to %v", bound.Fingerprint)
+	}
+	s.ask("POST", "/live/demo/token?fp=mine").want(t, "no fingerprint", 400)
 	if _, again := s.claims(s.ask("POST", "/live/demo/token")); again.ID == claims.ID || again.Origin != "" {
 		t.Errorf("a program's token: %+v", again)
 	}

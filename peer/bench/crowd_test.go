@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/golang-jwt/jwt/v5"
 
 	"slipstream/tracker/announce"
+	"slipstream/tracker/token"
 )
 
 // crowd is clients that join a channel of their own and say that they are connected to whom they meet; they come back
@@ -198,23 +198,24 @@ func (e *extra) report(ctx context.Context, ws *websocket.Conn) {
 func (c *crowd) join(ctx context.Context) (*websocket.Conn, error) {
 	dialling, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
-	ws, _, err := websocket.Dial(dialling, "ws://"+c.address+"/tracker", nil)
+	now := time.Now()
+	pass, err := token.Secret(c.secret).Mint("", token.Claims{
+		Channel: strings.Repeat("A", 43), Role: announce.Viewer, ID: fmt.Sprint(rand.Uint64()), Issued: now, Expires: now.Add(time.Minute),
+		Fingerprint: token.Fingerprint{1},
+	})
+	if err != nil {
+		return nil, err
+	}
+	b, err := announce.Encode(announce.Join{Version: announce.Version, Role: announce.Viewer, Renditions: []string{rendition}})
+	if err != nil {
+		return nil, err
+	}
+	ws, _, err := websocket.Dial(dialling, "ws://"+c.address+"/tracker", &websocket.DialOptions{Subprotocols: []string{"slipstream", pass}})
 	if err != nil {
 		return nil, err
 	}
 	ws.SetReadLimit(announce.MaxMessage)
-	now := time.Now()
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": strings.Repeat("A", 43), "org": "", "role": "viewer", "jti": fmt.Sprint(rand.Uint64()), "iat": now.Unix(), "exp": now.Unix() + 120,
-	}).SignedString(c.secret)
-	if err == nil {
-		var b []byte
-		b, err = announce.Encode(announce.Join{Version: announce.Version, Token: token, Role: announce.Viewer, Renditions: []string{rendition}})
-		if err == nil {
-			err = ws.Write(dialling, websocket.MessageText, b)
-		}
-	}
-	if err != nil {
+	if err := ws.Write(dialling, websocket.MessageText, b); err != nil {
 		ws.CloseNow()
 		return nil, err
 	}

@@ -31,6 +31,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,13 +92,14 @@ type Engine struct {
 	offering  *webrtc.API // makes the connections that we offer
 	answering *webrtc.API // the others
 	log       *slog.Logger
-	servers   []webrtc.ICEServer
 	timeout   time.Duration
 	resolver  resolver
 	mux       io.Closer // nil without UDPPort
 
 	mu          sync.Mutex
 	certificate *webrtc.Certificate
+	own, told   []webrtc.ICEServer // of the configuration, of the tracker
+	relayOnly   bool
 	conns       map[*Conn]struct{}
 	closed      bool
 	running     sync.WaitGroup // one per connection whose resources are not released
@@ -114,9 +117,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg.LostTimeout = defaultLostTimeout
 	}
 	e := &Engine{log: cfg.Logger, timeout: cfg.ConnectTimeout, conns: make(map[*Conn]struct{})}
-	for _, s := range cfg.ICEServers {
-		e.servers = append(e.servers, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
-	}
+	e.own = pionServers(cfg.ICEServers)
 	if cfg.Net == nil {
 		network, err := newMachine()
 		if err != nil {
@@ -199,27 +200,72 @@ func newSettings(cfg Config) webrtc.SettingEngine {
 	return s
 }
 
+func pionServers(servers []ICEServer) (out []webrtc.ICEServer) {
+	for _, s := range servers {
+		out = append(out, webrtc.ICEServer{URLs: s.URLs, Username: s.Username, Credential: s.Credential})
+	}
+	return out
+}
+
+// Use says which STUN and TURN servers connections use from now on, besides those of the configuration, and whether they
+// use relays only: then the other side learns no address of this machine.
+func (e *Engine) Use(servers []ICEServer, relayOnly bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.told, e.relayOnly = pionServers(servers), relayOnly
+}
+
+// Fingerprint is that of the certificate that connections have from now on, as signals show it. After weeks it is another.
+func (e *Engine) Fingerprint() (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.certify(); err != nil {
+		return "", err
+	}
+	all, err := e.certificate.GetFingerprints()
+	if err != nil {
+		return "", err
+	}
+	for _, f := range all {
+		if f.Algorithm == "sha-256" {
+			return f.Algorithm + " " + strings.ToUpper(f.Value), nil
+		}
+	}
+	return "", errors.New("our own certificate has no fingerprint")
+}
+
+// certify makes a certificate if there is none that is good for a while. The caller holds mu.
+func (e *Engine) certify() error {
+	if e.certificate != nil && time.Until(e.certificate.Expires()) >= certificateRest {
+		return nil
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	e.certificate, err = webrtc.GenerateCertificate(key)
+	return err
+}
+
 // newPeerConnection makes a pion connection with the engine's certificate, for either side.
 func (e *Engine) newPeerConnection(offerer bool) (*webrtc.PeerConnection, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.certificate == nil || time.Until(e.certificate.Expires()) < certificateRest {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			return nil, err
-		}
-		if e.certificate, err = webrtc.GenerateCertificate(key); err != nil {
-			return nil, err
-		}
+	if err := e.certify(); err != nil {
+		return nil, err
 	}
 	api := e.answering
 	if offerer {
 		api = e.offering
 	}
-	return api.NewPeerConnection(webrtc.Configuration{
-		ICEServers:   e.servers,
+	configuration := webrtc.Configuration{
+		ICEServers:   slices.Concat(e.own, e.told),
 		Certificates: []webrtc.Certificate{*e.certificate},
-	})
+	}
+	if e.relayOnly {
+		configuration.ICETransportPolicy = webrtc.ICETransportPolicyRelay
+	}
+	return api.NewPeerConnection(configuration)
 }
 
 // ErrEngineClosed is returned for connections that are wanted after Close.

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	mathrand "math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,10 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"slipstream/origin/manifest"
+	"slipstream/tracker/announce"
 	"slipstream/tracker/server"
+	"slipstream/tracker/token"
 )
 
 // The stage: a channel whose segments are random bytes, signed as the origin
@@ -72,6 +71,7 @@ type channel struct {
 	polls    atomic.Int64 // of the media playlist
 	edit     atomic.Value // func(playlist string) string: a middleman
 
+	change  []func(*server.Config) // of its trackers
 	mu      sync.Mutex
 	tracker *server.Server
 }
@@ -83,9 +83,10 @@ type published struct {
 }
 
 // newChannel is on the air, with a tracker, over real sockets.
-func newChannel(t *testing.T) *channel {
+func newChannel(t *testing.T, change ...func(*server.Config)) *channel {
 	t.Helper()
 	c := offline(t)
+	c.change = change
 	c.startTracker(t)
 	cdn := httptest.NewServer(http.HandlerFunc(c.serve))
 	t.Cleanup(cdn.Close)
@@ -242,7 +243,11 @@ func noise(n int) []byte {
 
 func (c *channel) startTracker(t *testing.T) {
 	t.Helper()
-	tracker, err := server.New(server.Config{Secret: c.secret, ReportMs: 1000})
+	cfg := server.Config{Secret: c.secret, ReportMs: 1000}
+	for _, change := range c.change {
+		change(&cfg)
+	}
+	tracker, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +289,7 @@ func (c *channel) serve(w http.ResponseWriter, r *http.Request) {
 	case c.above != nil && strings.Contains(r.URL.Path, "/"+c.above.name+"/"):
 		c.above.serve(w, r)
 	case r.URL.Path == "/token":
-		fmt.Fprintf(w, `{"token":%q}`, c.token("viewer"))
+		fmt.Fprintf(w, `{"token":%q}`, c.token(r.URL.Query().Get("fp")))
 	case r.URL.Path == "/tracker":
 		c.mu.Lock()
 		tracker := c.tracker
@@ -405,14 +410,15 @@ func (c *channel) playlist(edge int64) string {
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-func (c *channel) token(role string) string {
+// token lets a viewer join, bound to its certificate if that has a fingerprint.
+func (c *channel) token(fingerprint string) string {
 	now := time.Now()
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": c.id.String(), "org": "", "role": role, "jti": strconv.FormatUint(mathrand.Uint64(), 36),
-		"iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
-	}).SignedString(c.secret)
+	bound, _ := token.ParseFingerprint(fingerprint)
+	text, err := token.Secret(c.secret).Mint("", token.Claims{
+		Channel: c.id.String(), Role: announce.Viewer, ID: rand.Text(), Issued: now, Expires: now.Add(time.Minute), Fingerprint: bound,
+	})
 	if err != nil {
 		panic(err) // a mistake in the test itself
 	}
-	return token
+	return text
 }

@@ -81,7 +81,7 @@ func (c *channel) attack(t *testing.T, answer attack) *attacker {
 		t.Fatal(err)
 	}
 	a.socket = socket
-	a.tell(ctx, announce.Join{Version: announce.Version, Token: c.token("viewer"), Role: announce.Viewer, Renditions: []string{rendition}})
+	a.tell(ctx, announce.Join{Version: announce.Version, Token: c.token(""), Role: announce.Viewer, Renditions: []string{rendition}})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -38,8 +38,8 @@ type Config struct {
 	Seed              uint32 // breaks the scheduler's ties
 	Log               *slog.Logger
 
-	// Token makes the tokens to join with; nil: ask the origin, as a viewer does.
-	Token func(channel manifest.Hash) (string, error)
+	// Token makes the tokens to join with, bound to the certificate with this fingerprint; nil: ask the origin, as a viewer does.
+	Token func(channel manifest.Hash, fingerprint string) (string, error)
 
 	// Verified, if set, hears of every leaf that entered the store.
 	Verified func(key wire.Key, leaf int, fromCDN bool)

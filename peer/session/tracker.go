@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 	"github.com/coder/websocket"
 
 	"slipstream/origin/manifest"
+	"slipstream/peer/rtc"
 	"slipstream/peer/sched"
 	"slipstream/peer/wire"
 	"slipstream/tracker/announce"
@@ -99,7 +101,11 @@ func (t *trackerClient) run(ctx context.Context) {
 		err := t.visit(ctx)
 		pause, stay := verdict(err)
 		if !stay {
-			t.s.log.Warn("the tracker does not want us: playing without it", "error", err)
+			level := slog.LevelWarn
+			if isCode(err, announce.CodeSharingOff) {
+				level = slog.LevelInfo // as the channel's owner wants it
+			}
+			t.s.log.Log(ctx, level, "the tracker does not want us: playing without it", "error", err)
 			t.s.post(t.left)
 			return
 		}
@@ -128,16 +134,21 @@ func verdict(err error) (pause time.Duration, comeBack bool) {
 	}
 	switch refused.Code {
 	case announce.CodeMalformed, announce.CodeVersion, announce.CodeJoinFirst, announce.CodeTokenOrigin,
-		announce.CodeTokenChannel, announce.CodeTokenRole, announce.CodeExpelled:
+		announce.CodeTokenChannel, announce.CodeTokenRole, announce.CodeExpelled, announce.CodeSharingOff:
 		return 0, false
-	case announce.CodeTokenExpired, announce.CodeTokenInvalid, announce.CodeStranger:
+	case announce.CodeTokenExpired, announce.CodeTokenInvalid, announce.CodeTokenUsed, announce.CodeFingerprint, announce.CodeStranger:
 		return 0, true
 	case announce.CodeShuttingDown:
 		return 2 * time.Second, true
-	case announce.CodeRoomFull, announce.CodeTrackerFull:
+	case announce.CodeRoomFull, announce.CodeTrackerFull, announce.CodeQuotaFull:
 		return 3 * time.Minute, true
 	}
 	return time.Minute, true
+}
+
+func isCode(err error, code string) bool {
+	var refused announce.Error
+	return errors.As(err, &refused) && refused.Code == code
 }
 
 // visit is one connection to the tracker, from token to close.
@@ -149,13 +160,18 @@ func (t *trackerClient) visit(ctx context.Context) error {
 		return err
 	}
 	dialling, dialled := context.WithTimeout(ctx, trackerTimeout)
-	socket, _, err := websocket.Dial(dialling, t.url, &websocket.DialOptions{HTTPClient: t.s.cfg.Client})
+	socket, _, err := websocket.Dial(dialling, t.url, &websocket.DialOptions{
+		HTTPClient: t.s.cfg.Client, Subprotocols: []string{announce.Subprotocol, token},
+	})
 	dialled()
 	if err != nil {
 		return fmt.Errorf("the tracker %s does not answer: %w", t.url, err)
 	}
 	defer socket.Close(websocket.StatusNormalClosure, "")
 	socket.SetReadLimit(announce.MaxMessage)
+	if socket.Subprotocol() == announce.Subprotocol {
+		token = "" // seen
+	}
 	if err := write(ctx, socket, t.join(token)); err != nil {
 		return err
 	}
@@ -187,20 +203,58 @@ func (t *trackerClient) visit(ctx context.Context) error {
 		if refused, ok := m.(announce.Error); ok {
 			return refused
 		}
+		if welcome, ok := m.(announce.Welcome); ok && welcome.RenewMs > 0 {
+			go t.renew(ctx, time.Duration(welcome.RenewMs)*time.Millisecond)
+		}
 		if !t.s.post(func() { t.heard(m) }) {
 			return ctx.Err()
 		}
 	}
 }
 
-// token gets a fresh join token.
+// renew brings the tracker a fresh token at a random moment of the second half of each period, so that not everybody asks
+// the origin at once. If none is to be had it is tried again; in the end the tracker ends the visit.
+func (t *trackerClient) renew(ctx context.Context, every time.Duration) {
+	wait := every/2 + rand.N(every/3+1)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = every/20 + rand.N(every/20+1)
+		token, err := t.token(ctx)
+		if err != nil {
+			t.s.log.Info("the visit to the tracker could not be renewed; trying again", "error", err)
+			continue
+		}
+		select {
+		case t.out <- announce.Renew{Token: token}:
+			wait = every/2 + rand.N(every/3+1)
+		default: // it reads too slowly to be renewed
+		}
+	}
+}
+
+// token gets a fresh token, bound to the certificate that our connections have.
 func (t *trackerClient) token(ctx context.Context) (string, error) {
+	fingerprint, err := t.s.cfg.Engine.Fingerprint()
+	if err != nil {
+		return "", err
+	}
 	if t.s.cfg.Token != nil {
-		return t.s.cfg.Token(t.s.channel)
+		return t.s.cfg.Token(t.s.channel, fingerprint)
 	}
 	ctx, cancel := context.WithTimeout(ctx, trackerTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, t.tokenURL, nil)
+	address, err := url.Parse(t.tokenURL)
+	if err != nil {
+		return "", err
+	}
+	query := address.Query()
+	query.Set("fp", fingerprint)
+	address.RawQuery = query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), nil)
 	if err != nil {
 		return "", err
 	}
@@ -264,6 +318,7 @@ func (t *trackerClient) heard(m announce.Message) {
 	switch m := m.(type) {
 	case announce.Welcome:
 		t.joined, t.everyMs, t.reportMs = true, m.ReportMs, 0
+		s.cfg.Engine.Use(iceServers(m.ICEServers), m.RelayOnly)
 		t.visits++
 		s.assigned(nil) // the duties of another visit are dealt anew
 	case announce.Neighbour:
@@ -277,6 +332,13 @@ func (t *trackerClient) heard(m announce.Message) {
 			s.part(m.ID)
 		} // otherwise the connection may go on; if it does not, it will tell
 	}
+}
+
+func iceServers(told []announce.ICEServer) (servers []rtc.ICEServer) {
+	for _, s := range told {
+		servers = append(servers, rtc.ICEServer(s))
+	}
+	return servers
 }
 
 // assigned passes the stripes on to the scheduler; renditions that are not

@@ -4,6 +4,8 @@
 
 import { exceedsBytes } from "./bytes";
 
+/** The WebSocket's subprotocol. A token is shown as a second one. */
+export const SUBPROTOCOL = "slipstream";
 /** The version of the protocol, carried in join. */
 export const ANNOUNCE_VERSION = 1;
 /** The largest message in bytes. */
@@ -13,6 +15,7 @@ export const MAX_DUTIES = 16;
 export const MAX_CANDIDATES = 16;
 export const MAX_CANDIDATE = 256;
 export const MAX_TEXT = 500;
+export const MAX_ICE_SERVERS = 4;
 
 /** A viewer's name in its room: 16 lower-case hexadecimal digits, not all zero. */
 export type PeerId = string;
@@ -23,7 +26,6 @@ export type Nat = "endpoint-independent" | "address-dependent" | (string & {});
 export interface Join {
   type: "join";
   version: number;
-  token: string;
   role: Role;
   renditions: string[];
   /** Passes nothing on. */
@@ -88,46 +90,55 @@ export interface Share {
   stripes: number;
 }
 
+export interface Welcome {
+  type: "welcome";
+  id: PeerId;
+  reportMs: number;
+  viewers: number;
+  /** In which a renew must come. */
+  renewMs?: number;
+  iceServers?: IceServer[];
+  /** Only relayed candidates are of use. */
+  relayOnly?: boolean;
+}
+
+/** The part of the browsers' RTCIceServer that travels. */
+export interface IceServer {
+  urls: string[];
+  username?: string;
+  credential?: string;
+}
+
 export type Message =
   | Join
+  | { type: "renew"; token: string }
   | { type: "signal"; to: PeerId; signal: Signal }
   | { type: "signal"; from: PeerId; signal: Signal }
   | Report
   | { type: "leave" }
-  | { type: "welcome"; id: PeerId; reportMs: number; viewers: number }
+  | Welcome
   | { type: "neighbour"; id: PeerId; offer: boolean }
   | { type: "gone"; id: PeerId; close: boolean }
   | { type: "duty"; duties: Share[] }
   | { type: "error"; code: string; message: string };
 
-/** A message that breaks a rule; its message is a sentence that holds nothing of the input. */
+/** A message that breaks a rule; its message says which member does, and holds nothing of the input. Which rule, Go's twin says. */
 export class AnnounceError extends Error {
   override name = "AnnounceError";
 }
 
 /** Reads one message of the tracker's. Throws an AnnounceError. */
 export function decode(text: string): Message {
-  if (exceedsBytes(text, MAX_MESSAGE)) throw new AnnounceError(`the message is longer than ${MAX_MESSAGE} bytes`);
-  let raw: unknown;
+  let type = "";
   try {
-    raw = JSON.parse(text);
-  } catch {
-    raw = undefined;
-  }
-  if (!isObject(raw)) throw new AnnounceError("the message is not a JSON object");
-  const f = new Fields(raw);
-  let type: string;
-  try {
+    demand(!exceedsBytes(text, MAX_MESSAGE), "its length");
+    const f = new Fields(JSON.parse(text) as Json);
     type = f.text("type");
+    const read = readers[type];
+    demand(read, "its type");
+    return read!(f);
   } catch (error) {
-    throw new AnnounceError(`the message has no type: ${(error as Error).message}`);
-  }
-  const read = readers[type];
-  if (!read) throw new AnnounceError("the message has an unknown type");
-  try {
-    return read(f);
-  } catch (error) {
-    throw new AnnounceError(`the ${type} message is malformed: ${(error as Error).message}`);
+    throw new AnnounceError(`the ${readers[type] ? `${type} ` : ""}message is malformed: ${(error as Error).message}`);
   }
 }
 
@@ -138,51 +149,44 @@ export function encode(m: Message): string {
 
 type Json = { [name: string]: unknown };
 
-function isObject(v: unknown): v is Json {
-  return typeof v === "object" && v !== null && !Array.isArray(v);
-}
-
-const INTEGER = "an integer from 0 to 2^53 − 1";
 const RENDITION = /^[a-z0-9_-]{1,32}$/;
 const CODE = /^[a-z][a-z0-9-]{0,31}$/;
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+const SERVER_TEXT = /^[A-Za-z0-9+/=.:?[\]_-]{0,256}$/;
 
-function demand(condition: boolean, otherwise: string): void {
-  if (!condition) throw new AnnounceError(otherwise);
+function demand(condition: unknown, name: string): void {
+  if (!condition) throw new Error(`${name} breaks a rule`);
 }
 
 /** The members of one JSON object. The getters throw the first thing that is wrong. */
 class Fields {
-  constructor(private readonly raw: Json) {}
+  constructor(private readonly raw: Json) {
+    demand(typeof raw === "object" && raw !== null && !Array.isArray(raw), "what is no object");
+  }
 
   has(name: string): boolean {
     return Object.hasOwn(this.raw, name);
   }
 
-  private get(name: string): unknown {
-    demand(this.has(name), `${name} is missing`);
+  private get(name: string, good: (v: unknown) => boolean): unknown {
+    demand(this.has(name) && good(this.raw[name]), name);
     return this.raw[name];
   }
 
-  text(name: string): string {
-    const v = this.get(name);
-    demand(typeof v === "string", `${name} is not a string`);
-    return v as string;
+  text(name: string, form = /(?:)/): string {
+    return this.get(name, (v) => typeof v === "string" && form.test(v)) as string;
   }
 
-  optionalText(name: string): string {
-    return this.has(name) ? this.text(name) : "";
+  optionalText(name: string, form?: RegExp): string {
+    return this.has(name) ? this.text(name, form) : "";
   }
 
   flag(name: string): boolean {
-    const v = this.get(name);
-    demand(typeof v === "boolean", `${name} is not true or false`);
-    return v as boolean;
+    return this.get(name, (v) => typeof v === "boolean") as boolean;
   }
 
-  integer(name: string): number {
-    const v = this.get(name);
-    demand(Number.isSafeInteger(v) && (v as number) >= 0, `${name} is not ${INTEGER}`);
+  integer(name: string, min = 0, max = Number.MAX_SAFE_INTEGER): number {
+    const v = this.get(name, (v) => Number.isSafeInteger(v) && (v as number) >= min && (v as number) <= max);
     return (v as number) + 0; // -0 becomes 0
   }
 
@@ -191,115 +195,93 @@ class Fields {
   }
 
   id(name: string): PeerId {
-    const v = this.text(name);
-    demand(/^[0-9a-f]{16}$/.test(v), `${name} is not 16 lower-case hexadecimal digits`);
-    demand(!/^0+$/.test(v), `${name} is 0, which names nobody`);
-    return v;
+    return this.text(name, /^(?!0+$)[0-9a-f]{16}$/);
   }
 
   list(name: string, most: number): unknown[] {
-    const v = this.get(name);
-    demand(Array.isArray(v), `${name} is not a list`);
-    demand((v as unknown[]).length <= most, `${name} has more than ${most} entries`);
-    return v as unknown[];
+    return this.get(name, (v) => Array.isArray(v) && v.length <= most) as unknown[];
   }
 
-  texts(name: string, most: number): string[] {
+  texts(name: string, most: number, good: (s: string) => boolean): string[] {
     const v = this.has(name) ? this.list(name, most) : [];
-    demand(v.every((s) => typeof s === "string"), `${name} holds something that is not a string`);
+    demand(v.every((s) => typeof s === "string" && good(s)), name);
     return v as string[];
   }
 
   object(name: string): Fields {
-    const v = this.get(name);
-    demand(isObject(v), `${name} is not an object`);
-    return new Fields(v as Json);
+    return new Fields(this.get(name, () => true) as Json);
   }
 
   objects(name: string, most: number): Fields[] {
-    const v = this.list(name, most);
-    demand(v.every(isObject), `${name} holds something that is not an object`);
-    return v.map((o) => new Fields(o as Json));
+    return this.list(name, most).map((o) => new Fields(o as Json));
   }
-}
-
-function checkRendition(name: string): void {
-  demand(RENDITION.test(name), "a rendition is not 1–32 characters of a–z 0–9 _ -");
-}
-
-function checkCode(name: string, code: string): string {
-  demand(CODE.test(code), `${name} is not 1–32 characters of a–z 0–9 -, the first a letter`);
-  return code;
 }
 
 const readers: { [type: string]: ((f: Fields) => Message) | undefined } = {
   __proto__: null as never,
   signal(f) {
-    demand(!f.has("to"), "it is for somebody else");
+    demand(!f.has("to"), "to");
     return { type: "signal", from: f.id("from"), signal: readSignal(f.object("signal")) };
   },
-  welcome(f) {
-    const m = { id: f.id("id"), reportMs: f.integer("reportMs"), viewers: f.integer("viewers") };
-    demand(m.reportMs >= 500 && m.reportMs <= 600_000, "reportMs is not from 500 to 600000");
-    return { type: "welcome", ...m };
-  },
+  welcome: (f) => ({
+    type: "welcome",
+    id: f.id("id"),
+    reportMs: f.integer("reportMs", 500, 600_000),
+    viewers: f.integer("viewers"),
+    renewMs: (f.has("renewMs") && f.integer("renewMs")) || undefined,
+    iceServers: f.has("iceServers") ? f.objects("iceServers", MAX_ICE_SERVERS).map(readServer) : undefined,
+    relayOnly: f.optionalFlag("relayOnly") || undefined,
+  }),
   neighbour: (f) => ({ type: "neighbour", id: f.id("id"), offer: f.flag("offer") }),
   gone: (f) => ({ type: "gone", id: f.id("id"), close: f.optionalFlag("close") }),
   duty(f) {
-    const duties = f.objects("duties", MAX_DUTIES).map((d) => {
-      const share = { rendition: d.text("rendition"), stripes: d.integer("stripes") };
-      checkRendition(share.rendition);
-      demand(share.stripes >= 1 && share.stripes <= 0xffff, "stripes is not from 1 to 65535");
-      return share;
-    });
-    demand(new Set(duties.map((d) => d.rendition)).size === duties.length, "duties names a rendition twice");
+    const duties = f.objects("duties", MAX_DUTIES).map((d) => ({
+      rendition: d.text("rendition", RENDITION),
+      stripes: d.integer("stripes", 1, 0xffff),
+    }));
+    demand(new Set(duties.map((d) => d.rendition)).size === duties.length, "duties");
     return { type: "duty", duties };
   },
   error(f) {
-    const m = { code: checkCode("code", f.text("code")), message: f.text("message") };
-    demand(
-      m.message !== "" && !exceedsBytes(m.message, MAX_TEXT) && !CONTROL.test(m.message),
-      `message is empty, longer than ${MAX_TEXT} bytes or has control characters`,
-    );
-    return { type: "error", ...m };
+    const message = f.text("message");
+    demand(message && !exceedsBytes(message, MAX_TEXT) && !CONTROL.test(message), "message");
+    return { type: "error", code: f.text("code", CODE), message };
   },
 };
+
+function readServer(f: Fields): IceServer {
+  const urls = f.texts("urls", MAX_ICE_SERVERS, (u) => /^(stun|turn):/.test(u) && SERVER_TEXT.test(u));
+  demand(urls.length, "urls");
+  return {
+    urls,
+    username: f.optionalText("username", SERVER_TEXT) || undefined,
+    credential: f.optionalText("credential", SERVER_TEXT) || undefined,
+  };
+}
 
 const UFRAG = /^[A-Za-z0-9+/]{4,64}$/;
 const PWD = /^[A-Za-z0-9+/]{22,128}$/;
 const FINGERPRINT = /^sha-256 (?:[0-9A-F]{2}:){31}[0-9A-F]{2}$/;
+/** The alphabet of its fields is that of Go's twin. */
 const CANDIDATE =
-  /^candidate:[A-Za-z0-9+/]{1,32} ([0-9]{1,10}) (?:[Uu][Dd]|[Tt][Cc])[Pp] ([0-9]{1,10}) [^ ]+ ([0-9]{1,10}) typ (?:host|srflx|prflx|relay)(?: [^ ]+)*$/;
-const CANDIDATE_ALPHABET = /^[A-Za-z0-9 .:+/_-]*$/;
+  /^candidate:[A-Za-z0-9+/]{1,32} (\d{1,10}) (?:[Uu][Dd]|[Tt][Cc])[Pp] (\d{1,10}) [\w.:+/-]+ (\d{1,10}) typ (?:host|srflx|prflx|relay)(?: [\w.:+/-]+)*$/;
 
 function readSignal(f: Fields): Signal {
-  const kind = f.text("kind") as Signal["kind"];
-  const ufrag = f.text("ufrag");
-  const pwd = f.optionalText("pwd");
-  const fingerprint = f.optionalText("fingerprint");
-  const setup = f.optionalText("setup") as Signal["setup"] | "";
-  const candidates = f.texts("candidates", MAX_CANDIDATES);
-  demand(UFRAG.test(ufrag), "ufrag is not 4–64 characters of A–Z a–z 0–9 + /");
-  demand(candidates.every(isCandidate), "a candidate is not as RFC 8839 section 5.1 wants it, or too long");
+  const kind = f.text("kind", /^(offer|answer|candidate)$/) as Signal["kind"];
+  const ufrag = f.text("ufrag", UFRAG);
+  const candidates = f.texts("candidates", MAX_CANDIDATES, isCandidate);
   if (kind === "candidate") {
-    demand(!pwd && !fingerprint && !setup, "a candidate signal has no pwd, fingerprint or setup");
-    demand(candidates.length > 0, "candidates is empty");
+    demand(!f.optionalText("pwd") && !f.optionalText("fingerprint") && !f.optionalText("setup"), "pwd, fingerprint or setup");
+    demand(candidates.length, "candidates");
     return { kind, ufrag, candidates };
   }
-  demand(kind === "offer" || kind === "answer", `kind is not "offer", "answer" or "candidate"`);
-  demand(PWD.test(pwd), "pwd is not 22–128 characters of A–Z a–z 0–9 + /");
-  demand(FINGERPRINT.test(fingerprint), `fingerprint is not "sha-256 " and 32 upper-case hexadecimal pairs`);
-  const fits = setup === "active" || setup === "passive" || (setup === "actpass" && kind === "offer");
-  demand(fits, `setup does not fit an ${kind}`);
-  return { kind, ufrag, pwd, fingerprint, setup: setup as Signal["setup"], candidates };
+  const setup = f.text("setup", kind === "offer" ? /^(actpass|active|passive)$/ : /^(active|passive)$/) as Signal["setup"];
+  return { kind, ufrag, pwd: f.text("pwd", PWD), fingerprint: f.text("fingerprint", FINGERPRINT), setup, candidates };
 }
 
 /** Whether text is a candidate that may travel in a signal; our own are held to it before they are sent. */
 export function isCandidate(text: string): boolean {
-  if (text.length > MAX_CANDIDATE || !text.startsWith("candidate:") || !CANDIDATE_ALPHABET.test(text.slice(10))) {
-    return false;
-  }
-  const m = CANDIDATE.exec(text);
+  const m = text.length <= MAX_CANDIDATE && CANDIDATE.exec(text);
   if (!m) return false;
   const [component, priority, port] = m.slice(1).map(Number);
   return component >= 1 && component <= 256 && priority <= 0xffffffff && port <= 0xffff;

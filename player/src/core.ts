@@ -36,6 +36,8 @@ class Core implements Audience {
   /** Where a player begins with the window that was asked for last. */
   private begins: { window: readonly Entry[]; ms: number | undefined } | undefined;
   private readonly toldHealth = new Map<string, boolean>();
+  private certificate: Promise<string> | undefined;
+  private certified: (fingerprint: string) => void = () => undefined;
 
   constructor(private readonly scope: CoreScope) {}
 
@@ -59,6 +61,8 @@ class Core implements Audience {
         return this.lines.get(m.line)?.signalled(m.signal);
       case "ended":
         return this.lines.get(m.line)?.end(m.reason);
+      case "certified":
+        return this.certified(m.fingerprint);
       case "stop":
         clearInterval(this.timer);
         this.session?.stop();
@@ -77,7 +81,12 @@ class Core implements Audience {
       scheduler,
       clock: new Clock(),
       audience: this,
-      swarm: swarm && { ...swarm, connect: this.connect },
+      swarm: swarm && {
+        ...swarm,
+        connect: this.connect,
+        fingerprint: () => this.fingerprint(),
+        ice: (servers, relayOnly) => this.say({ type: "ice", servers, relayOnly }),
+      },
       listed: (rendition) => this.tellWindow(rendition),
     });
     this.session.start();
@@ -176,6 +185,13 @@ class Core implements Audience {
 
   experience(): { stalls: number; stallMs: number; latencyMs: number } {
     return this.view;
+  }
+
+  private fingerprint(): Promise<string> {
+    return (this.certificate ??= new Promise((resolve) => {
+      this.certified = resolve;
+      this.say({ type: "certify" });
+    }));
   }
 
   private readonly connect: Connector = (makesOffer, callbacks) => {

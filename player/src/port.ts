@@ -3,7 +3,7 @@
 // main thread has next to nothing to do with the stream; the page keeps what only a
 // page can do: the player, and connecting to neighbours.
 
-import type { Signal } from "./announce";
+import type { IceServer, Signal } from "./announce";
 import type { Bytes } from "./bytes";
 import type { Text } from "./fetch";
 import type { Entry } from "./objects";
@@ -69,6 +69,8 @@ export type ToCore =
   | { type: "channel"; line: number; channel: RTCDataChannel }
   | { type: "signalled"; line: number; signal: Signal }
   | { type: "ended"; line: number; reason: string }
+  /** Of the certificate that all lines have; "" if each has its own. */
+  | { type: "certified"; fingerprint: string }
   | { type: "stop" };
 
 export type FromCore =
@@ -80,6 +82,8 @@ export type FromCore =
   | { type: "failed"; id: number; failure: Failure }
   | { type: "window"; rendition: string; entries: Entry[]; healthy: boolean; ended: boolean }
   | { type: "account"; account: Account }
+  | { type: "certify" }
+  | { type: "ice"; servers: IceServer[]; relayOnly: boolean }
   | { type: "connect"; line: number; makesOffer: boolean }
   | { type: "signal"; line: number; signal: Signal }
   | { type: "close"; line: number };

@@ -7,7 +7,7 @@ import { DeliveryError, type Delivery, type Entry } from "./objects";
 import { MAX_PLAYLIST_BYTES } from "./manifest";
 import { letter, opened, type Account, type CoreConfig, type Failure, type FromCore, type Letter, type Place } from "./port";
 import type { Progress, Ticket } from "./session";
-import { Line } from "./rtc";
+import { certify, Line } from "./rtc";
 import { agrees, NO_VIEW, type View } from "./view";
 
 /** How often the core hears of the player, besides at once when something happens: every time, and if nothing did. */
@@ -43,6 +43,7 @@ export class Remote {
   private readonly texts = new Map<number, { resolve: (text: Text) => void; reject: (error: Error) => void }>();
   private readonly asked = new Map<number, Asked>();
   private readonly lines = new Map<number, Line>();
+  private readonly iceServers: RTCIceServer[];
   private nextId = 0;
   private told: View = NO_VIEW;
   private timer: ReturnType<typeof setInterval> | undefined;
@@ -51,9 +52,10 @@ export class Remote {
     private readonly link: CoreLink,
     private readonly config: CoreConfig,
     private readonly http: Http,
-    private readonly rtc: RTCConfiguration,
+    private rtc: RTCConfiguration,
     private readonly view: () => View,
   ) {
+    this.iceServers = rtc.iceServers ?? [];
     link.heard = (m) => this.heard(m);
     link.say({ type: "open", config });
     this.timer = setInterval(() => this.tellView(), VIEW_EVERY_MS);
@@ -148,6 +150,11 @@ export class Remote {
       }
       case "failed":
         return this.failed(m.id, m.failure);
+      case "certify":
+        return void certify(this.rtc).catch(() => "").then((fingerprint) => this.link.say({ type: "certified", fingerprint }));
+      case "ice":
+        this.rtc = { ...this.rtc, iceServers: [...this.iceServers, ...m.servers], iceTransportPolicy: m.relayOnly ? "relay" : "all" };
+        return;
       case "connect":
         return this.connect(m.line, m.makesOffer);
       case "signal":

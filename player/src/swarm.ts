@@ -1,7 +1,7 @@
 // The session's part in the swarm: the tracker, what it says, what it is told,
 // and the neighbours that it introduces.
 
-import type { Message, Report, Share } from "./announce";
+import type { IceServer, Message, Report, Share } from "./announce";
 import type { Turn } from "./feed";
 import { Neighbours, type NeighboursHost } from "./neighbours";
 import type { Connector } from "./channel";
@@ -17,6 +17,10 @@ export interface SwarmConfig {
   trackerUrl: string;
   tokenUrl: string;
   connect: Connector;
+  /** See TrackerConfig. */
+  fingerprint?: () => Promise<string>;
+  /** How to connect from now on. */
+  ice?: (servers: IceServer[], relayOnly: boolean) => void;
   maxNeighbours: number;
   /** Whether leaves are announced and served. A viewer that uploads nothing is no use for a duty. */
   upload: boolean;
@@ -54,7 +58,7 @@ export class Swarm {
   private uplinkBps = 0;
 
   constructor(
-    config: SwarmConfig,
+    private readonly config: SwarmConfig,
     private readonly host: SwarmHost,
     store: Store,
   ) {
@@ -66,7 +70,7 @@ export class Swarm {
       {
         url: config.trackerUrl,
         tokenUrl: config.tokenUrl,
-        role: "viewer",
+        fingerprint: config.fingerprint,
         renditions: () => host.playing(),
         line: () => ({ noUpload: !host.passesOn(), uplinkBps: this.uplinkBps }),
         heard: (message) => this.heard(message),
@@ -127,6 +131,7 @@ export class Swarm {
         this.visit++;
         this.everyMs = m.reportMs;
         this.reportedMs = 0;
+        this.config.ice?.(m.iceServers ?? [], m.relayOnly ?? false);
         this.assigned([]); // the duties of another visit are dealt anew
         break;
       case "neighbour":

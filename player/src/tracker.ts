@@ -2,7 +2,7 @@
 // goes away, with a jittered back-off. Neighbours stay meanwhile, and without
 // any tracker playback goes on over HTTP.
 
-import { ANNOUNCE_VERSION, decode, encode, type Join, type Message, type Role } from "./announce";
+import { ANNOUNCE_VERSION, decode, encode, SUBPROTOCOL, type Join, type Message } from "./announce";
 
 const REJOIN_MIN_MS = 500;
 const REJOIN_MAX_MS = 15_000;
@@ -17,7 +17,8 @@ export interface TrackerConfig {
   /** ws: or wss: URL. */
   url: string;
   tokenUrl: string;
-  role: Role;
+  /** Of the certificate that our connections show, which tokens are bound to; "" if there is none. */
+  fingerprint?: () => Promise<string>;
   /** What this viewer plays, asked at each join. */
   renditions: () => string[];
   /** What it knows of its line, asked at each join. */
@@ -30,18 +31,15 @@ export interface TrackerConfig {
 /** What a test may stand in for. */
 export interface TrackerEnvironment {
   fetch: (url: string, init: RequestInit) => Promise<Response>;
-  socket: (url: string) => WebSocket;
+  socket: (url: string, protocols: string[]) => WebSocket;
   random: () => number;
 }
 
 const browser: TrackerEnvironment = {
   fetch: (url, init) => globalThis.fetch(url, init),
-  socket: (url) => new WebSocket(url),
+  socket: (url, protocols) => new WebSocket(url, protocols),
   random: Math.random,
 };
-
-/** What to do after an error of the tracker (table in the specification of tracker/announce). */
-type Verdict = { stay: false } | { stay: true; minMs: number; maxMs: number };
 
 /** Thrown when a visit ended and the code says what to do. */
 class VisitError extends Error {
@@ -58,6 +56,7 @@ export class TrackerClient {
   private joined = false;
   private stopped = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private renewal: ReturnType<typeof setTimeout> | undefined;
   private waitMs = REJOIN_MIN_MS;
   private refusedTokens = 0;
 
@@ -82,6 +81,7 @@ export class TrackerClient {
     this.send({ type: "leave" });
     this.stopped = true;
     clearTimeout(this.timer);
+    clearTimeout(this.renewal);
     this.socket?.close();
   }
 
@@ -93,16 +93,19 @@ export class TrackerClient {
         (e: unknown) => (e instanceof VisitError ? e : new VisitError(String(e))),
       );
       this.joined = false;
+      clearTimeout(this.renewal);
       if (this.stopped) return;
       if (Date.now() - began > REJOIN_MAX_MS) this.waitMs = 4 * REJOIN_MIN_MS; // everybody else lost it too
-      const verdict = this.verdict(error.code);
-      this.config.away(error.message, !verdict.stay);
-      if (!verdict.stay) return;
-      await this.pause(verdict.minMs + this.env.random() * (verdict.maxMs - verdict.minMs));
+      const pause = this.pauseAfter(error.code);
+      this.config.away(error.message, !pause);
+      if (!pause) return;
+      const [least, most] = pause;
+      await this.pause(least + this.env.random() * (most - least));
     }
   }
 
-  private verdict(code: string): Verdict {
+  /** How long to stay away after an error of the tracker (table in the specification of tracker/announce), least and most. */
+  private pauseAfter(code: string): [number, number] | undefined {
     switch (code) {
       case "malformed":
       case "version":
@@ -110,33 +113,37 @@ export class TrackerClient {
       case "token-channel":
       case "token-role":
       case "expelled":
-        return { stay: false };
+      case "sharing-off":
+        return undefined; // for good
       case "token-invalid":
       case "token-origin":
-        return this.refusedTokens++ === 0 ? { stay: true, minMs: 0, maxMs: 500 } : { stay: false };
+        return this.refusedTokens++ ? undefined : [0, 500];
       case "token-expired":
-        return { stay: true, minMs: 0, maxMs: 500 };
+      case "token-used":
+      case "fingerprint":
+        return [0, 500];
       case "room-full":
       case "tracker-full":
-        return { stay: true, minMs: 2 * MINUTE_MS, maxMs: 5 * MINUTE_MS };
-      case "rate-limited":
-        return { stay: true, minMs: MINUTE_MS, maxMs: 2 * MINUTE_MS };
+      case "quota-full":
+        return [2 * MINUTE_MS, 5 * MINUTE_MS];
       case "shutting-down":
-        return { stay: true, minMs: 1000, maxMs: 10_000 };
+        return [1000, 10_000];
+      case "": // the connection broke, or the tracker is not there
+      case "stranger": {
+        // a signal to somebody who was introduced at an earlier visit, or has just left
+        const wait = this.waitMs;
+        this.waitMs = Math.min(wait * 2, REJOIN_MAX_MS);
+        return [wait / 2, wait * 1.5];
+      }
     }
-    // stranger: a signal to somebody who was introduced at an earlier visit, or has just left
-    const known = code === "" || code === "stranger";
-    if (!known) return { stay: true, minMs: MINUTE_MS, maxMs: 2 * MINUTE_MS }; // as if told to slow down
-    const wait = this.waitMs; // the connection broke, or the tracker is not there
-    this.waitMs = Math.min(wait * 2, REJOIN_MAX_MS);
-    return { stay: true, minMs: wait / 2, maxMs: wait * 1.5 };
+    return [MINUTE_MS, 2 * MINUTE_MS]; // rate-limited, or one that this version does not know
   }
 
   /** One connection, from token to close. */
   private async visit(): Promise<void> {
     const token = await this.token();
     if (this.stopped) return;
-    const socket = this.env.socket(this.config.url);
+    const socket = this.env.socket(this.config.url, [SUBPROTOCOL, token]);
     this.socket = socket;
     await new Promise<void>((resolve, reject) => {
       const timeout = setTimeout(() => {
@@ -149,9 +156,9 @@ export class TrackerClient {
         reject(error);
       };
       socket.onopen = () => {
-        const { role, renditions } = this.config;
+        const renditions = this.config.renditions();
         const line = this.config.line?.() ?? { noUpload: false, uplinkBps: 0 };
-        socket.send(encode({ type: "join", version: ANNOUNCE_VERSION, token, role, renditions: renditions(), ...line }));
+        socket.send(encode({ type: "join", version: ANNOUNCE_VERSION, role: "viewer", renditions, ...line }));
       };
       socket.onmessage = (event: MessageEvent) => {
         let message: Message;
@@ -165,6 +172,7 @@ export class TrackerClient {
           clearTimeout(timeout);
           this.joined = true;
           this.refusedTokens = 0;
+          if (message.renewMs) this.renewIn(message.renewMs, socket);
         }
         this.config.heard(message);
       };
@@ -175,27 +183,32 @@ export class TrackerClient {
     });
   }
 
-  /** A fresh join token from the origin: tokens are short-lived, and needed only to join. */
+  /** Brings a fresh token at a random moment of the second half of each period: not everybody at once. */
+  private renewIn(periodMs: number, socket: WebSocket, waitMs = periodMs * (0.5 + this.env.random() / 3)): void {
+    this.renewal = setTimeout(async () => {
+      const token = await this.token().catch(() => "");
+      if (socket !== this.socket) return;
+      if (token) this.send({ type: "renew", token });
+      this.renewIn(periodMs, socket, token ? undefined : periodMs / 15);
+    }, waitMs);
+  }
+
+  /** A fresh token from the origin: each is short-lived, and good for one join or renewal. */
   private async token(): Promise<string> {
     const address = new URL(this.config.tokenUrl);
-    if (this.config.role === "seeder") address.searchParams.set("role", "seeder");
+    const fingerprint = this.config.fingerprint && (await this.config.fingerprint());
+    if (fingerprint) address.searchParams.set("fp", fingerprint);
     const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-    let text: string;
+    let problem = "could not be reached";
     try {
       const response = await this.env.fetch(address.href, { method: "POST", signal });
-      if (!response.ok) throw new VisitError(`no token could be had: the origin answered ${response.status}`);
-      text = await response.text();
-    } catch (error) {
-      if (error instanceof VisitError) throw error;
-      throw new VisitError("no token could be had: the origin could not be reached");
-    }
-    try {
-      const reply = JSON.parse(text.slice(0, MAX_TOKEN_REPLY)) as { token?: unknown };
-      if (typeof reply.token === "string" && reply.token) return reply.token;
+      problem = `answered ${response.status}`;
+      const { token } = JSON.parse((await response.text()).slice(0, MAX_TOKEN_REPLY)) as { token?: unknown };
+      if (response.ok && typeof token === "string") return token;
     } catch {
       // said below
     }
-    throw new VisitError("the origin did not answer with a token");
+    throw new VisitError(`no token could be had: the origin ${problem}`);
   }
 
   private pause(ms: number): Promise<void> {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Signal } from "../src/announce";
 import { ChannelConnection, CONNECT_TIMEOUT_MS } from "../src/channel";
-import { Line, readDescription, writeDescription } from "../src/rtc";
+import { certify, Line, readDescription, writeDescription } from "../src/rtc";
 
 const FINGERPRINT = `sha-256 ${Array.from({ length: 32 }, (_, i) => (i + 16).toString(16).toUpperCase()).join(":")}`;
 const HOST = "candidate:1 1 udp 2113937151 192.0.2.1 5000 typ host generation 0";
@@ -60,6 +60,7 @@ class FakeChannel {
 
 class FakeConnection {
   static last: FakeConnection;
+  static generateCertificate = async (algorithm: object) => ({ algorithm });
   connectionState = "new";
   onicecandidate?: (event: { candidate: { candidate: string } | null }) => void;
   onconnectionstatechange?: () => void;
@@ -67,12 +68,12 @@ class FakeConnection {
   readonly calls: string[] = [];
   closed = false;
 
-  constructor() {
+  constructor(readonly configuration?: RTCConfiguration) {
     FakeConnection.last = this;
   }
 
-  createDataChannel(label: string, options: { negotiated: boolean; id: number }): FakeChannel {
-    this.calls.push(`channel ${label} ${options.negotiated} ${options.id}`);
+  createDataChannel(label: string, options?: { negotiated: boolean; id: number }): FakeChannel {
+    this.calls.push(`channel ${label} ${options?.negotiated} ${options?.id}`);
     return this.channel;
   }
 
@@ -128,6 +129,14 @@ describe("a connection", () => {
   afterEach(() => {
     vi.useRealTimers();
     vi.unstubAllGlobals();
+  });
+
+  test("has the certificate of all others of the visit", async () => {
+    const configuration: RTCConfiguration = {};
+    expect(await certify(configuration)).toBe(FINGERPRINT);
+    expect(FakeConnection.last.configuration).toEqual(configuration);
+    expect(configuration.certificates).toEqual([{ algorithm: { name: "ECDSA", namedCurve: "P-256" } }]);
+    expect(FakeConnection.last.closed).toBe(true);
   });
 
   test("signals its offer with the candidates gathered so far, later ones on their own", async () => {

@@ -10,7 +10,10 @@ class FakeSocket {
   onmessage: ((event: { data: string }) => void) | null = null;
   onclose: (() => void) | null = null;
 
-  constructor(readonly url: string) {}
+  constructor(
+    readonly url: string,
+    readonly protocols: string[],
+  ) {}
 
   open(): void {
     this.readyState = 1;
@@ -37,12 +40,13 @@ class World {
   readonly tokenRequests: string[] = [];
   readonly heard: Message[] = [];
   readonly away: string[] = [];
+  fingerprint = "";
   tokenReply = () => new Response(JSON.stringify({ token: "abc.def.ghi", expiresMs: 1 }));
   readonly client = new TrackerClient(
     {
       url: "wss://t.test/tracker",
       tokenUrl: "https://o.test/live/demo/token",
-      role: "viewer",
+      fingerprint: () => Promise.resolve(this.fingerprint),
       renditions: () => ["360p"],
       heard: (m) => this.heard.push(m),
       away: (reason, forGood) => this.away.push(reason + (forGood ? " (for good)" : "")),
@@ -52,8 +56,8 @@ class World {
         this.tokenRequests.push(`${init.method} ${url}`);
         return this.tokenReply();
       },
-      socket: (url) => {
-        const socket = new FakeSocket(url);
+      socket: (url, protocols) => {
+        const socket = new FakeSocket(url, protocols);
         this.sockets.push(socket);
         return socket as unknown as WebSocket;
       },
@@ -65,11 +69,11 @@ class World {
     return this.sockets[this.sockets.length - 1];
   }
 
-  async join(): Promise<void> {
+  async join(terms = {}): Promise<void> {
     this.client.start();
     await this.settle();
     this.socket.open();
-    this.socket.say({ type: "welcome", id: "00c0ffee00c0ffee", reportMs: 5000, viewers: 1 });
+    this.socket.say({ type: "welcome", id: "00c0ffee00c0ffee", reportMs: 5000, viewers: 1, ...terms });
   }
 
   settle(ms = 1): Promise<unknown> {
@@ -86,8 +90,9 @@ describe("the tracker client", () => {
     await world.join();
     expect(world.tokenRequests).toEqual(["POST https://o.test/live/demo/token"]);
     expect(world.socket.url).toBe("wss://t.test/tracker");
+    expect(world.socket.protocols).toEqual(["slipstream", "abc.def.ghi"]); // so that it is seen before the socket opens
     expect(world.socket.sent).toEqual([
-      { type: "join", version: 1, token: "abc.def.ghi", role: "viewer", renditions: ["360p"], noUpload: false, uplinkBps: 0 },
+      { type: "join", version: 1, role: "viewer", renditions: ["360p"], noUpload: false, uplinkBps: 0 },
     ]);
     world.socket.say({ type: "neighbour", id: "5eed5eed5eed5eed", offer: true });
     expect(world.heard.map((m) => m.type)).toEqual(["welcome", "neighbour"]);
@@ -133,15 +138,47 @@ describe("the tracker client", () => {
     expect(world.away[0]).toBe("no token could be had: the origin answered 503");
   });
 
-  test("a token that is too old is replaced at once", async () => {
+  test.each(["token-expired", "token-used", "fingerprint"])("after %s the token is replaced at once", async (code) => {
     const world = new World();
     await world.join();
-    world.socket.say({ type: "error", code: "token-expired", message: "The token is too old." });
+    world.socket.say({ type: "error", code, message: "The token is too old." });
     await world.settle(300);
     expect(world.tokenRequests).toHaveLength(2);
   });
 
-  test.each(["malformed", "version", "join-first", "token-channel", "token-role", "expelled"])(
+  test("asks for tokens that are bound to its certificate", async () => {
+    const world = new World();
+    world.fingerprint = "sha-256 AB:CD";
+    await world.join();
+    expect(world.tokenRequests).toEqual(["POST https://o.test/live/demo/token?fp=sha-256+AB%3ACD"]);
+  });
+
+  test("renews its visit with fresh tokens, and tries again soon if there is none", async () => {
+    const world = new World();
+    await world.join({ renewMs: 90_000 });
+    const renewals = () => world.socket.sent.filter((m) => m.type === "renew");
+    await world.settle(59_000);
+    expect(renewals()).toEqual([]);
+    await world.settle(1100); // two thirds
+    expect(renewals()).toEqual([{ type: "renew", token: "abc.def.ghi" }]);
+    world.tokenReply = () => new Response("", { status: 503 });
+    await world.settle(61_000);
+    expect(renewals()).toHaveLength(1);
+    world.tokenReply = () => new Response(JSON.stringify({ token: "x.y.z" }));
+    await world.settle(6000);
+    expect(renewals()[1]).toEqual({ type: "renew", token: "x.y.z" });
+    expect(world.sockets).toHaveLength(1);
+  });
+
+  test("a visit that is over is not renewed", async () => {
+    const world = new World();
+    await world.join({ renewMs: 90_000 });
+    world.socket.say({ type: "error", code: "room-full", message: "Full." });
+    await world.settle(100_000);
+    expect(world.tokenRequests).toHaveLength(1);
+  });
+
+  test.each(["malformed", "version", "join-first", "token-channel", "token-role", "expelled", "sharing-off"])(
     "stays away after %s",
     async (code) => {
       const world = new World();

@@ -98,7 +98,7 @@ func joinTLS(address string, n int) (net.Conn, error) {
 		c.Close()
 		return nil, err
 	}
-	if _, err := io.WriteString(c, upgrade); err != nil {
+	if _, err := c.Write(upgrade(n, channelID(0), time.Now())); err != nil {
 		return fail(err)
 	}
 	in := bufio.NewReaderSize(c, 512)
@@ -107,7 +107,7 @@ func joinTLS(address string, n int) (net.Conn, error) {
 			return fail(err)
 		}
 	}
-	if _, err := c.Write(frame(0x81, joinMessage(n, channelID(0), time.Now()))); err != nil {
+	if _, err := c.Write(frame(0x81, []byte(joinMessage))); err != nil {
 		return fail(err)
 	}
 	head := make([]byte, 20)

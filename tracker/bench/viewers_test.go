@@ -28,7 +28,7 @@ type viewers struct {
 	joined  []*viewer // in the order of their joins, which is that of their ends
 	buf     []byte
 	begun   int // have connected
-	asked   int // have joined
+	asked   int // for a WebSocket
 	results results
 }
 
@@ -119,28 +119,28 @@ func (vs *viewers) turn(events []unix.EpollEvent, waitMs int, come bool) {
 	vs.results.lag = max(vs.results.lag, time.Since(now))
 }
 
-// upgrade asks for a WebSocket.
-const upgrade = "GET /tracker HTTP/1.1\r\nHost: tracker.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
-	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-
-func joinMessage(n int, channel string, now time.Time) []byte {
-	return fmt.Appendf(nil, `{"type":"join","version":1,"token":%q,"role":"viewer","renditions":["720p"],"noUpload":false,"uplinkBps":0}`,
+// upgrade asks for a WebSocket, and shows a token.
+func upgrade(n int, channel string, now time.Time) []byte {
+	return fmt.Appendf(nil, "GET /tracker HTTP/1.1\r\nHost: tracker.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: slipstream, %s\r\n\r\n",
 		token(n, channel, now))
 }
+
+const joinMessage = `{"type":"join","version":1,"role":"viewer","renditions":["720p"],"noUpload":false,"uplinkBps":0}`
 
 func (vs *viewers) ask(v *viewer) {
 	v.phase = 1
 	unix.EpollCtl(vs.epfd, unix.EPOLL_CTL_MOD, v.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(v.fd)}) //nolint:errcheck // it is in there
-	vs.results.handshake += int64(len(upgrade))
-	vs.write(v, []byte(upgrade))
+	vs.asked++
+	request := upgrade(vs.asked, vs.channel(vs.asked), time.Now())
+	vs.results.handshake += int64(len(request))
+	vs.write(v, request)
 }
 
 func (vs *viewers) join(v *viewer) {
 	v.phase, v.joinedAt = 2, time.Now()
-	vs.asked++
-	join := joinMessage(vs.asked, vs.channel(vs.asked), v.joinedAt)
 	vs.joined = append(vs.joined, v)
-	b := frame(0x81, join)
+	b := frame(0x81, []byte(joinMessage))
 	v.bytes = len(b)
 	vs.write(v, b)
 }

@@ -41,6 +41,7 @@ type arrival struct {
 	Join                announce.Join
 	Subnet, ISP, Region uint64
 	Resume              *resume
+	Welcome             announce.Welcome
 }
 
 type resume struct {
@@ -97,7 +98,7 @@ func decodeBatch(b []byte, each func(from server.NodeID, e entry)) error {
 }
 
 func (a arrival) enter() (server.Enter, error) {
-	e := server.Enter{Channel: a.Channel, Join: a.Join, Subnet: a.Subnet, ISP: a.ISP, Region: a.Region}
+	e := server.Enter{Channel: a.Channel, Join: a.Join, Subnet: a.Subnet, ISP: a.ISP, Region: a.Region, Welcome: a.Welcome}
 	if a.Resume == nil {
 		return e, nil
 	}
@@ -109,7 +110,7 @@ func (a arrival) enter() (server.Enter, error) {
 }
 
 func arrivalOf(e server.Enter) arrival {
-	a := arrival{Channel: e.Channel, Join: e.Join, Subnet: e.Subnet, ISP: e.ISP, Region: e.Region}
+	a := arrival{Channel: e.Channel, Join: e.Join, Subnet: e.Subnet, ISP: e.ISP, Region: e.Region, Welcome: e.Welcome}
 	if e.Resume != nil {
 		a.Resume = &resume{ID: e.Resume.ID, Known: e.Resume.Known, Report: e.Resume.Report}
 	}

@@ -13,6 +13,8 @@ import (
 type Config struct {
 	// Paths are where there are WebSockets. Every other request goes to Rest.
 	Paths map[string]Open
+	// Subprotocol is selected if a client offers it among others; "" is none.
+	Subprotocol string
 	// MaxMessage is the longest message from a client [16 KiB].
 	MaxMessage int
 	// MaxPending is how many bytes wait for a slow reader before it is closed [256 KiB].
@@ -42,6 +44,8 @@ type Client interface {
 	Message(text bool, payload []byte)
 	// Overdue says that OpenTimeout is over.
 	Overdue()
+	// Pinging says that it is about to be pinged.
+	Pinging()
 	// Closed is the last call.
 	Closed(why error)
 }

@@ -35,6 +35,7 @@ func (e *echo) Message(_ bool, payload []byte) {
 		e.Send(payload)
 	}
 }
+func (e *echo) Pinging()         {}
 func (e *echo) Overdue()         { e.Send([]byte("overdue")) }
 func (e *echo) Closed(why error) { e.closed <- why }
 

@@ -54,9 +54,12 @@ func acceptKey(r *http.Request) (string, bool) {
 	return base64.StdEncoding.EncodeToString(sum[:]), true
 }
 
-func appendSwitch(dst []byte, accept string) []byte {
+func appendSwitch(dst []byte, accept, protocol string) []byte {
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = append(dst, accept...)
+	if protocol != "" {
+		dst = append(append(dst, "\r\nSec-WebSocket-Protocol: "...), protocol...)
+	}
 	return append(dst, "\r\n\r\n"...)
 }
 

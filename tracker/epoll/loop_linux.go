@@ -334,6 +334,7 @@ func (l *loop) check(c *Conn) bool {
 		if c.pingedMs = l.nowMs; c.heard {
 			c.askedMs, c.heard = l.nowMs, false
 		}
+		c.client.Pinging()
 		c.queue(func(pending []byte) []byte { return appendFrame(pending, opPing, nil) }, false)
 	}
 	c.checkMs = c.pingedMs + ms(l.cfg.PingInterval)
@@ -388,17 +389,21 @@ func (l *loop) readHead(c *Conn, b []byte) {
 	c.client, c.phase, c.heard = client, open, true
 	c.sinceMs, c.pingedMs = l.nowMs, l.nowMs
 	l.appoint(c, l.nowMs+min(l.cfg.OpenTimeout, l.cfg.PingInterval).Milliseconds())
-	c.switchProtocols(accept)
+	protocol := ""
+	if has(r.Header, "Sec-Websocket-Protocol", l.cfg.Subprotocol) {
+		protocol = l.cfg.Subprotocol
+	}
+	c.switchProtocols(accept, protocol)
 	if rest := b[size:]; len(rest) > 0 {
 		l.feed(c, rest)
 	}
 }
 
 // switchProtocols puts the answer before whatever the client's owner had to say already.
-func (c *Conn) switchProtocols(accept string) {
+func (c *Conn) switchProtocols(accept, protocol string) {
 	c.mu.Lock()
 	early := c.pending
-	c.pending = append(appendSwitch(buffers.Get().([]byte)[:0], accept), early...)
+	c.pending = append(appendSwitch(buffers.Get().([]byte)[:0], accept, protocol), early...)
 	tell := !c.queued
 	c.queued = true
 	c.mu.Unlock()

@@ -1,74 +1,177 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"regexp"
+	"net/netip"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"slipstream/tracker/announce"
+	"slipstream/tracker/token"
 )
 
-// clockLeeway is how far the clocks of origin and tracker may be apart.
-const clockLeeway = 10 * time.Second
+// admission decides who may come in, for how long, and whom its viewers count for.
+type admission struct {
+	srv       *Server
+	ring      *token.Ring
+	used      *usedTokens
+	strangers atomic.Int64 // connections that have shown no token yet
 
-// claims is what the origin wrote into a token.
-type claims struct {
-	jwt.RegisteredClaims               // Subject is the channel id
-	Origin               string        `json:"org"` // web origin of the page, "" for programs
-	Role                 announce.Role `json:"role"`
+	mu   sync.Mutex
+	seat map[string]int // viewers of each key
 }
 
-// isChannelID tells whether s could be a SHA-256 in base64url, which channel ids are.
-var isChannelID = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`).MatchString
+func newAdmission(s *Server) (*admission, error) {
+	terms := s.cfg.Keys
+	if s.cfg.Secret != nil {
+		if len(s.cfg.Secret) < MinSecret {
+			return nil, fmt.Errorf("the tracker's token secret has %d bytes, it needs at least %d", len(s.cfg.Secret), MinSecret)
+		}
+		terms = append(slices.Clone(terms), token.Terms{Key: token.Secret(s.cfg.Secret), Unbound: true})
+	}
+	if len(terms) == 0 {
+		return nil, fmt.Errorf("the tracker has no key to check tokens with, so nobody could join")
+	}
+	ring, err := token.NewRing(terms...)
+	if err != nil {
+		return nil, err
+	}
+	return &admission{srv: s, ring: ring, used: newUsedTokens(), seat: map[string]int{}}, nil
+}
 
-// admit checks a join against its token. The answer is the room, or what to tell the client.
-func (s *Server) admit(join announce.Join, webOrigin string) (room string, refusal *announce.Error) {
+// pass is what a good token entitles a client to.
+type pass struct {
+	token.Claims
+	terms       *token.Terms
+	fingerprint string // that its offers and answers must show; "" is any
+}
+
+// offered finds the token among the subprotocols that a client offers, "" if there is none.
+func offered(protocols []string) string {
+	var name, text string
+	switch len(protocols) {
+	case 1:
+		name, text, _ = strings.Cut(protocols[0], ",")
+	case 2:
+		name, text = protocols[0], protocols[1]
+	}
+	if strings.TrimSpace(name) != announce.Subprotocol {
+		return ""
+	}
+	return strings.TrimSpace(text)
+}
+
+// knock looks at the token that a client shows before its WebSocket opens. Without one it may still come in, as long
+// as there are not too many of its kind.
+func (v *visit) knock(protocols []string) (refusal *announce.Error) {
+	a := v.srv.admission
+	if text := offered(protocols); text != "" {
+		v.pass, refusal = a.check(text, v.webOrigin)
+		return refusal
+	}
+	if a.strangers.Add(1) > int64(a.srv.cfg.Limits.Strangers) {
+		a.strangers.Add(-1)
+		return says(announce.CodeTrackerFull, "Too many connections wait to show a token; offer it as a subprotocol.")
+	}
+	v.stranger = true
+	return nil
+}
+
+// check reads a token and uses it up.
+func (a *admission) check(text, webOrigin string) (*pass, *announce.Error) {
+	now := a.srv.cfg.Now()
+	c, terms, refusal := a.ring.Check(text, webOrigin, now)
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case len(a.srv.cfg.Channels) > 0 && !slices.Contains(a.srv.cfg.Channels, c.Channel):
+		return nil, says(announce.CodeTokenChannel, "This tracker does not serve the channel that the token is for.")
+	case !a.used.first(terms.Name, c.ID, c.Dead(), now):
+		return nil, says(announce.CodeTokenUsed, "This token was used before; fetch a fresh one for each join.")
+	}
+	c.Sharing = c.Sharing.Stricter(a.srv.cfg.Sharing["*"]).Stricter(a.srv.cfg.Sharing[c.Channel])
+	return &pass{Claims: c, terms: terms, fingerprint: c.Fingerprint.String()}, nil
+}
+
+// admit checks a join. Its token may have been looked at before.
+func (a *admission) admit(join announce.Join, webOrigin string, shown *pass) (*pass, *announce.Error) {
 	if join.Version != announce.Version {
-		return "", says(announce.CodeVersion, "This tracker speaks version %d of the protocol, not %d.", announce.Version, join.Version)
+		return nil, says(announce.CodeVersion, "This tracker speaks version %d of the protocol, not %d.", announce.Version, join.Version)
 	}
-	c, refusal := s.readToken(join.Token)
-	if refusal != nil {
-		return "", refusal
+	p := shown
+	if p == nil || join.Token != "" {
+		var refusal *announce.Error
+		if p, refusal = a.check(join.Token, webOrigin); refusal != nil {
+			return nil, refusal
+		}
 	}
 	switch {
-	case webOrigin != "" && c.Origin != webOrigin:
-		return "", says(announce.CodeTokenOrigin, "This token was given to a page of another web origin; fetch one from this page.")
-	case len(s.cfg.Channels) > 0 && !slices.Contains(s.cfg.Channels, c.Subject):
-		return "", says(announce.CodeTokenChannel, "This tracker does not serve the channel that the token is for.")
-	case join.Role == announce.Seeder && c.Role != announce.Seeder:
-		return "", says(announce.CodeTokenRole, "This token is for viewers; a seeder needs one of its own.")
+	case join.Role == announce.Seeder && p.Role != announce.Seeder:
+		return nil, says(announce.CodeTokenRole, "This token is for viewers; a seeder needs one of its own.")
+	case p.Sharing == token.NoSharing:
+		return nil, says(announce.CodeSharingOff, "The viewers of this channel do not share.")
+	case p.Sharing == token.RelayOnly && a.srv.cfg.ICE == nil:
+		return nil, says(announce.CodeSharingOff, "The viewers of this channel meet through a relay only, and this tracker has none.")
+	case !a.sitDown(p.terms):
+		return nil, says(announce.CodeQuotaFull, "There are as many viewers as agreed; playback goes on without neighbours.")
 	}
-	return c.Subject, nil
+	return p, nil
 }
 
-func (s *Server) readToken(token string) (*claims, *announce.Error) {
-	var c claims
-	_, err := jwt.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return s.cfg.Secret, nil },
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithLeeway(clockLeeway), jwt.WithTimeFunc(s.cfg.Now))
-	switch {
-	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
-		return nil, says(announce.CodeTokenInvalid, "This token was not signed with this tracker's secret; origin and tracker need the same token.key.")
-	case errors.Is(err, jwt.ErrTokenExpired):
-		return nil, says(announce.CodeTokenExpired, "This token expired at %s; fetch a fresh one and join again.", c.ExpiresAt.UTC().Format("15:04:05 UTC"))
-	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued), errors.Is(err, jwt.ErrTokenNotValidYet):
-		return nil, says(announce.CodeTokenInvalid, "This token comes from the future; the clocks of origin and tracker differ.")
-	case err != nil:
-		return nil, says(announce.CodeTokenInvalid, "This is not a token of this system.")
-	case !isChannelID(c.Subject):
-		return nil, says(announce.CodeTokenInvalid, "This token names no channel.")
-	case c.Role != announce.Viewer && c.Role != announce.Seeder:
-		return nil, says(announce.CodeTokenInvalid, "This token names no role.")
+// renew checks the token that a visit shall go on with.
+func (a *admission) renew(p *pass, text, webOrigin string) (*pass, *announce.Error) {
+	fresh, refusal := a.check(text, webOrigin)
+	if refusal != nil {
+		return nil, refusal
 	}
-	return &c, nil
+	if fresh.terms != p.terms || fresh.Channel != p.Channel || fresh.Role != p.Role || fresh.Origin != p.Origin || fresh.fingerprint != p.fingerprint {
+		return nil, says(announce.CodeTokenInvalid, "A visit is renewed with a token of the same channel, role, web origin and certificate.")
+	}
+	return fresh, nil
+}
+
+// lease is when the visit ends if it is not renewed. Who has no certificate of his own to show must come back before the
+// token itself is dead.
+func (a *admission) lease(p *pass) time.Time {
+	if p.fingerprint == "" {
+		return p.Dead()
+	}
+	return a.srv.cfg.Now().Add(a.srv.cfg.Limits.Lease)
+}
+
+// blamed is how many connections a bad signature counts for in its network: to check one of Ed25519 costs as much.
+const blamed = 10
+
+// blame counts a bad token against the network that it came from.
+func (a *addresses) blame(addr netip.Addr, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if p := a.prefixes[prefixOf(addr)]; p != nil {
+		p.rate.ReserveN(now, blamed-1)
+	}
+}
+
+// sitDown counts a viewer of a key; false if it has its number.
+func (a *admission) sitDown(t *token.Terms) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t.Viewers > 0 && a.seat[t.Name] >= t.Viewers {
+		return false
+	}
+	a.seat[t.Name]++
+	a.srv.metrics.customers.WithLabelValues(t.Name).Set(float64(a.seat[t.Name]))
+	return true
+}
+
+func (a *admission) standUp(t *token.Terms) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.seat[t.Name]--
+	a.srv.metrics.customers.WithLabelValues(t.Name).Set(float64(a.seat[t.Name]))
 }
 
 func says(code, format string, args ...any) *announce.Error {
@@ -77,23 +180,10 @@ func says(code, format string, args ...any) *announce.Error {
 
 // originAllowed checks the web origin by configuration; that it is the token's is checked later.
 func (s *Server) originAllowed(r *http.Request) bool {
-	origin := strings.ToLower(r.Header.Get("Origin"))
+	origin := r.Header.Get("Origin")
 	if origin == "" || len(s.cfg.Origins) == 0 {
 		return true
 	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	if strings.EqualFold(u.Host, r.Host) {
-		return true
-	}
-	return slices.ContainsFunc(s.cfg.Origins, func(pattern string) bool {
-		target := u.Host
-		if strings.Contains(pattern, "://") {
-			target = u.Scheme + "://" + u.Host
-		}
-		ok, _ := path.Match(strings.ToLower(pattern), target) // New checked the pattern
-		return ok
-	})
+	_, host, _ := strings.Cut(origin, "://")
+	return host != "" && strings.EqualFold(host, r.Host) || token.MatchOrigin(s.cfg.Origins, origin)
 }

@@ -37,6 +37,9 @@ type member struct {
 	report announce.Report   // the last one
 	known  []announce.PeerID // to whom it was introduced, oldest first
 	shown  bool              // it has reported before
+
+	sinceMs   int64
+	disclosed disclosure
 }
 
 const (
@@ -105,7 +108,7 @@ func (c *cell) handle(l letter) {
 }
 
 func (c *cell) handleEntered(st *seat, e entered) {
-	m := &member{seat: st}
+	m := &member{seat: st, sinceMs: c.srv.cfg.Now().UnixMilli()}
 	c.members[st.id] = m
 	join := swarm.Join{
 		Room: st.audience.name, Viewer: uint64(st.id), Role: st.role, Renditions: e.renditions,
@@ -119,6 +122,7 @@ func (c *cell) handleEntered(st *seat, e entered) {
 	}
 	m.known = before.Known[:min(len(before.Known), maxKnown)]
 	for _, id := range m.known {
+		m.disclosed.give(id)
 		join.Neighbours = append(join.Neighbours, uint64(id))
 	}
 	c.act(join)
@@ -128,7 +132,8 @@ func (c *cell) handleEntered(st *seat, e entered) {
 }
 
 // handleSignal relays between those who were introduced. The other may have left since, which is nobody's fault; but
-// ids cannot be guessed, so a signal to somebody never met is a bug or worse.
+// ids cannot be guessed, so a signal to somebody never met is a bug or worse. Nor is one passed on if either of the two has
+// been given too many addresses: to him it would be one more, from him it would be in vain.
 func (c *cell) handleSignal(m *member, s announce.SignalTo) {
 	if !slices.Contains(m.known, s.To) {
 		if m.role == announce.Seeder {
@@ -138,6 +143,12 @@ func (c *cell) handleSignal(m *member, s announce.SignalTo) {
 		return
 	}
 	if to := c.members[s.To]; to != nil {
+		nowMs := c.srv.cfg.Now().UnixMilli()
+		if !to.mayLearn(m, nowMs) || !m.mayLearn(to, nowMs) {
+			c.srv.metrics.withheld.Inc()
+			return
+		}
+		to.disclosed.give(m.id)
 		c.srv.metrics.signals.Inc()
 		c.srv.tell(to.addr, announce.SignalFrom{From: m.id, Signal: s.Signal})
 	}
@@ -168,9 +179,12 @@ func (c *cell) act(ev swarm.Event) {
 		case swarm.Introduce:
 			c.introduce(announce.PeerID(a.A), announce.PeerID(a.B))
 		case swarm.Part:
+			c.parted(announce.PeerID(a.A), announce.PeerID(a.B))
+			c.parted(announce.PeerID(a.B), announce.PeerID(a.A))
 			c.tell(announce.PeerID(a.A), announce.Gone{ID: announce.PeerID(a.B), Close: true})
 			c.tell(announce.PeerID(a.B), announce.Gone{ID: announce.PeerID(a.A), Close: true})
 		case swarm.Gone:
+			c.parted(announce.PeerID(a.Viewer), announce.PeerID(a.Neighbour))
 			c.tell(announce.PeerID(a.Viewer), announce.Gone{ID: announce.PeerID(a.Neighbour)})
 		case swarm.Duty:
 			c.srv.metrics.duties.Inc()
@@ -182,6 +196,18 @@ func (c *cell) act(ev swarm.Event) {
 			c.tell(announce.PeerID(a.Viewer), *says(announce.CodeExpelled, "Several neighbours proved that this viewer sends what it should not."))
 		}
 	}
+}
+
+func (c *cell) parted(id, from announce.PeerID) {
+	if m := c.members[id]; m != nil {
+		m.disclosed.gone(from)
+	}
+}
+
+// mayLearn tells whether a client may be given the addresses of another. A seeder meets more viewers than anybody, and is
+// the operator's own.
+func (m *member) mayLearn(other *member, nowMs int64) bool {
+	return m.role == announce.Seeder || m.disclosed.may(other.id, m.sinceMs, nowMs)
 }
 
 func (c *cell) tell(id announce.PeerID, msg announce.Message) {

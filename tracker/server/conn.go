@@ -160,6 +160,10 @@ func (c *conn) ping() {
 			return
 		case <-ticker.C:
 		}
+		if refusal := c.overdue(c.srv.cfg.Now()); refusal != nil {
+			c.fail(refusal)
+			return
+		}
 		ctx, cancel := context.WithTimeout(c.ctx, c.srv.cfg.Limits.WriteTimeout)
 		err := c.ws.Ping(ctx)
 		cancel()

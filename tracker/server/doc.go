@@ -17,6 +17,6 @@
 // closed, so nobody's bad line holds up anybody else. Connections do wait for a busy cell, which is what slows down
 // those who would flood it.
 //
-// Cheap checks come before costly ones: web origin, connections per network, a place among the connections, then the
-// WebSocket, then size and shape of the first message, then the token's signature.
+// Cheap checks come before costly ones: connections per network, web origin, the token and its signature, a place among the
+// connections, then the WebSocket, then size and shape of the first message.
 package server

@@ -33,6 +33,7 @@ func (c *guest) take(now time.Time, text bool, frame []byte) (refusal *announce.
 
 // leave ends the visit, if there is one.
 func (c *guest) leave() {
+	c.over()
 	if c.seat != nil {
 		c.seat.Leave()
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -15,11 +16,11 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-	"github.com/golang-jwt/jwt/v5"
 	"go.uber.org/goleak"
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/epoll"
+	"slipstream/tracker/token"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(overBoth{m}) }
@@ -53,9 +54,11 @@ type harness struct {
 	http   *httptest.Server
 }
 
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func start(t *testing.T, change func(*Config)) *harness {
 	t.Helper()
-	cfg := Config{Secret: secret, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	cfg := Config{Secret: secret, Log: quiet()}
 	if change != nil {
 		change(&cfg)
 	}
@@ -86,24 +89,19 @@ func start(t *testing.T, change func(*Config)) *harness {
 	return h
 }
 
-// good are the claims of a token that is accepted.
-func good() claims {
+// good are the claims of a token that is accepted, once.
+func good() token.Claims {
 	now := time.Now()
-	return claims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Subject: channel, ID: "1", IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(2 * time.Minute)),
-		},
-		Role: announce.Viewer,
-	}
+	return token.Claims{Channel: channel, Role: announce.Viewer, ID: rand.Text(), Issued: now, Expires: now.Add(time.Minute)}
 }
 
-func sign(t *testing.T, c claims, key []byte) string {
+func sign(t testing.TB, c token.Claims, key []byte) string {
 	t.Helper()
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(key)
+	text, err := token.Secret(key).Mint("", c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token
+	return text
 }
 
 // client is a real WebSocket client.

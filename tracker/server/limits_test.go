@@ -41,7 +41,7 @@ func TestPlacesAreBounded(t *testing.T) {
 		h := start(t, func(c *Config) { c.Limits.Rooms = 1 })
 		h.join(announce.Viewer)
 		claims := good()
-		claims.Subject = otherChannel
+		claims.Channel = otherChannel
 		c := h.connect()
 		c.send(announce.Join{Version: 1, Token: sign(t, claims, secret), Role: announce.Viewer})
 		c.refused(announce.CodeTrackerFull, "channels", websocket.StatusPolicyViolation)

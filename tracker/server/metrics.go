@@ -15,6 +15,8 @@ type metrics struct {
 	errors        *prometheus.CounterVec
 	messages      *prometheus.CounterVec
 	signals       prometheus.Counter
+	withheld      prometheus.Counter
+	customers     *prometheus.GaugeVec
 	introductions prometheus.Counter
 	duties        prometheus.Counter
 	drops         *prometheus.CounterVec
@@ -43,6 +45,8 @@ func newMetrics() *metrics {
 		errors:        vec("errors_total", "Connections closed with an error, by code.", "code"),
 		messages:      vec("messages_total", "Well-formed messages from clients, by type.", "type"),
 		signals:       counter("signals_total", "Signals relayed."),
+		withheld:      counter("signals_withheld_total", "Signals not relayed because a client has been given too many addresses."),
+		customers:     prometheus.NewGaugeVec(prometheus.GaugeOpts(name("key_viewers", "Clients that have joined, by the key of their tokens.")), []string{"key"}),
 		introductions: counter("introductions_total", "Pairs introduced."),
 		duties:        counter("duties_total", "Duty messages sent."),
 		drops:         vec("drops_total", "Neighbours given up, by kind of reason: connectivity, evidence, other.", "kind"),
@@ -58,7 +62,7 @@ func newMetrics() *metrics {
 
 func (m *metrics) register(reg prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
-		m.viewers, m.rooms, m.joins, m.refused, m.errors, m.messages, m.signals, m.introductions, m.duties, m.drops, m.expelled, m.slow,
+		m.viewers, m.rooms, m.joins, m.refused, m.errors, m.messages, m.signals, m.withheld, m.customers, m.introductions, m.duties, m.drops, m.expelled, m.slow,
 		m.bytes, m.stalls,
 	} {
 		if err := reg.Register(c); err != nil {

@@ -58,7 +58,7 @@ func TestRoomsAreApart(t *testing.T) {
 	h := start(t, nil)
 	a := h.join(announce.Viewer)
 	c := good()
-	c.Subject = otherChannel
+	c.Channel = otherChannel
 	b := h.connect()
 	b.send(announce.Join{Version: 1, Token: sign(t, c, secret), Role: announce.Viewer})
 	if w := receive[announce.Welcome](b); w.Viewers != 1 {

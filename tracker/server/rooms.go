@@ -76,7 +76,8 @@ func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 		r.mu.Unlock()
 		return nil, refusal
 	}
-	welcome := announce.Welcome{ID: st.id, ReportMs: r.srv.cfg.ReportMs, Viewers: int64(c.clients)}
+	welcome := e.Welcome
+	welcome.ID, welcome.ReportMs, welcome.Viewers = st.id, r.srv.cfg.ReportMs, int64(c.clients)
 	r.srv.metrics.joined(role, len(r.channels))
 	if role != announce.Seeder {
 		r.mu.Unlock()

@@ -19,7 +19,7 @@ func TestMessagesThatBreakTheRules(t *testing.T) {
 	}{
 		"report before join":      {false, `{"type":"report","ready":true}`, announce.CodeJoinFirst, "first message must be join"},
 		"not JSON":                {false, `hello`, announce.CodeMalformed, "not a JSON object"},
-		"half a join":             {false, `{"type":"join","version":1}`, announce.CodeMalformed, "token is missing"},
+		"half a join":             {false, `{"type":"join","version":1}`, announce.CodeMalformed, "role is missing"},
 		"a second join":           {true, `{"type":"join","version":1,"token":"x","role":"viewer"}`, announce.CodeMalformed, "second join"},
 		"the tracker's message":   {true, `{"type":"welcome","id":"00c0ffee00c0ffee","reportMs":5000,"viewers":1}`, announce.CodeMalformed, "tracker's to send"},
 		"a stranger":              {true, `{"type":"signal","to":"00c0ffee00c0ffee","signal":{"kind":"candidate","ufrag":"abcd","candidates":["candidate:1 1 udp 1 192.0.2.1 9 typ host"]}}`, announce.CodeStranger, "not introduced"},
@@ -49,7 +49,7 @@ func TestASignalToAStrangerIsNotDelivered(t *testing.T) {
 	h := start(t, nil)
 	victim := h.join(announce.Viewer)
 	c := good()
-	c.Subject = otherChannel
+	c.Channel = otherChannel
 	stranger := h.connect()
 	stranger.send(announce.Join{Version: 1, Token: sign(t, c, secret), Role: announce.Viewer})
 	receive[announce.Welcome](stranger)

@@ -29,7 +29,8 @@ type Rooms interface {
 // Enter is a join whose token was good, and where its sender is.
 type Enter struct {
 	Channel string
-	Join    announce.Join // without the token
+	Join    announce.Join    // without the token
+	Welcome announce.Welcome // the terms of the visit; the room adds who is there
 
 	// Equal for clients in the same; 0 = unknown.
 	Subnet, ISP, Region uint64

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,15 +17,22 @@ import (
 	"slipstream/tracker/announce"
 	"slipstream/tracker/epoll"
 	"slipstream/tracker/swarm"
+	"slipstream/tracker/token"
 )
 
-// MinSecret is the least length of the token secret in bytes: that of the HMAC's hash (RFC 7518 3.2).
-const MinSecret = 32
+// MinSecret is the least length of the token secret in bytes.
+const MinSecret = token.MinSecret
 
-// Config says what to serve. Only Secret is required.
+// Config says what to serve. Only a secret or a key is required.
 type Config struct {
-	// Secret signs the tokens (HS256); the origin has the same. At least MinSecret bytes.
+	// Secret signs the origin's tokens (HS256). At least MinSecret bytes.
 	Secret []byte
+	// Keys are those of others who mint tokens.
+	Keys []token.Terms
+	// Sharing is how viewers of channels may meet, by channel id, "*" for all; tokens may be stricter.
+	Sharing map[string]token.Sharing
+	// ICE is the STUN and TURN server that clients are told of; nil means none.
+	ICE ICE
 	// Channels lists the channel ids that are served; empty means every channel for which there is a token.
 	Channels []string
 	// Origins lists the web origins whose pages may connect, as patterns for path.Match: "https://*.example.com", or
@@ -60,9 +66,19 @@ type Locator interface {
 	Locate(netip.Addr) (isp, region uint64)
 }
 
+// ICE is a STUN and TURN server.
+type ICE interface {
+	// STUN is what any client may use, TURN what one visit may use and until when.
+	STUN() announce.ICEServer
+	TURN() (announce.ICEServer, time.Time)
+	// Address is that of all relayed candidates.
+	Address() netip.Addr
+}
+
 // Limits bound what clients can use up. Zero values mean the defaults in brackets.
 type Limits struct {
 	Connections       int // at a time [10,000]
+	Strangers         int // connections that have shown no token yet [1,000]
 	Rooms             int // [10,000]
 	RoomViewers       int // of one channel, seeders included [10,000]
 	PrefixConnections int // at a time from one address prefix, /24 or /48, loopback excepted [1,000]
@@ -73,6 +89,7 @@ type Limits struct {
 	MessageBurst      int // messages at once on one connection; four times as many from a seeder [400]
 	Pending           int // bytes that wait for one slow reader before it is closed [256 KiB]
 
+	Lease        time.Duration // in which a visit with a certificate of its own must be renewed [1 h]
 	JoinTimeout  time.Duration // from connection to join [10 s]
 	PingInterval time.Duration // [25 s]
 	WriteTimeout time.Duration // for one message, and for the answer to a ping [10 s]
@@ -83,7 +100,7 @@ func (l *Limits) setDefaults() {
 		n *int
 		v int
 	}{
-		{&l.Connections, 10_000}, {&l.Rooms, 10_000}, {&l.RoomViewers, 10_000}, {&l.PrefixConnections, 1_000},
+		{&l.Connections, 10_000}, {&l.Strangers, 1_000}, {&l.Rooms, 10_000}, {&l.RoomViewers, 10_000}, {&l.PrefixConnections, 1_000},
 		{&l.PrefixRate, 20}, {&l.PrefixBurst, 200}, {&l.Prefixes, 50_000}, {&l.MessageRate, 20}, {&l.MessageBurst, 400},
 		{&l.Pending, 256 << 10},
 	} {
@@ -94,7 +111,7 @@ func (l *Limits) setDefaults() {
 	for _, d := range []struct {
 		n *time.Duration
 		v time.Duration
-	}{{&l.JoinTimeout, 10 * time.Second}, {&l.PingInterval, 25 * time.Second}, {&l.WriteTimeout, 10 * time.Second}} {
+	}{{&l.Lease, time.Hour}, {&l.JoinTimeout, 10 * time.Second}, {&l.PingInterval, 25 * time.Second}, {&l.WriteTimeout, 10 * time.Second}} {
 		if *d.n <= 0 {
 			*d.n = d.v
 		}
@@ -111,6 +128,7 @@ type Server struct {
 	local     *rooms
 	lines     *lines
 	metrics   *metrics
+	admission *admission
 	addresses *addresses
 	stats     statsCache
 
@@ -125,17 +143,17 @@ type Server struct {
 
 // New starts a tracker; Close stops it.
 func New(cfg Config) (*Server, error) {
-	if len(cfg.Secret) < MinSecret {
-		return nil, fmt.Errorf("the tracker's token secret has %d bytes, it needs at least %d", len(cfg.Secret), MinSecret)
-	}
 	for _, c := range cfg.Channels {
-		if !isChannelID(c) {
+		if !token.IsChannel(c) {
 			return nil, fmt.Errorf("%q is not a channel id: those have 43 characters of A–Z a–z 0–9 - _", c)
 		}
 	}
-	for _, p := range cfg.Origins {
-		if _, err := path.Match(p, ""); err != nil {
-			return nil, fmt.Errorf("%q is not a pattern for web origins: write for instance https://*.example.com", p)
+	if err := token.CheckOrigins(cfg.Origins); err != nil {
+		return nil, err
+	}
+	for c, sharing := range cfg.Sharing {
+		if c != "*" && !token.IsChannel(c) || sharing != token.RelayOnly && sharing != token.NoSharing {
+			return nil, fmt.Errorf("the sharing of %q is %q; write a channel id or *, and relay or off", c, sharing)
 		}
 	}
 	if cfg.ReportMs == 0 {
@@ -151,6 +169,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
+	cfg.Log = Discreet(cfg.Log)
 	if cfg.Locator == nil {
 		cfg.Locator = byNetwork{}
 	}
@@ -158,6 +177,10 @@ func New(cfg Config) (*Server, error) {
 		cfg.ClientAddr = remoteAddr
 	}
 	s := &Server{cfg: cfg, log: cfg.Log, metrics: newMetrics(), addresses: newAddresses(cfg.Limits), lines: newLines()}
+	var err error
+	if s.admission, err = newAdmission(s); err != nil {
+		return nil, err
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.local = newRooms(s)
 	s.rooms, s.post = s.local, s.lines
@@ -185,7 +208,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.exit(&c.guest)
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}) // originAllowed did that
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols: []string{announce.Subprotocol}, InsecureSkipVerify: true, // originAllowed did that
+	})
 	if err != nil {
 		s.metrics.refused.WithLabelValues("handshake").Inc()
 		return
@@ -195,9 +220,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // arrive is all that is checked before a WebSocket opens. Who gets a place gives it back by exit.
 func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
-	if !s.originAllowed(r) {
-		return s.refuse("origin", epoll.Refusal{Status: http.StatusForbidden, Sentence: "This tracker does not serve pages of this web origin."})
-	}
 	now := s.cfg.Now()
 	g.visit = visit{srv: s, webOrigin: strings.Clone(r.Header.Get("Origin")), addr: s.cfg.ClientAddr(r)}
 	release, ok := s.addresses.admit(g.addr, now)
@@ -206,7 +228,19 @@ func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
 			Status: http.StatusTooManyRequests, RetryAfter: 10, Sentence: "Too many connections from this network; try again in a moment.",
 		})
 	}
+	if !s.originAllowed(r) {
+		release()
+		return s.refuse("origin", epoll.Refusal{Status: http.StatusForbidden, Sentence: "This tracker does not serve pages of this web origin."})
+	}
+	if refusal := g.knock(r.Header.Values("Sec-WebSocket-Protocol")); refusal != nil {
+		if refusal.Code == announce.CodeTokenInvalid {
+			s.addresses.blame(g.addr, now)
+		}
+		release()
+		return s.refuse("token", epoll.Refusal{Status: http.StatusUnauthorized, Sentence: refusal.Message})
+	}
 	if !s.enter(g, l) {
+		g.over()
 		release()
 		return s.refuse("connections", epoll.Refusal{
 			Status: http.StatusServiceUnavailable, RetryAfter: 30, Sentence: "The tracker has no place left, or is shutting down; try again in a moment.",

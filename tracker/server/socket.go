@@ -27,7 +27,7 @@ func (s *Server) Open(r *http.Request, conn *epoll.Conn) (epoll.Client, *epoll.R
 func (s *Server) Epoll() epoll.Config {
 	l := &s.cfg.Limits
 	return epoll.Config{
-		MaxMessage: announce.MaxMessage, MaxPending: l.Pending, OpenTimeout: l.JoinTimeout, PingInterval: l.PingInterval,
+		Subprotocol: announce.Subprotocol, MaxMessage: announce.MaxMessage, MaxPending: l.Pending, OpenTimeout: l.JoinTimeout, PingInterval: l.PingInterval,
 		WriteTimeout: l.WriteTimeout, Log: s.log,
 	}
 }
@@ -63,6 +63,14 @@ func (c *socket) Message(text bool, payload []byte) {
 func (c *socket) Overdue() {
 	if !c.joined {
 		c.send(c.srv.encode(*noJoin()))
+	}
+}
+
+// Pinging implements epoll.Client.
+func (c *socket) Pinging() {
+	if refusal := c.overdue(c.srv.cfg.Now()); refusal != nil {
+		c.leave()
+		c.send(c.srv.encode(*refusal))
 	}
 }
 

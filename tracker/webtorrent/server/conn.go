@@ -48,6 +48,9 @@ func (c *socket) Overdue() {
 	}
 }
 
+// Pinging implements epoll.Client.
+func (c *socket) Pinging() {}
+
 // Closed implements epoll.Client.
 func (c *socket) Closed(why error) {
 	if errors.Is(why, epoll.ErrSlow) {
