@@ -9,9 +9,11 @@ const dist = `${here}dist`;
 /** @type {esbuild.BuildOptions} */
 const pages = {
   ...common,
+  external: ["./hlsjs.js"],
   entryPoints: {
     ed25519: "src/ed25519.ts", // for browsers that cannot check signatures
-    player: "src/element.ts", // the element, hls.js included
+    player: "src/element.ts", // the element
+    hlsjs: "src/hlsjs.ts", // hls.js, which it loads
     watch: "pages/watch.ts",
     stats: "pages/stats.ts",
     front: "pages/front.ts",

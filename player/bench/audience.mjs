@@ -1,16 +1,10 @@
 // One run: pages of one system join one after the other, are watched, and leave.
-import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { readFileSync } from "node:fs";
+import { launch } from "./chromium.mjs";
 import { joinTimes } from "./measure.mjs";
 import { cpuSeconds, pause, until } from "./processes.mjs";
 
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = [
-	"--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-	"--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
-	"--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-backgrounding-occluded-windows",
-];
-const sampler = fileURLToPath(new URL("sampler.js", import.meta.url));
+const sampler = readFileSync(new URL("sampler.js", import.meta.url), "utf8");
 /** A reading of the origin's counters falls where what was published before has been fetched: so long after a publication. */
 const READING_AGE_MS = [1400, 1900];
 
@@ -25,20 +19,19 @@ export const systems = {
 /** Measures one system with so many pages; the raw material of measure.mjs. */
 export async function measure(place, { system, pages, joinMs, warmMs, measureMs, open = systems[system] }) {
 	const browsers = new Map();
-	const launch = ({ name, executablePath = CHROMIUM, flags }) => {
-		if (!browsers.has(name)) browsers.set(name, chromium.launch({ executablePath, args: [...FLAGS, ...flags] }));
+	const browserFor = ({ name, ...options }) => {
+		if (!browsers.has(name)) browsers.set(name, launch(options));
 		return browsers.get(name);
 	};
 	try {
 		const seats = [];
-		for (let i = 0; i < pages; i++) seats.push(await seat(await launch(place.browserOf(i)), place));
-		const [name, options] = open(place, `${system}-${Date.now()}`);
-		const url = `${place.pages}/${name}?${new URLSearchParams({ playlist: place.playlist, ...options })}`;
+		for (let i = 0; i < pages; i++) seats.push(await seat(await browserFor(place.browserOf(i)), place));
+		const url = address(place, system, open);
 		const viewers = [];
 		const joins = joinTimes(Date.now(), pages, joinMs);
 		for (const [i, page] of seats.entries()) {
 			await pause(joins[i] - Date.now());
-			await page.goto(url, { waitUntil: "commit" });
+			await page.open(url);
 			viewers.push(page);
 		}
 		await pause(joins.at(-1) + warmMs - Date.now());
@@ -48,8 +41,8 @@ export async function measure(place, { system, pages, joinMs, warmMs, measureMs,
 		const after = await reading(place);
 		const [toMs, cpuAfter, ownAfter] = [Date.now(), await cpuSeconds(), await Promise.all(viewers.map(own))];
 		const records = await Promise.all(viewers.map(async (v, i) => ({
-			...(await v.evaluate(() => window.watched())), ownBefore: ownBefore[i], ownAfter: ownAfter[i],
-			errors: [...v.complaints, ...(await v.evaluate(() => window.playerErrors))],
+			...(await v.evaluate("watched()")), ownBefore: ownBefore[i], ownAfter: ownAfter[i],
+			errors: [...v.complaints, ...(await v.evaluate("playerErrors"))],
 		})));
 		return { system, pages, window: { fromMs, toMs }, before, after, records, cpu: { before: cpuBefore, after: cpuAfter }, uplinks: place.uplinks };
 	} finally {
@@ -57,19 +50,22 @@ export async function measure(place, { system, pages, joinMs, warmMs, measureMs,
 	}
 }
 
+/** A system's page with all that it has to know. */
+export function address(place, system, open = systems[system]) {
+	const [name, options] = open(place, `${system}-${Date.now()}`);
+	return `${place.pages}/${name}?${new URLSearchParams({ playlist: place.playlist, ...options })}`;
+}
+
 /** A page with nothing on it: that its browser has started and its process exists is nobody's startup time. */
-async function seat(browser, place) {
-	const page = await (await browser.newContext({ viewport: { width: 320, height: 200 } })).newPage();
-	await page.goto(`${place.pages}/seat`);
-	page.complaints = [];
-	page.on("pageerror", (error) => page.complaints.push(String(error)));
-	page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
-	await page.addInitScript({ path: sampler });
+export async function seat(browser, place) {
+	const page = await browser.page(320, 200);
+	await page.open(`${place.pages}/seat`);
+	await page.before(sampler);
 	return page;
 }
 
 /** What a player says of itself, for whoever wants to know why. */
-const own = (page) => page.evaluate(() => ({ ...window.ownStats?.() }));
+const own = (page) => page.evaluate("({ ...window.ownStats?.() })");
 
 async function reading(place) {
 	let stats;

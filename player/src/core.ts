@@ -183,7 +183,7 @@ class Core implements Audience {
     return this.view.idle || !this.view.rendition ? [] : [this.view.rendition];
   }
 
-  experience(): { stalls: number; stallMs: number; latencyMs: number } {
+  experience(): View {
     return this.view;
   }
 

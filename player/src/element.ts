@@ -5,11 +5,20 @@
 // detail: Stats), "statechange" (detail: state), "refusal" (a playlist was not
 // believed or bytes were not, detail: the sentence), "error" (detail: {message, fatal}).
 
-import Hls, { ErrorDetails, ErrorTypes, Events, type ErrorData } from "hls.js";
+import type Hls from "hls.js";
+import type { ErrorData } from "hls.js";
 import { Controls } from "./controls";
 import { SlipstreamEngine, type Stats } from "./engine";
 import { offload, Overlay } from "./overlay";
 import type { PlayState } from "./playhead";
+
+/**
+ * hls.js, in a file of its own. It is fetched at once; to read it keeps the page busy for a while, so that happens when the stream
+ * has been asked for and the worker has begun to start, or after so long.
+ */
+const HLSJS = new URL("hlsjs.js", import.meta.url).href;
+const READ_AFTER_MS = 50;
+document.head.append(Object.assign(document.createElement("link"), { rel: "preload", as: "script", crossOrigin: "", href: HLSJS }));
 
 const UPDATE_MS = 250;
 const STATS_EVERY_UPDATES = 4;
@@ -88,7 +97,7 @@ export class SlipstreamPlayer extends HTMLElement {
   /** What the player did so far. */
   get stats(): Stats {
     const stats = this.engine?.stats ?? new SlipstreamEngine().stats;
-    if (!this.hls && this.engine) return { ...stats, state: this.nativeState() }; // the browser plays HLS by itself
+    if (!this.hls && this.video.hasAttribute("src")) return { ...stats, state: this.nativeState() }; // the browser plays HLS by itself
     return { ...stats, state: this.failed ? "error" : stats.state };
   }
 
@@ -131,11 +140,11 @@ export class SlipstreamPlayer extends HTMLElement {
     const src = this.getAttribute("src");
     if (!src) return;
     this.retryMs = RETRY_MIN_MS;
-    const playable = Hls.isSupported();
     const url = new URL(src, document.baseURI).href;
+    const mayPlay = "MediaSource" in globalThis || "ManagedMediaSource" in globalThis;
     try {
       this.engine = new SlipstreamEngine({
-        src: playable ? url : undefined,
+        src: mayPlay ? url : undefined,
         channel: this.getAttribute("channel") ?? undefined,
         p2p: this.getAttribute("p2p") !== "off",
         upload: this.getAttribute("upload") === "off" ? false : undefined,
@@ -144,14 +153,24 @@ export class SlipstreamPlayer extends HTMLElement {
       return this.fail((error as Error).message);
     }
     this.video.muted = this.hasAttribute("muted");
-    if (playable) this.loadWithHls(this.engine, url);
-    else if (this.video.canPlayType("application/vnd.apple.mpegurl")) this.loadNatively(url);
-    else return this.fail("This browser can play neither HLS nor Media Source Extensions. Another browser will do.");
-    if (this.hasAttribute("autoplay")) void this.autoplay();
+    void this.loadWith(this.engine, url);
   }
 
-  private loadWithHls(engine: SlipstreamEngine, url: string): void {
-    const hls = new Hls(engine.hlsConfig());
+  private async loadWith(engine: SlipstreamEngine, url: string): Promise<void> {
+    await Promise.race([engine.prepared, new Promise((resolve) => setTimeout(resolve, READ_AFTER_MS))]);
+    const Library = await import("./hlsjs.js").then((module) => module.default, () => undefined);
+    if (this.engine !== engine) return; // there was another load meanwhile
+    const play = this.hasAttribute("autoplay") || !this.video.paused;
+    if (Library?.isSupported()) this.loadWithHls(Library, engine, url);
+    else if (this.video.canPlayType("application/vnd.apple.mpegurl")) this.loadNatively(url);
+    else if (!Library) return this.fail("A part of the player could not be loaded. Loading this page again may help.");
+    else return this.fail("This browser can play neither HLS nor Media Source Extensions. Another browser will do.");
+    if (play) void this.autoplay();
+  }
+
+  private loadWithHls(Library: typeof Hls, engine: SlipstreamEngine, url: string): void {
+    const hls = new Library(engine.hlsConfig());
+    const { Events } = Library;
     this.hls = hls;
     engine.attach(hls);
     hls.on(Events.ERROR, (_, data) => this.hlsError(data));
@@ -214,11 +233,12 @@ export class SlipstreamPlayer extends HTMLElement {
     if (!data.fatal) return;
     this.dispatchEvent(new CustomEvent("error", { detail: { message: sentence, fatal: true } }));
     const hls = this.hls!;
-    if (data.type === ErrorTypes.MEDIA_ERROR && performance.now() - this.recoveredMs > MEDIA_RECOVERY_MS) {
+    // The strings of hls.js's enums: its code is not bundled with ours.
+    if ((data.type as string) === "mediaError" && performance.now() - this.recoveredMs > MEDIA_RECOVERY_MS) {
       this.recoveredMs = performance.now();
       return hls.recoverMediaError();
     }
-    if (data.details === ErrorDetails.MANIFEST_INCOMPATIBLE_CODECS_ERROR) {
+    if ((data.details as string) === "manifestIncompatibleCodecsError") {
       return this.fail("This browser cannot decode any rendition of this stream.");
     }
     const url = new URL(this.getAttribute("src") ?? "", document.baseURI).href;
@@ -352,7 +372,7 @@ export class SlipstreamPlayer extends HTMLElement {
 function describe(data: ErrorData, sentence: string): string {
   const status = data.response?.code;
   if (status === 404 || status === 410) return "This channel is not on air at the moment.";
-  if (data.details === ErrorDetails.MANIFEST_LOAD_TIMEOUT) return "The server takes too long to answer.";
+  if ((data.details as string) === "manifestLoadTimeOut") return "The server takes too long to answer.";
   if (status && status !== 502 && status >= 500) return `The server has a problem (${status}).`;
   return finished(sentence);
 }

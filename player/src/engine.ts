@@ -87,6 +87,8 @@ const CATCH_UP = 1.1;
 const AHEAD_MS = 5000;
 
 export class SlipstreamEngine implements LoaderHost {
+  /** Settles when everything is under way that needs no player yet. */
+  readonly prepared: Promise<unknown> | undefined;
   private readonly http = new Http();
   private readonly wanted: Bytes | undefined;
   private readonly levels = new Map<string, string>(); // media playlist URL → rendition
@@ -95,7 +97,11 @@ export class SlipstreamEngine implements LoaderHost {
   private id: Bytes | undefined;
   private playhead: Playhead | undefined;
   private unsigned = false;
+  private stopped = false;
   private ahead: { url: string; atMs: number; answer: Promise<Text> } | undefined;
+  private readonly bandwidth = rememberedBandwidth();
+  /** What the player is expected to begin with. */
+  private likely = "";
 
   constructor(private readonly options: EngineOptions = {}) {
     if (options.channel) {
@@ -104,7 +110,9 @@ export class SlipstreamEngine implements LoaderHost {
     }
     if (options.src) {
       const url = new URL(options.src, globalThis.document?.baseURI).href;
-      this.ahead = { url, atMs: performance.now(), answer: this.begin(url) };
+      const answer = this.begin(url);
+      this.ahead = { url, atMs: performance.now(), answer };
+      this.prepared = answer.then(() => this.session?.prepared).catch(() => undefined);
     }
   }
 
@@ -119,7 +127,7 @@ export class SlipstreamEngine implements LoaderHost {
       backBufferLength: 30,
       maxBufferLength: RECORDING_BUFFER_S,
       testBandwidth: false, // it would fetch a first segment in vain
-      abrEwmaDefaultEstimate: rememberedBandwidth(),
+      abrEwmaDefaultEstimate: this.bandwidth,
       errorPenaltyExpireMs: 20_000, // a rendition that was gone may come back
       playlistLoadPolicy: {
         default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 15_000, timeoutRetry: retry, errorRetry: retry },
@@ -206,6 +214,7 @@ export class SlipstreamEngine implements LoaderHost {
   }
 
   private stop(): void {
+    this.stopped = true;
     if (this.session) this.session.stop();
     else this.core?.end(0);
   }
@@ -235,12 +244,24 @@ export class SlipstreamEngine implements LoaderHost {
     this.http.counters.mediaBytes += bytes;
   }
 
-  /** Reads the multivariant playlist, checks whose it is, and joins. */
-  private async manifest(url: string): Promise<Text> {
+  private manifest(url: string): Promise<Text> {
     const { ahead } = this;
     this.ahead = undefined;
     const usable = ahead?.url === url && performance.now() - ahead.atMs < AHEAD_MS;
-    const text = await (usable ? ahead.answer : this.begin(url));
+    return usable ? ahead.answer : this.begin(url);
+  }
+
+  /** Asks for the multivariant playlist, and has the core get ready meanwhile. */
+  private begin(url: string): Promise<Text> {
+    const answer = this.http.text(url, MAX_PLAYLIST_BYTES).then((text) => this.enter(text));
+    answer.catch(() => undefined); // told where it is awaited
+    this.startCore();
+    return answer;
+  }
+
+  /** Reads the multivariant playlist, checks whose it is, and joins. */
+  private enter(text: Text): Text {
+    if (this.stopped) throw new DeliveryError(0, "The player has left.");
     const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
     const claimed = list?.channel;
     const channel = this.wanted ?? this.id ?? claimed;
@@ -260,23 +281,20 @@ export class SlipstreamEngine implements LoaderHost {
     return { ...text, text: multivariantPlaylist(variants.filter((v) => followed.has(v.rendition))) };
   }
 
-  /** Asks for the multivariant playlist, and has the core get ready meanwhile. */
-  private begin(url: string): Promise<Text> {
-    const answer = this.http.text(url, MAX_PLAYLIST_BYTES);
-    answer.catch(() => undefined); // told where it is awaited
-    this.startCore();
-    return answer;
-  }
-
   private join(channel: Bytes, list: Multivariant, variants: Variant[], base: string): void {
     const renditions = variants.map((v) => ({ name: v.rendition, url: v.uri }));
     for (const r of renditions) this.levels.set(r.url, r.name);
     const swarm = this.swarm(list, base);
     const rtc = { iceServers: this.options.iceServers ?? [] };
-    const view = () => this.playhead?.view() ?? NO_VIEW;
+    this.likely = likelyFirst(variants, this.bandwidth);
+    const view = () => {
+      const view = this.playhead?.view() ?? NO_VIEW;
+      return view.rendition ? view : { ...view, rendition: this.likely };
+    };
     const ed25519Url = this.options.ed25519Url ?? new URL("ed25519.js", import.meta.url).href;
     this.id = channel;
     this.session = new Remote(this.startCore(), { channel, renditions, swarm, ed25519Url }, this.http, rtc, view);
+    this.session.begin(this.likely);
   }
 
   private startCore(): CoreLink {
@@ -303,6 +321,12 @@ export class SlipstreamEngine implements LoaderHost {
     rememberBandwidth(this.session?.account.rate);
     if (!(event as PageTransitionEvent).persisted) this.stop();
   };
+}
+
+/** The rendition that a player begins with, as hls.js does: the best that the network carries, or else the first. */
+function likelyFirst(variants: Variant[], bandwidth: number): string {
+  const carried = variants.filter((v) => v.bandwidth <= bandwidth).sort((a, b) => b.bandwidth - a.bandwidth);
+  return (carried[0] ?? variants[0])?.rendition ?? "";
 }
 
 /** Whether uploading would cost the viewer money or data volume. */

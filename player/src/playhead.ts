@@ -158,6 +158,7 @@ export class Playhead {
     const started = this.startupMs > 0;
     return {
       rendition,
+      started,
       wanting: (!started || this.playing) && (!this.held || next !== undefined),
       idle: started && !this.playing,
       positionMs: this.held ? next?.positionMs : this.positionMs(),

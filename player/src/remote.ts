@@ -39,6 +39,8 @@ interface Asked {
 
 export class Remote {
   account = NO_ACCOUNT;
+  /** Settles when the page has done its part of what was begun. */
+  prepared: Promise<unknown> | undefined;
   private readonly windows = new Map<string, { entries: readonly Entry[]; healthy: boolean; ended: boolean }>();
   private readonly texts = new Map<number, { resolve: (text: Text) => void; reject: (error: Error) => void }>();
   private readonly asked = new Map<number, Asked>();
@@ -47,6 +49,8 @@ export class Remote {
   private nextId = 0;
   private told: View = NO_VIEW;
   private timer: ReturnType<typeof setInterval> | undefined;
+  /** What was asked for before the player asked. */
+  private begun: { rendition: string; answer: Promise<Text> } | undefined;
 
   constructor(
     private readonly link: CoreLink,
@@ -70,9 +74,23 @@ export class Remote {
     }, FAREWELL_MS);
   }
 
+  /** Asks for the playlist that the player will ask for in a moment; the core fetches what playback begins with. */
+  begin(rendition: string): void {
+    const fetched = this.fetch(rendition);
+    const answer = fetched.then((text) => this.ask(rendition, text));
+    answer.catch(() => undefined); // told where it is awaited
+    this.begun = { rendition, answer };
+    this.prepared = fetched;
+  }
+
   /** The newest verified media playlist of a rendition, or the next one if the player has that already, or the first with a place. */
   async playlist(rendition: string, place?: Place): Promise<Text> {
-    const fetched = this.link.starting ? await this.fetch(rendition) : undefined;
+    const { begun } = this;
+    this.begun = undefined;
+    return begun?.rendition === rendition ? begun.answer : this.ask(rendition, await this.fetch(rendition), place);
+  }
+
+  private ask(rendition: string, fetched: Letter | undefined, place?: Place): Promise<Text> {
     const id = this.nextId++;
     this.tellView();
     this.link.say({ type: "playlist", id, rendition, fetched, place });
@@ -81,7 +99,7 @@ export class Remote {
 
   /** While the core starts, the CDN may as well answer. The core decides what the answer is worth, and asks itself if there is none. */
   private async fetch(rendition: string): Promise<Letter | undefined> {
-    const url = this.config.renditions.find((r) => r.name === rendition)?.url;
+    const url = this.link.starting && this.config.renditions.find((r) => r.name === rendition)?.url;
     if (!url) return undefined;
     const text = await this.http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true }).catch(() => undefined);
     return text && letter(text);

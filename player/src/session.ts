@@ -31,8 +31,8 @@ import type { Key } from "./wire";
 const PLAN_EVERY_MS = 250;
 const DEADLINE_SLACK_MS = 100;
 /**
- * Who has a segment looks for neighbours, or who has none after so long. The first picture needs the line before that: on an
- * uplink of 100 kb/s, to connect to eight neighbours takes three seconds.
+ * Who sees a picture looks for neighbours, or who has none after so long. The first picture needs the line before that, on an
+ * uplink of 100 kb/s it takes three seconds to connect to eight neighbours, and the processor.
  */
 const MEET_AFTER_MS = 2000;
 const STORE_BYTES = 64 * 1024 * 1024;
@@ -46,7 +46,7 @@ export interface Audience {
   /** Renditions that it plays now; none while it is paused. */
   renditions(): string[];
   /** What it went through so far. */
-  experience(): { stalls: number; stallMs: number; latencyMs: number };
+  experience(): { started: boolean; stalls: number; stallMs: number; latencyMs: number };
 }
 
 export interface SessionConfig {
@@ -102,7 +102,6 @@ export class Session {
   private events: Event[] = [];
   private stepping = false;
   private stopped = false;
-  private joined = false;
   private startedMs = 0;
   private lastTickMs = 0;
   private plannedMs = 0;
@@ -224,7 +223,7 @@ export class Session {
     const nowMs = this.clock.now();
     const expected = entry.split ? 0 : this.config.audience.deadlineMs(nowMs, entry, o.rendition.name);
     // A player begins with parts that come before its first picture, which are not in any future of a picture that stands.
-    const first = o.record.kind === KIND_PART && !this.config.audience.experience().latencyMs;
+    const first = o.record.kind === KIND_PART && !this.config.audience.experience().started;
     if (o.waiting.size > 0) return Math.max(first ? 0 : expected, nowMs);
     return this.config.swarm && !o.evicted ? expected : 0;
   }
@@ -262,7 +261,6 @@ export class Session {
     if (!this.store.complete(o.key)) return;
     this.hand(o);
     this.catalogue.assemble(o.rendition, o.record.sequence);
-    this.swarm?.start();
   }
 
   private assembled(o: Carried): void {
@@ -275,7 +273,6 @@ export class Session {
     for (const delivery of o.waiting) {
       const bytes = this.store.object(o.key);
       if (bytes) delivery.done(bytes.buffer);
-      this.join();
     }
     o.waiting.clear();
   }
@@ -349,17 +346,11 @@ export class Session {
       this.plannedMs = now;
       this.plan();
     }
-    if (now - this.startedMs >= MEET_AFTER_MS) this.join();
+    if (this.config.audience.experience().started || now - this.startedMs >= MEET_AFTER_MS) this.swarm?.start();
     this.swarm?.tick(now);
   }
 
   // ── the swarm ────────────────────────────────────────────────────────────
-
-  private join(): void {
-    if (this.joined || this.stopped) return;
-    this.joined = true;
-    this.swarm?.start();
-  }
 
   private joinSwarm(config: SwarmConfig): Swarm {
     const { audience, scheduler, http } = this.config;

@@ -20,6 +20,8 @@ const TOLERANCE_MS = 50;
 export interface View {
   /** The rendition that the player loads now, "" before the first. */
   rendition: string;
+  /** There was a picture. */
+  started: boolean;
   /** Segments are needed: it starts or plays, and is not paused. */
   wanting: boolean;
   /** It has been paused, or has not begun to load. */
@@ -38,6 +40,7 @@ export interface View {
 
 export const NO_VIEW: View = {
   rendition: "",
+  started: false,
   wanting: true,
   idle: true,
   positionMs: undefined,
@@ -78,8 +81,8 @@ export function deadlineMs(
 
 /** Whether a session that knows the older view would do the same with the newer one. */
 export function agrees(older: View, newer: View): boolean {
-  const { rendition, wanting, idle, rate, stalls, stallMs } = newer;
-  if (older.rendition !== rendition || older.wanting !== wanting || older.idle !== idle) return false;
+  const { rendition, started, wanting, idle, rate, stalls, stallMs } = newer;
+  if (older.rendition !== rendition || older.started !== started || older.wanting !== wanting || older.idle !== idle) return false;
   if (older.sinceMs !== newer.sinceMs || older.rate !== rate || older.stalls !== stalls || older.stallMs !== stallMs) return false;
   if (older.positionMs === undefined || newer.positionMs === undefined) return older.positionMs === newer.positionMs;
   const predicted = older.positionMs + (newer.atMs - older.atMs) * rate;

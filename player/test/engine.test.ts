@@ -4,7 +4,7 @@ import { CoreLink } from "../src/link";
 import { readMultivariant } from "../src/manifest";
 import { formatBytes, offload, statRows } from "../src/overlay";
 import { area, Rates } from "../pages/chart";
-import { BASE, TestCdn, TestChannel } from "./fixture";
+import { BASE, TestCdn, TestChannel, until } from "./fixture";
 
 const channel = new TestChannel((Math.floor(Date.now() / 2000) - 5) * 2000);
 for (let i = 0; i < 4; i++) channel.publish(20_000);
@@ -35,6 +35,22 @@ describe("an engine that knows the address", () => {
   };
 
   test("asks for the stream at once, and once", async () => expect(await begun(`${BASE}index.m3u8`)).toEqual([1, 1]));
+
+  test.each([
+    [[900_000, 400_000], "900k"],
+    [[400_000, 900_000, 5_000_000], "900k"], // 1.5 Mb/s are assumed
+    [[9_000_000, 5_000_000], "9000k"],
+  ])("asks for the playlist that the player will begin with, of %j", async (bandwidths, expected) => {
+    const variants = bandwidths.map((b) => `#EXT-X-STREAM-INF:BANDWIDTH=${b}\n${b / 1000}k/index.m3u8\n`).join("");
+    const text = channel.multivariant().replace(/#EXT-X-STREAM-INF[^]*/, variants);
+    const cdn = new TestCdn(channel);
+    cdn.mangle = () => new Response(text, { status: 200 });
+    vi.stubGlobal("fetch", cdn.fetch);
+    const engine = new SlipstreamEngine({ src: `${BASE}index.m3u8` });
+    await until("a playlist is asked for", () => cdn.served.length > 1).finally(() => vi.unstubAllGlobals());
+    engine.destroy();
+    expect(cdn.served[1].url).toBe(`${BASE}${expected}/index.m3u8`);
+  });
 
   test("does not take another stream's answer for it", async () => {
     expect(await begun(`${BASE}other/index.m3u8`)).toEqual([0, 1]);

@@ -50,7 +50,7 @@ function viewer(channel: TestChannel, room?: Room, clock = new Clock()): { sessi
     audience: {
       deadlineMs: (now, entry) => Math.max(now, entry.startMs + 3 * SEGMENT_MS + 2000),
       renditions: () => ["360p"],
-      experience: () => ({ stalls: 0, stallMs: 0, latencyMs: 0 }),
+      experience: () => ({ started: false, stalls: 0, stallMs: 0, latencyMs: 0 }),
     },
     swarm: room?.enter(),
   });

@@ -129,6 +129,20 @@ describe("while the core starts", () => {
     expect(remote.window("360p")).toHaveLength(4);
   });
 
+  test("what is begun before the player asks is what the player gets", async () => {
+    const { remote, channel, cdn } = page();
+    remote.begin("360p");
+    await until("the window is known", () => remote.window("360p").length === 4);
+    expect((await remote.playlist("360p")).text).toContain(`${BASE}360p/${channel.segments[3].uri}`);
+    expect(cdn.count("360p/index.m3u8")).toBe(1);
+  });
+
+  test("a player that begins with another rendition gets that one's playlist", async () => {
+    const { remote } = page();
+    remote.begin("360p");
+    await expect(remote.playlist("180p")).rejects.toThrow('offers no rendition "180p"');
+  });
+
   test("what the page fetched is believed no more than anything else", async () => {
     const [workers, { remote, channel, cdn }] = [slowWorkers(true), page()];
     const signature = /(EXT-X-SLIPSTREAM-RECORD:.*)(.{9})$/m;

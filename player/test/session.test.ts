@@ -44,6 +44,8 @@ interface Viewer {
   http: MediaHttp;
   /** What the scheduler was told. */
   events: Heard[];
+  /** Whether the viewer sees a picture; from the start, unless a test says otherwise. */
+  experience: { started: boolean; stalls: number; stallMs: number; latencyMs: number };
 }
 
 /** A viewer of a channel. With needInMs everything is wanted, and needed so long from now; without, what is asked for. */
@@ -65,6 +67,7 @@ function viewer(
     events.push(...heard);
     return handle(now, heard);
   };
+  const experience = { started: true, stalls: 0, stallMs: 0, latencyMs: 0 };
   const session: Session = new Session({
     channel: channel.channel,
     renditions: [{ name: "360p", url: PLAYLIST }],
@@ -76,13 +79,13 @@ function viewer(
       deadlineMs: (now, entry) =>
         view ? viewDeadlineMs(view, session.window("360p")[0]?.startMs, now, entry, true) : deadlineMs,
       renditions: () => ["360p"],
-      experience: () => ({ stalls: 0, stallMs: 0, latencyMs: 0 }),
+      experience: () => experience,
     },
     swarm: swarm?.enter(),
   });
   running.push(session);
   session.start();
-  return { session, cdn, http, events };
+  return { session, cdn, http, events, experience };
 }
 
 // ── tests ──────────────────────────────────────────────────────────────────
@@ -216,13 +219,14 @@ describe("a session in a swarm", () => {
     const room = new Room();
     let nowMs = Date.now();
     const clock = () => new Clock(() => nowMs, () => nowMs);
-    const first = viewer(channel, room, 0, undefined, undefined, clock());
+    const [first, second] = [0, 1].map(() => viewer(channel, room, 0, undefined, undefined, clock()));
+    for (const v of [first, second]) v.experience.started = false;
     await first.session.playlist("360p");
-    expect(room.tokens).toBe(0);
     await deliver(first.session, channel.segments[3].uri);
-    expect(room.tokens).toBe(1);
-    viewer(channel, room, 0, undefined, undefined, clock()); // its player asks for nothing
-    nowMs += 2000;
+    expect(room.tokens).toBe(0);
+    first.experience.started = true;
+    await until("the first joins", () => room.tokens === 1);
+    nowMs += 2000; // the player of the second asks for nothing
     await until("the second joins", () => room.tokens === 2);
   });
 
@@ -426,7 +430,7 @@ test("who switched to another rendition keeps its neighbours, and serves what it
       audience: {
         deadlineMs: (now, _, rendition) => (rendition === plays.rendition ? now + 4000 : 0),
         renditions: () => [plays.rendition],
-        experience: () => ({ stalls: 0, stallMs: 0, latencyMs: 0 }),
+        experience: () => ({ started: true, stalls: 0, stallMs: 0, latencyMs: 0 }),
       },
       swarm: room.enter(),
     });

@@ -1,0 +1,4 @@
+// hls.js, a file of its own beside player.js: by far the larger one, it is loaded while the element has already begun to ask for the
+// stream.
+
+export { default } from "hls.js";
