@@ -19,10 +19,9 @@ export const corePlugin = {
     build.onResolve({ filter: /^slipstream:core$/ }, ({ path }) => ({ path, namespace: "core" }));
     build.onLoad({ filter: /.*/, namespace: "core" }, async () => {
       const { outputFiles, metafile } = await esbuild.build({
-        entryPoints: [entry],
+        stdin: { contents: `import { serve } from ${JSON.stringify(entry)};\nserve(scope);`, resolveDir: here("src") },
         bundle: true,
         format: "iife",
-        globalName: "core",
         target: "es2022",
         minify: build.initialOptions.minify,
         mangleProps: build.initialOptions.minify ? innerNames(entry, foreign, libraries()) : undefined,
@@ -33,7 +32,7 @@ export const corePlugin = {
         define: { "Math.max": "max", "Math.min": "min", "Math.trunc": "trunc" },
         tsconfigRaw: classes,
       });
-      const contents = `export default function (scope) {\n${outputFiles[0].text}\ncore.serve(scope);\n}`;
+      const contents = `export default function (scope) {\n${outputFiles[0].text}\n}`;
       return { contents, loader: "js", watchFiles: Object.keys(metafile.inputs) };
     });
   },

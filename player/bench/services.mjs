@@ -23,7 +23,7 @@ async function pages() {
 	const files = new Map(built.outputFiles.map((f) => [f.path, { type: "text/javascript", body: f.contents }]));
 	for (const system of systems) {
 		// As on our watch page, the player's scripts need not wait until the page's own has come and names them.
-		const preload = system === "ours" ? `<link rel="modulepreload" href="/player/player.js"><link rel="preload" as="script" crossorigin href="/player/hlsjs.js">` : "";
+		const preload = system === "ours" ? ["player", "hlsjs"].map((name) => `<link rel="modulepreload" href="/player/${name}.js">`).join("") : "";
 		// Nobody looks: painting, which is the same for all, would be a third of what a page costs.
 		const html = `<!doctype html><title>${system}</title><link rel="icon" href="data:,">${preload}<style>html{visibility:hidden}</style><body><script type="module" src="/${system}.js"></script>`;
 		files.set(`/${system}`, { type: "text/html", body: html });

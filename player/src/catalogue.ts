@@ -28,6 +28,7 @@ import { address, listed, listedPart, mediaPlaylist, partTargetMs, targetDuratio
 import { event, Kind, type Event } from "./sched";
 import type { Store } from "./store";
 import { Transfer, type Clock, type NetworkMeter } from "./timing";
+import { beginningMs, SYNC_SEGMENTS } from "./view";
 import { keyOf, type Key } from "./wire";
 
 /** Parts are listed of so many whole segments, as by the origin. */
@@ -54,6 +55,8 @@ export interface CatalogueHost {
   changed(rendition: string): void;
   /** Whose turn it is to look for a segment. */
   turn(rendition: string, sequence: number): Turn;
+  /** A viewer waits for its first picture. */
+  hurries(): boolean;
 }
 
 /** What a rendition's playlist said last, and what neighbours told since. */
@@ -75,14 +78,14 @@ export class Catalogue {
   private readonly byKey = new Map<Key, Carried>();
   private readonly byUrl = new Map<string, Carried>();
   private readonly told = new Map<Rendition, Told>();
-  /** Keys of all segments of recordings. */
+  /** Keys of all segments that are listed and need not be on the books. */
   private readonly recorded = new Set<Key>();
   private nextObject = 0;
 
   constructor(
     channel: Bytes,
     renditions: { name: string; url: string }[],
-    http: MediaHttp,
+    private readonly http: MediaHttp,
     private readonly store: Store,
     private readonly inits: Inits,
     private readonly meter: NetworkMeter,
@@ -92,7 +95,7 @@ export class Catalogue {
     this.renditions = renditions.map(({ name, url }, id) => {
       const verifier = new Verifier(channel, name);
       const feed = new Feed(clock, {
-        load: (until) => http.text(until ? waiting(url, until) : url, MAX_PLAYLIST_BYTES, { revalidate: true }),
+        load: (until) => http.text(until ? waiting(url, until) : url, MAX_PLAYLIST_BYTES),
         accept: (text) => this.accept(r, text),
         turn: (sequence) => host.turn(name, sequence),
       });
@@ -206,6 +209,7 @@ export class Catalogue {
   private async accept(r: Rendition, text: Text): Promise<Edge> {
     try {
       const playlist = readPlaylist(text.text);
+      if (!this.told.has(r) && this.host.hurries()) this.askAhead(playlist, text.url);
       const verified = await r.verifier.playlist(playlist, Date.now());
       const list = [...listed(playlist, verified, text.url)];
       const length = list.length;
@@ -227,6 +231,17 @@ export class Catalogue {
     } catch (error) {
       this.refused = (error as Error).message;
       throw error;
+    }
+  }
+
+  /** Asks for what a player begins with while the playlist is verified; the bytes are, whenever they are taken. */
+  private askAhead({ segments, parts, endList }: Playlist, base: string): void {
+    const shown = segments.filter((s) => !s.gap);
+    const first = endList ? shown[0] : shown.at(-SYNC_SEGMENTS);
+    if (!first || parts.length > 0) return;
+    for (const uri of [first.mapUri, first.uri]) {
+      const url = address(uri, base);
+      if (url) this.http.ahead(url.href);
     }
   }
 
@@ -299,14 +314,17 @@ export class Catalogue {
         r.window.push(...own.map(part));
       } else r.window.push(entry);
       if (verified && mapUrl) this.inits.add(mapUrl, verified.init);
-      // A recording is long: a segment is entered when the playhead comes near, see session.ts.
-      if (verified && ended) this.recorded.add(keyOf(verified.record.root));
     }
     const open = parts.filter((p) => p.number > list.at(-1)!.segment.number);
     for (const p of open) if (p.mapUrl) this.inits.add(p.mapUrl, p.initRecord!);
     r.window.push(...open.map(part));
-    for (const entries of ended ? [] : [r.window, r.split]) {
-      entries.forEach((e, i) => this.enter(r, e, found && i === entries.length - 1));
+    // A recording is long, and of a live window only the end is played: the rest is entered when the playhead comes near, see session.ts.
+    r.sinceMs ??= ended ? Infinity : (beginningMs(r.window, false) ?? 0);
+    for (const entries of [r.window, r.split]) {
+      entries.forEach((e, i) => {
+        if (e.startMs >= r.sinceMs!) this.enter(r, e, found && i === entries.length - 1);
+        else if (e.segment) this.recorded.add(keyOf(e.segment.record.root));
+      });
     }
     for (const { number } of r.split) this.assemble(r, number);
     const oldestMs = r.window[0].startMs - KEEP_BEYOND_MS;

@@ -31,7 +31,7 @@ export class Cdn {
 
   /** Fetches leaves first to last; host.ended is called in any case. */
   async fetch(o: Carried, first: number, last: number): Promise<void> {
-    const began = this.clock.now();
+    const began = this.clock.now() - Math.trunc(this.http.aheadMs(o.url));
     const watch = o.transfer.request(began);
     let bytes = 0;
     const count = (n: number) => {

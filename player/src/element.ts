@@ -13,12 +13,12 @@ import { offload, Overlay } from "./overlay";
 import type { PlayState } from "./playhead";
 
 /**
- * hls.js, in a file of its own. It is fetched at once; to read it keeps the page busy for a while, so that happens when the stream
- * has been asked for and the worker has begun to start, or after so long.
+ * hls.js, in a file of its own. It is fetched and compiled at once, beside the page's thread; to run it keeps that busy, so this
+ * happens when the stream has been asked for and the worker has begun to start, or after so long.
  */
 const HLSJS = new URL("hlsjs.js", import.meta.url).href;
-const READ_AFTER_MS = 50;
-document.head.append(Object.assign(document.createElement("link"), { rel: "preload", as: "script", crossOrigin: "", href: HLSJS }));
+const RUN_AFTER_MS = 50;
+document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href: HLSJS }));
 
 const UPDATE_MS = 250;
 const STATS_EVERY_UPDATES = 4;
@@ -157,7 +157,7 @@ export class SlipstreamPlayer extends HTMLElement {
   }
 
   private async loadWith(engine: SlipstreamEngine, url: string): Promise<void> {
-    await Promise.race([engine.prepared, new Promise((resolve) => setTimeout(resolve, READ_AFTER_MS))]);
+    await Promise.race([engine.prepared, new Promise((resolve) => setTimeout(resolve, RUN_AFTER_MS))]);
     const Library = await import("./hlsjs.js").then((module) => module.default, () => undefined);
     if (this.engine !== engine) return; // there was another load meanwhile
     const play = this.hasAttribute("autoplay") || !this.video.paused;

@@ -10,7 +10,7 @@
 import type Hls from "hls.js";
 import type { HlsConfig, LevelDetails } from "hls.js";
 import { equalBytes, type Bytes } from "./bytes";
-import { Http, type Requests, type Text } from "./fetch";
+import type { Requests, Text } from "./fetch";
 import { fragmentLoader, playlistLoader, type LoaderHost } from "./hls";
 import {
   folderOf,
@@ -24,6 +24,7 @@ import {
 } from "./manifest";
 import { DeliveryError, UNSIGNED, type Delivery } from "./objects";
 import { CoreLink } from "./link";
+import { PageHttp } from "./page-http";
 import { Playhead, type PlayState } from "./playhead";
 import type { CoreConfig, Place } from "./port";
 import { NO_ACCOUNT, Remote } from "./remote";
@@ -83,13 +84,11 @@ const BANDWIDTH_KEY = "slipstream.bandwidth";
 const ASSUMED_BANDWIDTH = 1_500_000;
 /** How fast playback is that has fallen behind with parts: who starts late or stalls comes back. */
 const CATCH_UP = 1.1;
-/** A multivariant playlist that was fetched ahead is good for so long. */
-const AHEAD_MS = 5000;
 
 export class SlipstreamEngine implements LoaderHost {
   /** Settles when everything is under way that needs no player yet. */
   readonly prepared: Promise<unknown> | undefined;
-  private readonly http = new Http();
+  private readonly http = new PageHttp();
   private readonly wanted: Bytes | undefined;
   private readonly levels = new Map<string, string>(); // media playlist URL → rendition
   private session: Remote | undefined;
@@ -98,10 +97,7 @@ export class SlipstreamEngine implements LoaderHost {
   private playhead: Playhead | undefined;
   private unsigned = false;
   private stopped = false;
-  private ahead: { url: string; atMs: number; answer: Promise<Text> } | undefined;
-  private readonly bandwidth = rememberedBandwidth();
-  /** What the player is expected to begin with. */
-  private likely = "";
+  private ahead: { url: string; answer: Promise<Text> } | undefined;
 
   constructor(private readonly options: EngineOptions = {}) {
     if (options.channel) {
@@ -111,7 +107,8 @@ export class SlipstreamEngine implements LoaderHost {
     if (options.src) {
       const url = new URL(options.src, globalThis.document?.baseURI).href;
       const answer = this.begin(url);
-      this.ahead = { url, atMs: performance.now(), answer };
+      this.ahead = { url, answer };
+      rememberedBandwidth(); // the first time takes some ms, which now nobody waits for
       this.prepared = answer.then(() => this.session?.prepared).catch(() => undefined);
     }
   }
@@ -127,7 +124,8 @@ export class SlipstreamEngine implements LoaderHost {
       backBufferLength: 30,
       maxBufferLength: RECORDING_BUFFER_S,
       testBandwidth: false, // it would fetch a first segment in vain
-      abrEwmaDefaultEstimate: this.bandwidth,
+      startFragPrefetch: true, // the first playlist may be here before the video element is ready
+      abrEwmaDefaultEstimate: rememberedBandwidth(),
       errorPenaltyExpireMs: 20_000, // a rendition that was gone may come back
       playlistLoadPolicy: {
         default: { maxTimeToFirstByteMs: 10_000, maxLoadTimeMs: 15_000, timeoutRetry: retry, errorRetry: retry },
@@ -247,8 +245,7 @@ export class SlipstreamEngine implements LoaderHost {
   private manifest(url: string): Promise<Text> {
     const { ahead } = this;
     this.ahead = undefined;
-    const usable = ahead?.url === url && performance.now() - ahead.atMs < AHEAD_MS;
-    return usable ? ahead.answer : this.begin(url);
+    return ahead?.url === url ? ahead.answer : this.begin(url);
   }
 
   /** Asks for the multivariant playlist, and has the core get ready meanwhile. */
@@ -261,7 +258,7 @@ export class SlipstreamEngine implements LoaderHost {
 
   /** Reads the multivariant playlist, checks whose it is, and joins. */
   private enter(text: Text): Text {
-    if (this.stopped) throw new DeliveryError(0, "The player has left.");
+    if (this.stopped) throw new DeliveryError(0, "The player left.");
     const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
     const claimed = list?.channel;
     const channel = this.wanted ?? this.id ?? claimed;
@@ -286,15 +283,15 @@ export class SlipstreamEngine implements LoaderHost {
     for (const r of renditions) this.levels.set(r.url, r.name);
     const swarm = this.swarm(list, base);
     const rtc = { iceServers: this.options.iceServers ?? [] };
-    this.likely = likelyFirst(variants, this.bandwidth);
+    const likely = likelyFirst(variants);
     const view = () => {
       const view = this.playhead?.view() ?? NO_VIEW;
-      return view.rendition ? view : { ...view, rendition: this.likely };
+      return { ...view, rendition: view.rendition || likely?.rendition || "" };
     };
     const ed25519Url = this.options.ed25519Url ?? new URL("ed25519.js", import.meta.url).href;
     this.id = channel;
     this.session = new Remote(this.startCore(), { channel, renditions, swarm, ed25519Url }, this.http, rtc, view);
-    this.session.begin(this.likely);
+    if (likely) this.session.begin(likely.rendition, likely.uri);
   }
 
   private startCore(): CoreLink {
@@ -323,10 +320,10 @@ export class SlipstreamEngine implements LoaderHost {
   };
 }
 
-/** The rendition that a player begins with, as hls.js does: the best that the network carries, or else the first. */
-function likelyFirst(variants: Variant[], bandwidth: number): string {
-  const carried = variants.filter((v) => v.bandwidth <= bandwidth).sort((a, b) => b.bandwidth - a.bandwidth);
-  return (carried[0] ?? variants[0])?.rendition ?? "";
+/** What a player begins with, as hls.js does: the best that the network carries, or else the first. */
+function likelyFirst(variants: Variant[]): Variant | undefined {
+  const bandwidth = rememberedBandwidth();
+  return variants.filter((v) => v.bandwidth <= bandwidth).sort((a, b) => b.bandwidth - a.bandwidth)[0] ?? variants[0];
 }
 
 /** Whether uploading would cost the viewer money or data volume. */

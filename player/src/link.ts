@@ -16,11 +16,6 @@ export class CoreLink {
     if (!this.startWorker()) this.startHere();
   }
 
-  /** Whether it still starts: what is said now waits. */
-  get starting(): boolean {
-    return this.waiting !== undefined;
-  }
-
   say(m: ToCore, transfer: Transferable[] = []): void {
     this.waiting?.push([m, transfer]);
     this.post(m, transfer);

@@ -39,6 +39,8 @@ export interface Rendition {
   url: string;
   feed: Feed;
   verifier: Verifier;
+  /** Segments that were there before are on the books only if somebody asks for them. */
+  sinceMs?: number;
   /** Records of later segments than the next. */
   ahead: SignedRecord[];
   /** Parts take the place of the segments that they make up, as long as they are listed. */

@@ -1,11 +1,12 @@
 // The session as the page sees it: asks the core for playlists and bytes, tells it what
 // the player does, and connects to neighbours for it.
 
-import type { Http, Text } from "./fetch";
+import type { Text } from "./fetch";
 import { CoreLink } from "./link";
 import { DeliveryError, type Delivery, type Entry } from "./objects";
 import { MAX_PLAYLIST_BYTES } from "./manifest";
 import { letter, opened, type Account, type CoreConfig, type Failure, type FromCore, type Letter, type Place } from "./port";
+import type { PageHttp } from "./page-http";
 import type { Progress, Ticket } from "./session";
 import { certify, Line } from "./rtc";
 import { agrees, NO_VIEW, type View } from "./view";
@@ -13,6 +14,8 @@ import { agrees, NO_VIEW, type View } from "./view";
 /** How often the core hears of the player, besides at once when something happens: every time, and if nothing did. */
 const VIEW_EVERY_MS = 1000;
 const VIEW_AT_LEAST_EVERY_MS = 4000;
+/** What was asked for before the player asked is good for so long. */
+const AHEAD_MS = 5000;
 /** The core says goodbye to neighbours before it ends. */
 const FAREWELL_MS = 300;
 
@@ -50,12 +53,12 @@ export class Remote {
   private told: View = NO_VIEW;
   private timer: ReturnType<typeof setInterval> | undefined;
   /** What was asked for before the player asked. */
-  private begun: { rendition: string; answer: Promise<Text> } | undefined;
+  private begun: { rendition: string; answer: Promise<Text>; atMs: number } | undefined;
 
   constructor(
     private readonly link: CoreLink,
     private readonly config: CoreConfig,
-    private readonly http: Http,
+    private readonly http: PageHttp,
     private rtc: RTCConfiguration,
     private readonly view: () => View,
   ) {
@@ -74,20 +77,24 @@ export class Remote {
     }, FAREWELL_MS);
   }
 
-  /** Asks for the playlist that the player will ask for in a moment; the core fetches what playback begins with. */
-  begin(rendition: string): void {
-    const fetched = this.fetch(rendition);
+  /**
+   * Asks for the playlist that the player will ask for in a moment, while the core starts; the core decides what the answer is
+   * worth, and fetches what playback begins with.
+   */
+  begin(rendition: string, url: string): void {
+    const fetched = this.http.text(url, MAX_PLAYLIST_BYTES, { cache: "no-cache" }).then(letter, () => undefined);
     const answer = fetched.then((text) => this.ask(rendition, text));
     answer.catch(() => undefined); // told where it is awaited
-    this.begun = { rendition, answer };
+    this.begun = { rendition, answer, atMs: performance.now() };
     this.prepared = fetched;
   }
 
   /** The newest verified media playlist of a rendition, or the next one if the player has that already, or the first with a place. */
-  async playlist(rendition: string, place?: Place): Promise<Text> {
+  playlist(rendition: string, place?: Place): Promise<Text> {
     const { begun } = this;
     this.begun = undefined;
-    return begun?.rendition === rendition ? begun.answer : this.ask(rendition, await this.fetch(rendition), place);
+    const usable = begun?.rendition === rendition && performance.now() - begun.atMs < AHEAD_MS;
+    return usable ? begun.answer : this.ask(rendition, undefined, place);
   }
 
   private ask(rendition: string, fetched: Letter | undefined, place?: Place): Promise<Text> {
@@ -95,14 +102,6 @@ export class Remote {
     this.tellView();
     this.link.say({ type: "playlist", id, rendition, fetched, place });
     return new Promise((resolve, reject) => this.texts.set(id, { resolve, reject }));
-  }
-
-  /** While the core starts, the CDN may as well answer. The core decides what the answer is worth, and asks itself if there is none. */
-  private async fetch(rendition: string): Promise<Letter | undefined> {
-    const url = this.link.starting && this.config.renditions.find((r) => r.name === rendition)?.url;
-    if (!url) return undefined;
-    const text = await this.http.text(url, MAX_PLAYLIST_BYTES, { revalidate: true }).catch(() => undefined);
-    return text && letter(text);
   }
 
   /** Delivers the verified bytes of a segment or an init section, and nothing else. */

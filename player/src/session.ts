@@ -138,6 +138,7 @@ export class Session {
         this.step();
       },
       turn: (rendition, sequence) => this.swarm?.turn(rendition, sequence) ?? { rank: 0, among: 1 },
+      hurries: () => this.config.swarm !== undefined && !this.config.audience.experience().started,
     });
     if (config.swarm) this.swarm = this.joinSwarm(config.swarm);
   }
@@ -197,7 +198,7 @@ export class Session {
     this.catalogue.forgetEvicted(); // so that it is asked for again, not waited for in vain
     const o = this.catalogue.objectByUrl(url);
     if (!o) {
-      queueMicrotask(() => delivery.failed(new DeliveryError(404, "No verified playlist lists this segment (any more).")));
+      queueMicrotask(() => delivery.failed(new DeliveryError(404, "No verified playlist lists this segment.")));
       return { progress: () => ({ loaded: 0, total: 0, elapsedMs: 0, firstByteMs: 0 }), cancel: () => undefined };
     }
     o.waiting.add(delivery);

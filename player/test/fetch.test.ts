@@ -150,3 +150,41 @@ describe("playlists", () => {
     expect(http.counters.playlistBytes).toBe(new TextEncoder().encode(text).length);
   });
 });
+
+describe("what is asked for ahead", () => {
+  test("is taken once by who wants the whole, and nobody else", async () => {
+    let asked = 0;
+    const http = new MediaHttp(async (url, init) => {
+      asked++;
+      return serve()(url, init);
+    });
+    http.ahead("u");
+    expect(await range(http, 0, 10)).toEqual(DATA.slice(0, 10));
+    expect(asked).toBe(2);
+    expect(await range(http, 0, DATA.length)).toEqual(DATA);
+    expect(asked).toBe(2);
+    await range(http, 0, DATA.length);
+    expect(asked).toBe(3);
+  });
+
+  test("is given up when nobody wants it, or no longer", async () => {
+    vi.useFakeTimers();
+    const signals: AbortSignal[] = [];
+    const hang: FetchFunction = (_, init) =>
+      new Promise((_, reject) => {
+        signals.push(init.signal!);
+        init.signal!.addEventListener("abort", () => reject(init.signal!.reason));
+      });
+    const http = new MediaHttp(hang);
+    http.ahead("u");
+    expect(http.aheadMs("u")).toBe(0);
+    await vi.advanceTimersByTimeAsync(4000);
+    expect(signals[0].aborted).toBe(true);
+    http.ahead("u");
+    const taken = range(http, 0, DATA.length).catch((e: Error) => e.message);
+    await vi.advanceTimersByTimeAsync(4000);
+    expect(await taken).toBe("u brought nothing for 4 s.");
+    expect(signals[1].aborted).toBe(true);
+    expect(signals).toHaveLength(2);
+  });
+});

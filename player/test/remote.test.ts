@@ -1,7 +1,7 @@
 import core from "slipstream:core";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { Http } from "../src/fetch";
 import { CoreLink } from "../src/link";
+import { PageHttp } from "../src/page-http";
 import type { Line } from "../src/rtc";
 import type { CoreScope, FromCore, ToCore } from "../src/port";
 import { Remote } from "../src/remote";
@@ -9,6 +9,7 @@ import { NO_VIEW, type View } from "../src/view";
 import { BASE, SEGMENT_MS, TestCdn, TestChannel, until } from "./fixture";
 
 const SIZE = 40_000;
+const PLAYLIST = `${BASE}360p/index.m3u8`;
 
 const running: Remote[] = [];
 afterEach(() => {
@@ -24,7 +25,7 @@ function page(view: Partial<View> = {}) {
   vi.stubGlobal("fetch", cdn.fetch);
   const renditions = [{ name: "360p", url: `${BASE}360p/index.m3u8` }];
   const seen: View = { ...NO_VIEW, rendition: "360p", ...view };
-  const remote = new Remote(new CoreLink(true), { channel: channel.channel, renditions, ed25519Url: "" }, new Http(), {}, () => seen);
+  const remote = new Remote(new CoreLink(true), { channel: channel.channel, renditions, ed25519Url: "" }, new PageHttp(), {}, () => seen);
   running.push(remote);
   return { remote, channel, cdn };
 }
@@ -121,6 +122,7 @@ function slowWorkers(channels: boolean) {
 describe("while the core starts", () => {
   test("the page asks for the first playlist, and nobody asks again", async () => {
     const [workers, { remote, channel, cdn }] = [slowWorkers(true), page()];
+    remote.begin("360p", PLAYLIST);
     const answer = remote.playlist("360p");
     await until("the page asks", () => cdn.count("360p/index.m3u8") === 1);
     workers[0].run();
@@ -131,7 +133,7 @@ describe("while the core starts", () => {
 
   test("what is begun before the player asks is what the player gets", async () => {
     const { remote, channel, cdn } = page();
-    remote.begin("360p");
+    remote.begin("360p", PLAYLIST);
     await until("the window is known", () => remote.window("360p").length === 4);
     expect((await remote.playlist("360p")).text).toContain(`${BASE}360p/${channel.segments[3].uri}`);
     expect(cdn.count("360p/index.m3u8")).toBe(1);
@@ -139,7 +141,7 @@ describe("while the core starts", () => {
 
   test("a player that begins with another rendition gets that one's playlist", async () => {
     const { remote } = page();
-    remote.begin("360p");
+    remote.begin("360p", PLAYLIST);
     await expect(remote.playlist("180p")).rejects.toThrow('offers no rendition "180p"');
   });
 
@@ -148,6 +150,7 @@ describe("while the core starts", () => {
     const signature = /(EXT-X-SLIPSTREAM-RECORD:.*)(.{9})$/m;
     const forged = channel.playlist().replace(signature, (_, before: string) => `${before}AAAAAAAAA`);
     cdn.mangle = (path, body) => (path.endsWith("index.m3u8") ? new Response(forged) : body);
+    remote.begin("360p", PLAYLIST);
     const answer = remote.playlist("360p");
     workers[0].run();
     const error = (await answer.catch((e: unknown) => e)) as Error;
@@ -158,6 +161,7 @@ describe("while the core starts", () => {
   test("a page that gets no answer leaves it to the core", async () => {
     const [workers, { remote, cdn }] = [slowWorkers(true), page()];
     cdn.mangle = (_, body) => (cdn.served.length === 1 ? new Response("", { status: 503 }) : body);
+    remote.begin("360p", PLAYLIST);
     const answer = remote.playlist("360p");
     workers[0].run();
     expect((await answer).text).toContain("#EXTM3U");
@@ -179,7 +183,7 @@ test("where connections are forbidden the neighbour is given up, and nothing els
   });
   const link = new CoreLink(true);
   const said = vi.spyOn(link, "say");
-  const remote = new Remote(link, { channel: new Uint8Array(32), renditions: [], ed25519Url: "" }, new Http(), {}, () => NO_VIEW);
+  const remote = new Remote(link, { channel: new Uint8Array(32), renditions: [], ed25519Url: "" }, new PageHttp(), {}, () => NO_VIEW);
   running.push(remote);
   link.heard({ type: "connect", line: 3, makesOffer: true });
   expect(said).toHaveBeenLastCalledWith({ type: "ended", line: 3, reason: "this browser forbids connections" });

@@ -230,6 +230,21 @@ describe("a session in a swarm", () => {
     await until("the second joins", () => room.tokens === 2);
   });
 
+  test("who waits for a first picture asks for it while the playlist is verified, once, and believes no more than otherwise", async () => {
+    const channel = liveChannel();
+    const [first, fooled] = [viewer(channel, new Room(), 5000), viewer(channel, new Room(), 5000)];
+    fooled.cdn.mangle = (path, body) => (path.endsWith(".m4s") ? body.map((b) => b ^ 1) : body);
+    for (const v of [first, fooled]) v.experience.started = false;
+    const segment = channel.segments.at(-3)!;
+    const playlists = [first, fooled].map((v) => v.session.playlist("360p"));
+    await until("it is asked for", () => first.cdn.count(`360p/${segment.uri}`) === 1);
+    expect(first.session.window("360p")).toEqual([]);
+    await Promise.all(playlists);
+    expect(bytes(await deliver(first.session, segment.uri))).toEqual(segment.data);
+    expect(first.cdn.count(`360p/${segment.uri}`)).toBe(1);
+    expect(await deliver(fooled.session, segment.uri)).toBe("The server sent bytes that the channel's owner did not sign.");
+  });
+
   test("one bad leaf costs its sender the connection; it is not delivered, and the tracker hears of it", async () => {
     const channel = liveChannel(1);
     const room = new Room();

@@ -179,10 +179,8 @@ export class Verifier {
 
   private async check(list: Playlist, nowMs: number): Promise<Verified[]> {
     const keys = await this.delegations(list.delegations);
-    const segments = list.segments.filter((s) => !s.gap);
-    await Promise.all(segments.map(({ record }) => record && hashAhead(record)));
     // All signatures are checked at once; the first objection in the playlist's order counts.
-    const entries = segments.map((s, i) => this.authentic(s, keys, undefined, vouchesFor(segments[i + 1]?.record, s.record)));
+    const entries = list.segments.filter((s) => !s.gap).map((s) => this.authentic(s, keys));
     for (const entry of entries) entry.catch(() => undefined);
     const out: Verified[] = [];
     for (const entry of entries) out.push(await entry);
@@ -208,7 +206,7 @@ export class Verifier {
   }
 
   /** Checks one entry by itself: its records are there, in their place, and signed by an appointed key. */
-  private async authentic(s: Segment, keys: Appointed, part?: number, vouched = false): Promise<Verified> {
+  private async authentic(s: Segment, keys: Appointed, part?: number): Promise<Verified> {
     const inPart = part === undefined ? "" : `part ${part} of `;
     const where = inPart + segmentPlace(s.number, this.rendition);
     const refuse = (code: Code, reason: string) => new ManifestError(code, where, reason);
@@ -230,7 +228,7 @@ export class Verifier {
     if (record.sequence !== s.number || record.part !== (part ?? 0)) {
       throw refuse("sequence", `its record is that of ${place(record)}`);
     }
-    await Promise.all([this.signed(record, keys, where, vouched), hashAhead(record)]);
+    await Promise.all([this.signed(record, keys, where), hashAhead(record)]);
     await this.signed(init, keys, `${where}: its init section`);
     if (!equalBytes(record.init, init.root)) {
       throw refuse("init", "it was signed for another init section than the one listed");
@@ -240,8 +238,7 @@ export class Verifier {
     return { segment: s, record, init };
   }
 
-  /** Checks a record's signature, unless an authentic record vouches for it. */
-  private async signed(record: SignedRecord, keys: Appointed, where: string, vouched = false): Promise<void> {
+  private async signed(record: SignedRecord, keys: Appointed, where: string): Promise<void> {
     const appointed = keys.get(record.key);
     if (!appointed) {
       throw new ManifestError(
@@ -252,7 +249,7 @@ export class Verifier {
     }
     record.region = appointed[0].region;
     const old = this.seen.get(record.sequence);
-    if (vouched || (old && equalBytes(old.encoded, record.encoded))) return;
+    if (old && equalBytes(old.encoded, record.encoded)) return;
     const check = () => signedBy(record, this.channel, appointed[0].signingKey);
     if (!(await (record.kind === KIND_SEGMENT ? check() : this.once(record, check)))) {
       throw new ManifestError(
@@ -321,14 +318,6 @@ function following(newest: Verified, record: SignedRecord): Segment {
   const { sequence: number, durationMs } = record;
   const { mapUri } = newest.segment;
   return { number, uri: "", durationMs, pdtMs: 0, gap: false, discontinuity: false, mapUri, initRecord: newest.init, record };
-}
-
-/**
- * Whether a record is as authentic as the one after it, which names its hash: then the same key has signed it, signature and
- * all. Of a window that is new one signature is checked instead of thirty.
- */
-function vouchesFor(after: SignedRecord | undefined, record: SignedRecord | undefined): boolean {
-  return after !== undefined && record !== undefined && after.key === record.key && equalBytes(after.previous, recordHash(record));
 }
 
 /** Holds a record to an older one of the same place, and to that of the segment before it, as far as these are known. */
