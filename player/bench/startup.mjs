@@ -57,6 +57,7 @@ function joinAt(round) {
 }
 
 const starts = [];
+let idleShare;
 try {
 	for (let i = 0; i < audience; i++) {
 		await (await seat(others, place)).open(address(place, "ours"));
@@ -71,7 +72,7 @@ try {
 	}
 	const after = await cpuSeconds();
 	const used = (what) => after[what] - before[what];
-	var idleShare = used("idle") / (used("machine") + used("idle"));
+	idleShare = used("idle") / (used("machine") + used("idle"));
 } finally {
 	await browser.close();
 	await others?.close();

@@ -82,9 +82,9 @@ export class Controls {
     this.unmute.hidden = true;
   }
 
-  /** Fills a shadow root. */
-  mount(root: ShadowRoot, video: HTMLVideoElement, ...more: HTMLElement[]): void {
-    root.append(video, this.middle, this.unmute, ...more, this.bar);
+  /** Puts the picture into a shadow root. What lies over it can wait: to lay it out costs a starting page some ms. */
+  mount(root: ShadowRoot, video: HTMLVideoElement): void {
+    root.append(video);
     if ("adoptedStyleSheets" in root && "replaceSync" in CSSStyleSheet.prototype) {
       const sheet = new CSSStyleSheet(); // allowed under a content security policy without 'unsafe-inline'
       sheet.replaceSync(STYLE);
@@ -94,6 +94,11 @@ export class Controls {
       style.textContent = STYLE;
       root.prepend(style);
     }
+  }
+
+  /** Lays the controls over the picture, and something more below the bar. */
+  cover(root: ShadowRoot, more: HTMLElement): void {
+    if (!this.bar.parentNode) root.append(this.middle, this.unmute, more, this.bar);
   }
 
   showPlayback(paused: boolean, muted: boolean, busy: boolean): void {

@@ -65,7 +65,7 @@ export class SlipstreamPlayer extends HTMLElement {
       unmute: () => this.setMuted(false),
       chooseLevel: (level) => this.hls && (this.hls.nextLevel = level),
     });
-    this.controls.mount(this.attachShadow({ mode: "open" }), this.video, this.overlay.element);
+    this.controls.mount(this.attachShadow({ mode: "open" }), this.video);
     this.video.addEventListener("click", () => this.togglePlay());
     this.video.addEventListener("dblclick", () => void this.toggleFullscreen());
     this.addEventListener("keydown", (event) => this.key(event));
@@ -336,6 +336,7 @@ export class SlipstreamPlayer extends HTMLElement {
   private update(): void {
     const stats = this.stats;
     const { video, controls } = this;
+    controls.cover(this.shadowRoot!, this.overlay.element);
     const busy = !this.failed && !video.paused && (video.readyState < 3 || (this.engine?.held ?? false));
     controls.showPlayback(video.paused, video.muted, busy);
     const behind = this.hls?.liveSyncPosition ? this.hls.latency : 0;

@@ -108,7 +108,6 @@ export class SlipstreamEngine implements LoaderHost {
       const url = new URL(options.src, globalThis.document?.baseURI).href;
       const answer = this.begin(url);
       this.ahead = { url, answer };
-      rememberedBandwidth(); // the first time takes some ms, which now nobody waits for
       this.prepared = answer.then(() => this.session?.prepared).catch(() => undefined);
     }
   }
@@ -322,7 +321,7 @@ export class SlipstreamEngine implements LoaderHost {
 
 /** What a player begins with, as hls.js does: the best that the network carries, or else the first. */
 function likelyFirst(variants: Variant[]): Variant | undefined {
-  const bandwidth = rememberedBandwidth();
+  const bandwidth = variants.length > 1 ? rememberedBandwidth() : 0; // to look it up takes some ms
   return variants.filter((v) => v.bandwidth <= bandwidth).sort((a, b) => b.bandwidth - a.bandwidth)[0] ?? variants[0];
 }
 
