@@ -238,8 +238,7 @@ export class Catalogue {
   private askAhead({ segments, parts, endList }: Playlist, base: string): void {
     const shown = segments.filter((s) => !s.gap);
     const first = endList ? shown[0] : shown.at(-SYNC_SEGMENTS);
-    if (!first || parts.length > 0) return;
-    for (const uri of [first.mapUri, first.uri]) {
+    for (const uri of first && parts.length === 0 ? [first.mapUri, first.uri] : []) {
       const url = address(uri, base);
       if (url) this.http.ahead(url.href);
     }

@@ -18,7 +18,7 @@ import type { PlayState } from "./playhead";
  */
 const HLSJS = new URL("hlsjs.js", import.meta.url).href;
 const RUN_AFTER_MS = 50;
-document.head.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href: HLSJS }));
+document.head?.append(Object.assign(document.createElement("link"), { rel: "modulepreload", href: HLSJS }));
 
 const UPDATE_MS = 250;
 const STATS_EVERY_UPDATES = 4;

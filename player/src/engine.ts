@@ -88,6 +88,7 @@ const CATCH_UP = 1.1;
 export class SlipstreamEngine implements LoaderHost {
   /** Settles when everything is under way that needs no player yet. */
   readonly prepared: Promise<unknown> | undefined;
+  private beganMs: number | undefined;
   private readonly http = new PageHttp();
   private readonly wanted: Bytes | undefined;
   private readonly levels = new Map<string, string>(); // media playlist URL → rendition
@@ -106,6 +107,7 @@ export class SlipstreamEngine implements LoaderHost {
     }
     if (options.src) {
       const url = new URL(options.src, globalThis.document?.baseURI).href;
+      this.beganMs = performance.now();
       const answer = this.begin(url);
       this.ahead = { url, answer };
       this.prepared = answer.then(() => this.session?.prepared).catch(() => undefined);
@@ -142,6 +144,7 @@ export class SlipstreamEngine implements LoaderHost {
       () => this.session,
       (level) => this.levels.get(hls.levels[level]?.url[0] ?? "") ?? "",
       () => this.session?.tellView(),
+      this.beganMs,
     );
     // The strings of hls.js's enum Events: its code is not bundled with ours.
     type Data = { media: HTMLMediaElement; details: LevelDetails };
@@ -257,7 +260,7 @@ export class SlipstreamEngine implements LoaderHost {
 
   /** Reads the multivariant playlist, checks whose it is, and joins. */
   private enter(text: Text): Text {
-    if (this.stopped) throw new DeliveryError(0, "The player left.");
+    if (this.stopped) return text; // nobody reads it
     const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
     const claimed = list?.channel;
     const channel = this.wanted ?? this.id ?? claimed;

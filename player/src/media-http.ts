@@ -155,8 +155,8 @@ export class MediaHttp {
   }
 
   private fetch(url: string, init: RequestInit): Promise<Response> {
-    const early = init.headers || init.cache ? undefined : this.early.get(url);
-    if (!early) return this.ask(url, init);
+    const early = this.early.get(url);
+    if (!early || init.headers || init.cache) return this.ask(url, init);
     this.early.delete(url);
     init.signal!.addEventListener("abort", () => early.abort.abort(init.signal!.reason));
     return early.answer;

@@ -19,13 +19,13 @@ export class PageHttp {
     const decoder = new TextDecoder();
     const reader = body!.getReader();
     let text = "";
-    for (let left = limit; ; ) {
+    for (;;) {
       const { value } = await reader.read();
       text += decoder.decode(value as Bytes, { stream: !!value });
       if (!value) return { text, url: response.url || url, receivedMs: performance.now(), header: (name) => headers.get(name) };
       counters.playlistBytes += value.length;
-      left -= value.length;
-      if (left < 0) throw new HttpError(0, `${url} is longer than ${limit} bytes.`);
+      limit -= value.length;
+      if (limit < 0) throw new HttpError(0, `${url} is too long.`);
     }
   }
 }

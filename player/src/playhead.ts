@@ -72,7 +72,6 @@ interface Resumption {
 export class Playhead {
   startupMs = 0;
   private readonly meter = new StallMeter();
-  private readonly beganMs = performance.now();
   private media: HTMLMediaElement | undefined;
   private timer: ReturnType<typeof setInterval> | undefined;
   private lastTime = 0;
@@ -87,6 +86,8 @@ export class Playhead {
     private readonly renditionOf: (level: number) => string,
     /** The view may have changed, other than by going on. */
     private readonly changed: () => void = () => undefined,
+    /** When the viewer began to wait. */
+    private readonly beganMs = performance.now(),
   ) {}
 
   attach(media: HTMLMediaElement): void {
