@@ -14,8 +14,6 @@ import { agrees, NO_VIEW, type View } from "./view";
 /** How often the core hears of the player, besides at once when something happens: every time, and if nothing did. */
 const VIEW_EVERY_MS = 1000;
 const VIEW_AT_LEAST_EVERY_MS = 4000;
-/** What was asked for before the player asked is good for so long. */
-const AHEAD_MS = 5000;
 /** The core says goodbye to neighbours before it ends. */
 const FAREWELL_MS = 300;
 
@@ -53,7 +51,7 @@ export class Remote {
   private told: View = NO_VIEW;
   private timer: ReturnType<typeof setInterval> | undefined;
   /** What was asked for before the player asked. */
-  private begun: { rendition: string; answer: Promise<Text>; atMs: number } | undefined;
+  private begun: { rendition: string; answer: Promise<Text> } | undefined;
 
   constructor(
     private readonly link: CoreLink,
@@ -85,7 +83,7 @@ export class Remote {
     const fetched = this.http.text(url, MAX_PLAYLIST_BYTES, { cache: "no-cache" }).then(letter, () => undefined);
     const answer = fetched.then((text) => this.ask(rendition, text));
     answer.catch(() => undefined); // told where it is awaited
-    this.begun = { rendition, answer, atMs: performance.now() };
+    this.begun = { rendition, answer };
     this.prepared = fetched;
   }
 
@@ -93,8 +91,8 @@ export class Remote {
   playlist(rendition: string, place?: Place): Promise<Text> {
     const { begun } = this;
     this.begun = undefined;
-    const usable = begun?.rendition === rendition && performance.now() - begun.atMs < AHEAD_MS;
-    return usable ? begun.answer : this.ask(rendition, undefined, place);
+    // However old it is, hls.js is told when it came, and asks again at once if that is long ago.
+    return begun?.rendition === rendition ? begun.answer : this.ask(rendition, undefined, place);
   }
 
   private ask(rendition: string, fetched: Letter | undefined, place?: Place): Promise<Text> {
