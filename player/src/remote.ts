@@ -55,7 +55,7 @@ export class Remote {
 
   constructor(
     private readonly link: CoreLink,
-    private readonly config: CoreConfig,
+    config: CoreConfig,
     private readonly http: PageHttp,
     private rtc: RTCConfiguration,
     private readonly view: () => View,
