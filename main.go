@@ -144,6 +144,8 @@ type serving struct {
 	LowLatency   bool    `help:"Publish half-second parts of segments ahead of them (LL-HLS)."`
 	PartHoldBack float64 `help:"How many parts behind the newest players of LL-HLS stay, 2 to 12; less is nearer to live and stalls sooner." default:"3" placeholder:"N"`
 
+	CDN []string `help:"CDN that has what this origin serves below /live/, preferred to those named after it; viewers go from one to the other by themselves (Content Steering). With weights they are spread, and CDNs without one are for when those have failed; repeatable." placeholder:"NAME[:WEIGHT]=URL"`
+
 	WHIP     string   `help:"UDP address for the media of WHIP, such as :8189; offers go to /whip/<channel> on the HTTP address; default: none." placeholder:"ADDR"`
 	WHIPHost []string `name:"whip-host" help:"IP address that WHIP publishers reach this machine at, behind address translation; default: its own." placeholder:"IP"`
 
@@ -168,7 +170,7 @@ func (s serving) config(log *slog.Logger, ready func(origin.Ready)) (origin.Conf
 		HTTPS: s.HTTPS, HTTP3: s.HTTP3, RTMPS: s.RTMPS, TLSCert: s.TLSCert, TLSKey: s.TLSKey, TLSSelfSigned: s.TLSSelfSigned,
 		HTTP: s.HTTP, RTMP: s.RTMP, SRT: s.SRT, DataDir: s.Data, Channels: s.Channel, Settings: s.Channels, MaxChannels: s.MaxChannels, PublishKey: s.PublishKey, Window: s.Window, DVR: s.DVR, Ladder: ladder, FrameRate: s.FrameRate,
 		PassThrough: s.PassThrough, DropRungs: s.DropRungs, LowLatency: s.LowLatency, HoldBack: s.PartHoldBack, Made: made, Pull: s.Pull, PullOnce: s.PullOnce, FailOver: s.failOver(), Logger: log, Mounts: pages(ids),
-		WHIP: s.WHIP, WHIPHost: s.WHIPHost,
+		WHIP: s.WHIP, WHIPHost: s.WHIPHost, CDNs: s.CDN,
 		Backup: s.Backup, Slate: s.slate(), SlateFor: s.SlateFor, InputLost: s.InputLost, InputSteady: s.InputSteady,
 		Ready: func(at origin.Ready) {
 			for _, channel := range at.Channels {
@@ -638,6 +640,7 @@ type peerCommand struct {
 	Upload    float64       `help:"Cap on each viewer's uplink in Mb/s; 0: none." placeholder:"MBPS"`
 	NoUpload  bool          `help:"Pass nothing on, as viewers without consent or on metered lines."`
 	HTTPOnly  bool          `help:"Play from the CDN alone, for comparison."`
+	CDN       []string      `help:"The same playlist at another CDN, for when this one fails; repeatable." placeholder:"URL"`
 	JSON      bool          `help:"Print one JSON object at the end instead of a line a second."`
 }
 
@@ -652,7 +655,7 @@ func (c peerCommand) Run(ctx context.Context, io streams) error {
 	return peer.Run(ctx, peer.Config{
 		URL: c.URL, Channel: c.ID, Rendition: c.Rendition, Start: c.Start, Viewers: c.N, Ramp: c.Ramp, Duration: c.Duration,
 		Warmup: c.Warmup, JSON: c.JSON, HTTPOnly: c.HTTPOnly, UploadBytesPerSec: bytesPerSec(c.Upload),
-		NoUpload: c.NoUpload, Out: io.out, Log: io.log,
+		NoUpload: c.NoUpload, CDNs: c.CDN, Out: io.out, Log: io.log,
 	})
 }
 

@@ -51,7 +51,7 @@ func (ch *channel) place(backup bool) (string, error) {
 func (ch *channel) served(cfg Config) server.Channel {
 	floors, audio := ch.encoding.rates()
 	return server.Channel{
-		Name: ch.name, ID: ch.keys.ID(), Store: ch.store, FloorBps: floors, AudioBps: audio, StreamKey: ch.keys.StreamKey(), Tracker: cfg.Tracker,
+		Name: ch.name, ID: ch.keys.ID(), Store: ch.store, FloorBps: floors, AudioBps: audio, StreamKey: ch.keys.StreamKey(), Tracker: cfg.Tracker, CDNs: cfg.cdns,
 		HoldBack:  cfg.holdBackOf(ch.name),
 		Publisher: func() server.Publisher { return *ch.publisher.Load() },
 		Encoder:   ch.encoder.status,

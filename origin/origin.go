@@ -73,6 +73,9 @@ type Config struct {
 	Region string
 	// Push says where else the segments of each channel are packaged: addresses such as http://packager.example:8080/ingest/<stream key>.
 	Push map[string][]string
+	// CDNs are where viewers find the channels, as hls.ParseCDN reads them, the preferred one first; none: here.
+	CDNs []string
+	cdns []hls.CDN
 	// LowLatency publishes half-second parts of segments ahead of them (LL-HLS).
 	LowLatency bool
 	// HoldBack is how many part targets players are to stay behind the newest part; hls.DefaultHoldBack.
@@ -145,6 +148,10 @@ func (cfg Config) withDefaults() (Config, error) {
 		return cfg, setup(ErrConfig, err)
 	}
 	if err := cmp.Or(cfg.checkInputs(), cfg.checkTLS(), cfg.checkRole()); err != nil {
+		return cfg, setup(ErrConfig, err)
+	}
+	var err error
+	if cfg.cdns, err = hls.ParseCDNs(cfg.CDNs); err != nil {
 		return cfg, setup(ErrConfig, err)
 	}
 	if cfg.Window != 0 && (cfg.Window.Milliseconds() < store.MinWindowMs || cfg.Window.Milliseconds() > store.MaxWindowMs) {

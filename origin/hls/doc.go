@@ -11,6 +11,9 @@
 // Three more renderings have no records (Plain): hours that are kept on disk, whose records are in chapters; the live window with segments in
 // MPEG-TS; and the live window with pictures and sound apart (Track), so that renditions share their sound.
 //
+// Where several CDNs have a channel, its multivariant playlists list everything once for each, and a steering manifest says in which order they
+// are to be preferred (Content Steering): see Steering.
+//
 // A channel whose newest segment is older than OffAirMs has no playlist any more: a player is told "not found" rather than
 // being fed a past that verifiers would have to call a replay (manifest.MaxAgeMs).
 package hls

@@ -22,6 +22,9 @@ type Channel struct {
 	// Playlist is what media playlists are called, each in its rendition's folder; "": MediaName.
 	Playlist string
 	AudioBps map[string]int64 // what sound may use by rendition; for TracksName
+	// CDNs are where it can be had besides, in order; none: where this playlist is. Name is the channel's, for their addresses.
+	CDNs []CDN
+	Name string
 }
 
 // Multivariant playlists, and the media playlists that they list: the live window with records, hours without, the live window in MPEG-TS, and with
@@ -85,7 +88,7 @@ func Multivariant(c Channel) (string, error) {
 		}
 		list.Append(uri, nil, params)
 	}
-	return list.String(), nil
+	return c.steered(list.String()), nil
 }
 
 func sessionData(id, value string) string {

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,8 +13,8 @@ const (
 	DataToken   = "slipstream.token"   // URL or absolute path that issues join tokens; absent: no peer-to-peer
 )
 
-// MaxVariants bounds the renditions of a multivariant playlist.
-const MaxVariants = 32
+// MaxVariants bounds the variants of a multivariant playlist: a rendition is listed once for each CDN.
+const MaxVariants = 128
 
 // Multivariant is what a viewer needs of a multivariant playlist. It is not signed: the channel id in it is only a
 // claim, to be compared with the id that the viewer was given (or, on first use, trusted and pinned).
@@ -22,6 +23,8 @@ type Multivariant struct {
 	Tracker  string // "" if none
 	Token    string // "" if none
 	Variants []Variant
+	// Content Steering (RFC 8216bis, section 4.4.6.6): where the steering manifest is, and the pathway to begin with; "" if there is none.
+	Steering, Pathway string
 }
 
 // Variant is one rendition on offer.
@@ -32,6 +35,27 @@ type Variant struct {
 	Width     int
 	Height    int
 	Codecs    string
+	Pathway   string // PATHWAY-ID: the CDN that the URI leads to; "" if it has no name
+}
+
+// Pathways returns the names of the CDNs that the variants are at, the one to begin with first.
+func (m Multivariant) Pathways() []string {
+	var names []string
+	for _, v := range m.Variants {
+		switch {
+		case slices.Contains(names, v.Pathway):
+		case v.Pathway == m.Pathway:
+			names = slices.Insert(names, 0, v.Pathway)
+		default:
+			names = append(names, v.Pathway)
+		}
+	}
+	return names
+}
+
+// At returns the variants at one CDN.
+func (m Multivariant) At(pathway string) []Variant {
+	return slices.DeleteFunc(slices.Clone(m.Variants), func(v Variant) bool { return v.Pathway != pathway })
 }
 
 // IsMultivariant reports whether text is a multivariant playlist rather than a media playlist.
@@ -58,6 +82,9 @@ func ReadMultivariant(text string) (Multivariant, error) {
 			if err := m.sessionData(value); err != nil {
 				return bad(i+1, "%v", err)
 			}
+		case tag == "#EXT-X-CONTENT-STEERING":
+			m.Steering, _ = attribute(value, "SERVER-URI")
+			m.Pathway, _ = attribute(value, "PATHWAY-ID")
 		case tag == "#EXT-X-STREAM-INF":
 			v, ok := readVariant(value)
 			if !ok || next != nil || len(m.Variants) == MaxVariants {
@@ -107,6 +134,7 @@ func readVariant(list string) (Variant, bool) {
 	}
 	v.Codecs, _ = attribute(list, "CODECS")
 	v.Rendition, _ = attribute(list, "NAME")
+	v.Pathway, _ = attribute(list, "PATHWAY-ID")
 	if resolution, found := attribute(list, "RESOLUTION"); found {
 		w, h, _ := strings.Cut(resolution, "x")
 		width, okW := parseInteger(w)

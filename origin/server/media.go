@@ -44,6 +44,7 @@ func (s *Server) variants(c echo.Context, ch *channel, list hls.Channel) error {
 	if err := s.fit(ch); err != nil {
 		return err
 	}
+	list.Name, list.CDNs = ch.Name, ch.CDNs
 	nowMs := s.cfg.Now()
 	for _, st := range ch.Store.Status() {
 		if st.Head < 0 || nowMs-st.CreatedMs > hls.OffAirMs {

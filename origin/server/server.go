@@ -48,6 +48,7 @@ type Channel struct {
 	HoldBack  float64          // how many part targets players are to stay behind the newest part; 0: hls.DefaultHoldBack
 	StreamKey string           // lets a seeder from elsewhere have a token
 	Tracker   string           // URL or absolute path; "" for no peer-to-peer
+	CDNs      []hls.CDN        // where viewers find it, in order; none: here
 	Publisher func() Publisher // who is publishing
 	Encoder   func() Encoder   // how the transcoder fares; nil: nobody knows
 }
@@ -156,6 +157,7 @@ func (s *Server) routes(metrics prometheus.Gatherer) http.Handler {
 		e.HEAD(path, handler)
 	}
 	get("/live/:channel/index.m3u8", s.counted(kindMultivariant, s.multivariant))
+	get("/live/:channel/"+hls.SteeringName, s.counted(kindMultivariant, s.steering))
 	get("/live/:channel/:rendition/index.m3u8", s.counted(kindPlaylist, s.media))
 	get("/live/:channel/:rendition/:object", s.object)
 	get("/live/:channel/"+hls.DVRName, s.counted(kindMultivariant, s.dvrVariants))
