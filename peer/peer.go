@@ -41,6 +41,7 @@ type Config struct {
 	JSON      bool          // one object at the end instead of a line a second
 	HTTPOnly  bool          // no peer-to-peer
 	NoUpload  bool          // passes nothing on
+	CDNs      []string      // URLs of the same playlist at other CDNs
 
 	UploadBytesPerSec int64 // cap of each viewer, 0: none
 	Out               io.Writer
@@ -99,7 +100,7 @@ func newAudience(cfg Config) (*audience, error) {
 	for range cfg.Viewers {
 		m := &member{viewer: &viewer{startAtMs: cfg.Start.Milliseconds()}}
 		m.session = session.New(session.Config{
-			Playlist: cfg.URL, Channel: channel,
+			Playlist: cfg.URL, CDNs: cfg.CDNs, Channel: channel,
 			Renditions: m.pick(cfg.Rendition), Audience: m.viewer,
 			Client: client, Engine: a.engine, UploadBytesPerSec: cfg.UploadBytesPerSec, NoUpload: cfg.NoUpload,
 			Seed: rand.Uint32(), Log: cfg.Log, Verified: a.copies.verified,

@@ -40,7 +40,7 @@ func (s *Session) startFetch(o *object, first, last int) {
 func (s *Session) fetchWhole(o *object, first, last int) {
 	began := time.Now()
 	data := make([]byte, 0, o.record.Size)
-	n, err := s.fetch.leaves(s.ctx, o.url, o.record.Size, first, last, func(_ int, leaf []byte) {
+	n, from, err := s.fetch.leaves(s.ctx, o.url, o.record, first, last, func(_ int, leaf []byte) {
 		data = append(data, leaf...)
 	})
 	elapsed := time.Since(began)
@@ -62,7 +62,7 @@ func (s *Session) fetchWhole(o *object, first, last int) {
 				s.stored(o, leaf, sched.CDN, 0)
 			}
 		}
-		s.fetchEnded(o, first, last, n, elapsed, err)
+		s.fetchEnded(o, first, last, n, from, elapsed, err)
 	})
 }
 
@@ -71,7 +71,7 @@ func (s *Session) fetchLeaves(o *object, first, last int, list *leafList) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	defer cancel(nil)
 	var rejected error // owned by the loop
-	n, err := s.fetch.leaves(ctx, o.url, o.record.Size, first, last, func(leaf int, data []byte) {
+	n, from, err := s.fetch.leaves(ctx, o.url, o.record, first, last, func(leaf int, data []byte) {
 		if list != nil {
 			select {
 			case <-list.done:
@@ -99,7 +99,7 @@ func (s *Session) fetchLeaves(o *object, first, last int, list *leafList) {
 		if rejected != nil {
 			err = rejected
 		}
-		s.fetchEnded(o, first, last, n, elapsed, err)
+		s.fetchEnded(o, first, last, n, from, elapsed, err)
 	})
 }
 
@@ -123,8 +123,11 @@ func (s *Session) takeCDNLeaf(o *object, leaf int, data []byte) error {
 	return err
 }
 
-func (s *Session) fetchEnded(o *object, first, last int, bytes int64, elapsed time.Duration, err error) {
+func (s *Session) fetchEnded(o *object, first, last int, bytes int64, from int, elapsed time.Duration, err error) {
 	kind, value := sched.FetchDone, bytes
+	if store.Blame(err) {
+		s.fetch.cdns.failed(from)
+	}
 	if err != nil {
 		kind, value = sched.FetchFailed, int64(httpStatus(err))
 		if s.ctx.Err() == nil {
@@ -156,7 +159,7 @@ func (s *Session) askLeafList(o *object) *leafList {
 	s.stats.ListRequests++
 	count := o.leaves()
 	go func() {
-		hashes, err := s.fetch.leafList(s.ctx, listURL(o.url), count)
+		hashes, from, err := s.fetch.leafList(s.ctx, listURL(o.url), count)
 		posted := s.post(func() {
 			defer close(list.done)
 			o.list = nil
@@ -167,6 +170,7 @@ func (s *Session) askLeafList(o *object) *leafList {
 					err = nil // a neighbour was faster
 				case store.Blame(err):
 					s.stats.RejectedLeaves++
+					s.fetch.cdns.failed(from)
 				}
 			}
 			list.err = err

@@ -49,6 +49,11 @@ func (e *edge) expectedMs() int64 { return e.endMs + e.stepMs + e.lagMs }
 // what there is is asked for, until something moves.
 func (e *edge) waits() bool { return e.blocks && e.endMs > 0 && e.misses == 0 && e.failures == 0 }
 
+// doubts tells whether to ask another CDN: the one that was asked told nothing new although it was long time for it.
+func (e *edge) doubts(nowMs int64) bool {
+	return e.failures == 0 && e.misses&1 != 0 && nowMs > e.learnedMs+e.stepMs*3/2
+}
+
 // dueMs is when to poll next. Who is first (rank 0) asks as soon as there may be something; the others leave time for it
 // to reach them, the more the higher they rank among so many.
 func (e *edge) dueMs(rank, among int) int64 {

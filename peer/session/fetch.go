@@ -39,54 +39,86 @@ func httpStatus(err error) int {
 	return 0
 }
 
-// fetcher gets things from the CDN. Its methods block: the session calls them in
+// fetcher gets things from the CDNs. Its methods block: the session calls them in
 // goroutines of their own and takes what they bring into its loop.
 type fetcher struct {
 	client *http.Client
+	cdns   *cdns
 }
 
-// text gets a playlist.
-func (f fetcher) text(ctx context.Context, url string) (string, error) {
-	body, _, err := f.open(ctx, url, "", 0)
+// text gets something small, from whichever CDN has it, and tells which that is.
+func (f fetcher) text(ctx context.Context, url string) (text string, from int, err error) {
+	from, err = f.cdns.anywhere(ctx, url, func(address string, patience time.Duration) error {
+		text, err = f.textAt(ctx, address, patience)
+		return err
+	})
+	return text, from, err
+}
+
+// textAt gets it from one place.
+func (f fetcher) textAt(ctx context.Context, address string, patience time.Duration) (string, error) {
+	body, _, err := f.open(ctx, address, "", patience, 2*patience)
 	if err != nil {
 		return "", err
 	}
 	defer body.Close()
 	b, err := io.ReadAll(io.LimitReader(body, manifest.MaxPlaylistBytes+1))
 	if err != nil {
-		return "", fmt.Errorf("reading %s: %w", url, err)
+		return "", fmt.Errorf("reading %s: %w", address, err)
 	}
 	return string(b), nil
 }
 
 // leafList gets an object's leaf list; it is not verified here.
-func (f fetcher) leafList(ctx context.Context, url string, count int) ([]manifest.Hash, error) {
-	body, _, err := f.open(ctx, url, "", 0)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
+func (f fetcher) leafList(ctx context.Context, url string, count int) (list []manifest.Hash, from int, err error) {
 	b := make([]byte, count*len(manifest.Hash{}))
-	if _, err := io.ReadFull(body, b); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", url, err)
+	from, err = f.cdns.anywhere(ctx, url, func(address string, patience time.Duration) error {
+		body, _, err := f.open(ctx, address, "", patience, 2*patience)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		if _, err := io.ReadFull(body, b); err != nil {
+			return fmt.Errorf("reading %s: %w", address, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, from, err
 	}
-	list := make([]manifest.Hash, count)
+	list = make([]manifest.Hash, count)
 	for i := range list {
 		copy(list[i][:], b[i*len(list[i]):])
 	}
-	return list, nil
+	return list, from, nil
 }
 
-// leaves gets leaves first..last of an object of size bytes and hands each to
-// take as soon as it is there. It returns the number of bytes received.
-func (f fetcher) leaves(ctx context.Context, url string, size int64, first, last int, take func(leaf int, data []byte)) (int64, error) {
+// leaves gets leaves first..last of an object and hands each to take as soon as it is there. Where another CDN takes over it is asked
+// only for what is left. It returns the number of bytes received, and who sent the last of them.
+func (f fetcher) leaves(ctx context.Context, url string, rec manifest.Record, first, last int, take func(leaf int, data []byte)) (received int64, from int, err error) {
+	from, err = f.cdns.anywhere(ctx, url, func(address string, patience time.Duration) error {
+		n, err := f.leavesAt(ctx, address, patience, rec, first, last, func(leaf int, data []byte) {
+			first = leaf + 1
+			take(leaf, data)
+		})
+		received += n
+		return err
+	})
+	return received, from, err
+}
+
+func (f fetcher) leavesAt(ctx context.Context, address string, patience time.Duration, rec manifest.Record, first, last int, take func(leaf int, data []byte)) (int64, error) {
 	from := int64(first) * manifest.LeafSize
-	to := min(int64(last+1)*manifest.LeafSize, size)
+	to := min(int64(last+1)*manifest.LeafSize, rec.Size)
 	rangeHeader := ""
-	if from > 0 || to < size {
+	if from > 0 || to < rec.Size {
 		rangeHeader = fmt.Sprintf("bytes=%d-%d", from, to-1)
 	}
-	body, partial, err := f.open(ctx, url, rangeHeader, to-from)
+	limit := max(fetchLimit, time.Duration((to-from)/fetchRateFull)*time.Second)
+	if patience < fetchStall { // slower than it is played, and there is another
+		limit = max(patience, time.Duration(rec.DurationMs*3/2*(to-from)/rec.Size)*time.Millisecond)
+	}
+	body, partial, err := f.open(ctx, address, rangeHeader, patience, limit)
 	if err != nil {
 		return 0, err
 	}
@@ -94,33 +126,32 @@ func (f fetcher) leaves(ctx context.Context, url string, size int64, first, last
 	received := int64(0)
 	if !partial { // a server that knows no ranges sends everything
 		if received, err = io.CopyN(io.Discard, body, from); err != nil {
-			return received, fmt.Errorf("reading %s: %w", url, err)
+			return received, fmt.Errorf("reading %s: %w", address, err)
 		}
 	}
 	for leaf := first; leaf <= last; leaf++ {
-		data := make([]byte, manifest.LeafLength(size, leaf))
+		data := make([]byte, manifest.LeafLength(rec.Size, leaf))
 		n, err := io.ReadFull(body, data)
 		received += int64(n)
 		if err != nil {
-			return received, fmt.Errorf("reading leaf %d of %s: %w", leaf, url, err)
+			return received, fmt.Errorf("reading leaf %d of %s: %w", leaf, address, err)
 		}
 		take(leaf, data)
 	}
 	return received, nil
 }
 
-// open sends a GET for size bytes of media, or for something small. It tells
+// open sends a GET that may bring nothing for so long, and take so long in all. It tells
 // whether the answer is the part that was asked for, or the whole.
-func (f fetcher) open(ctx context.Context, url, rangeHeader string, size int64) (body io.ReadCloser, partial bool, err error) {
-	limit := max(fetchLimit, time.Duration(size/fetchRateFull)*time.Second)
+func (f fetcher) open(ctx context.Context, url, rangeHeader string, patience, limit time.Duration) (body io.ReadCloser, partial bool, err error) {
 	ctx, ended := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%s took longer than %v", url, limit))
 	ctx, cancelled := context.WithCancelCause(ctx)
 	cancel := func(cause error) {
 		cancelled(cause)
 		ended()
 	}
-	stalled := time.AfterFunc(fetchStall, func() {
-		cancel(fmt.Errorf("%s brought nothing for %v", url, fetchStall))
+	stalled := time.AfterFunc(patience, func() {
+		cancel(fmt.Errorf("%s brought nothing for %v", url, patience))
 	})
 	fail := func(err error) (io.ReadCloser, bool, error) {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
@@ -146,19 +177,20 @@ func (f fetcher) open(ctx context.Context, url, rangeHeader string, size int64) 
 		resp.Body.Close()
 		return fail(&statusError{url, resp.StatusCode})
 	}
-	return &watchedBody{resp.Body, stalled, cancel}, partial, nil
+	return &watchedBody{resp.Body, stalled, patience, cancel}, partial, nil
 }
 
 type watchedBody struct {
-	body    io.ReadCloser
-	stalled *time.Timer
-	cancel  func(cause error)
+	body     io.ReadCloser
+	stalled  *time.Timer
+	patience time.Duration
+	cancel   func(cause error)
 }
 
 func (w *watchedBody) Read(p []byte) (int, error) {
 	n, err := w.body.Read(p)
 	if n > 0 {
-		w.stalled.Reset(fetchStall)
+		w.stalled.Reset(w.patience)
 	}
 	return n, err
 }

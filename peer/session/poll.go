@@ -14,21 +14,18 @@ func (s *Session) poll(nowMs int64) {
 			continue
 		}
 		r.polling = true
-		address, waits := r.url.String(), r.edge.waits()
-		if waits {
-			address = waiting(r.url, r.awaited())
-		}
+		waits, ask := r.edge.waits(), s.way(r, nowMs)
 		r.edge.polled(nowMs)
 		s.stats.PlaylistRequests++
 		go func() {
-			text, err := s.fetch.text(s.ctx, address)
+			answer := ask()
 			s.post(func() {
-				if err != nil && waits { // nothing new in time, perhaps: what there is tells
+				if answer.err != nil && waits { // nothing new in time, perhaps: what there is tells
 					r.edge.missed()
 					r.polling = false
 					return
 				}
-				s.polled(r, text, err)
+				s.polled(r, answer)
 			})
 		}()
 	}
@@ -58,11 +55,13 @@ func (s *Session) rank(r *rendition) (rank, among int) {
 	return rank, among + 1
 }
 
-func (s *Session) polled(r *rendition, text string, err error) {
+func (s *Session) polled(r *rendition, a answer) {
 	r.polling = false
+	before, err := r.verifier.Head(), a.err
 	if err == nil {
-		s.stats.PlaylistBytes += int64(len(text))
-		err = s.accept(r, text, s.nowMs())
+		s.stats.PlaylistBytes += int64(len(a.text))
+		err = s.accept(r, a.text, a.from, s.nowMs())
+		s.hold(r, a, before, err)
 	}
 	if err != nil {
 		if s.ctx.Err() == nil {
@@ -80,16 +79,20 @@ func (s *Session) polled(r *rendition, text string, err error) {
 }
 
 // accept verifies a playlist and takes in what is new.
-func (s *Session) accept(r *rendition, text string, nowMs int64) error {
+func (s *Session) accept(r *rendition, text string, from int, nowMs int64) error {
 	playlist, err := manifest.ReadPlaylist(text)
 	if err != nil {
 		return err
+	}
+	if from != r.from && r.otherVariant(playlist) {
+		return errOtherVariant
 	}
 	beforeMs, before := r.endMs(), r.verifier.Head()
 	verified, err := r.verifier.Playlist(playlist, nowMs)
 	if err != nil {
 		return err
 	}
+	r.from, r.told = from, playlist.MediaSequence+int64(len(playlist.Segments))-1
 	r.edge.ended, r.edge.targetMs = playlist.EndList, playlist.TargetDurationMs
 	if len(verified) > 0 {
 		s.takeWindow(r, playlist, verified)

@@ -24,6 +24,8 @@ type rendition struct {
 	verifier *manifest.Verifier
 	edge     edge
 	polling  bool
+	from     int   // the CDN of the playlist accepted last,
+	told     int64 // and the newest number in it
 	stripes  int64 // of which the tracker has made the fetching from the CDN our duty
 
 	active   bool                  // somebody plays it: it is polled, and its segments are wanted
@@ -63,7 +65,7 @@ func (s *Session) join(ctx context.Context) (*manifest.Multivariant, error) {
 			case <-time.After(joinPause << (try - 1)):
 			}
 		}
-		text, err := s.fetch.text(ctx, s.cfg.Playlist)
+		text, _, err := s.fetch.text(ctx, s.cfg.Playlist)
 		s.stats.OtherRequests++
 		if err != nil {
 			last = err
@@ -100,20 +102,17 @@ func (s *Session) recognise(claimed manifest.Hash) error {
 
 // follow takes up the renditions that the configuration picks.
 func (s *Session) follow(m *manifest.Multivariant) error {
-	base, err := url.Parse(s.cfg.Playlist)
-	if err != nil {
-		return err
-	}
-	picked := s.cfg.Renditions(m.Variants)
+	offers, cdns := s.pathways(m)
+	picked := s.cfg.Renditions(offers)
 	if len(picked) == 0 {
 		var offered []string
-		for _, v := range m.Variants {
+		for _, v := range offers {
 			offered = append(offered, v.Rendition)
 		}
 		return fmt.Errorf("the channel does not have that rendition; it has %s", strings.Join(offered, ", "))
 	}
 	for _, v := range picked {
-		ref, err := base.Parse(v.URI)
+		ref, err := url.Parse(v.URI)
 		if err != nil {
 			s.log.Warn("a rendition's URI is not understood", "rendition", v.Rendition, "error", err)
 			continue
@@ -123,6 +122,7 @@ func (s *Session) follow(m *manifest.Multivariant) error {
 			verifier: manifest.NewVerifier(s.channel, v.Rendition), initRoots: make(map[manifest.Hash]bool),
 		})
 	}
+	s.fetch.cdns = cdns
 	s.choose(s.nowMs())
 	return nil
 }
@@ -168,9 +168,11 @@ func (s *Session) checkInit(r *rendition, v manifest.Verified) {
 	r.initRoots[v.Init.Root] = true
 	s.stats.OtherRequests++
 	go func() {
-		text, err := s.fetch.text(s.ctx, ref.String())
+		text, from, err := s.fetch.text(s.ctx, ref.String())
 		if err == nil {
-			err = manifest.Object(v.Init, []byte(text))
+			if err = manifest.Object(v.Init, []byte(text)); err != nil {
+				s.fetch.cdns.failed(from)
+			}
 		}
 		s.post(func() {
 			s.stats.HTTPBytes += int64(len(text))

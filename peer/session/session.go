@@ -22,6 +22,7 @@ import (
 // Config says what to join and how.
 type Config struct {
 	Playlist string        // URL of the multivariant playlist
+	CDNs     []string      // URLs of the same playlist at other CDNs, in order of preference
 	Channel  manifest.Hash // the channel's id; zero: believe the multivariant playlist
 	Role     announce.Role // default: viewer
 	// Renditions picks those to follow from what is on offer, in the playlist's order. All of them are played, unless
@@ -128,6 +129,7 @@ type Session struct {
 	neighbours neighbours
 	talk       talk
 	questions  questions
+	steering   steering
 	dealt      bool // a tracker has dealt duties, to us or to others
 	tracker    *trackerClient
 	stats      Stats
@@ -177,7 +179,7 @@ func New(cfg Config) *Session {
 		schedule.LonelyGraceMs = 0
 	}
 	s := &Session{
-		cfg: cfg, log: cfg.Log, fetch: fetcher{client: cfg.Client},
+		cfg: cfg, log: cfg.Log,
 		inbox:      make(chan func(), inboxSize),
 		ended:      make(chan struct{}),
 		core:       sched.New(schedule),
@@ -191,6 +193,8 @@ func New(cfg Config) *Session {
 		clock:      time.Now,
 	}
 	rand.Read(s.instance[:])
+	s.fetch = fetcher{cfg.Client, newCDNs(append([]string{cfg.Playlist}, cfg.CDNs...), cfg.Seed, s.now)}
+	s.fetch.cdns.add(append([]string{cfg.Playlist}, cfg.CDNs...))
 	s.played.Store(&[]string{})
 	return s
 }
@@ -269,6 +273,8 @@ func (s *Session) Do(f func()) bool {
 
 func (s *Session) event(e sched.Event) { s.events = append(s.events, e) }
 
+func (s *Session) now() time.Time { return s.clock() }
+
 func (s *Session) nowMs() int64 { return s.clock().UnixMilli() }
 
 // tick does what time alone brings about.
@@ -279,6 +285,7 @@ func (s *Session) tick() {
 	s.askAgain(now)
 	s.choose(now)
 	s.poll(now)
+	s.steer(now)
 	for _, r := range s.renditions {
 		s.slide(r)
 		s.show(r)
