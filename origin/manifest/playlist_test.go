@@ -164,7 +164,7 @@ func TestReadMultivariant(t *testing.T) {
 		"43 characters":   "#EXTM3U\n#EXT-X-SESSION-DATA:DATA-ID=\"slipstream.channel\",VALUE=\"x\"\n",
 		"not understood":  "#EXTM3U\n#EXT-X-STREAM-INF:RESOLUTION=1x1\na\n",
 		"2048 bytes":      "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n" + strings.Repeat("a", 2049) + "\n",
-		"more than 32":    "#EXTM3U\n" + strings.Repeat("#EXT-X-STREAM-INF:BANDWIDTH=1\na\n", 33),
+		"more than 128":   "#EXTM3U\n" + strings.Repeat("#EXT-X-STREAM-INF:BANDWIDTH=1\na\n", MaxVariants+1),
 		"1048576 are all": strings.Repeat("a", MaxPlaylistBytes+1),
 	} {
 		_, err := ReadMultivariant(bad)
