@@ -44,6 +44,7 @@ import (
 	"slipstream/tracker/cluster"
 	"slipstream/tracker/geo"
 	trackerserver "slipstream/tracker/server"
+	"slipstream/tracker/token"
 )
 
 // Exit codes: 0 success, 1 it did not work, 2 it was called wrongly.
@@ -450,9 +451,31 @@ func (c verifyCommand) Run(ctx context.Context, io streams) error {
 }
 
 type trackerCommands struct {
-	Serve trackerCommand    `cmd:"" default:"withargs" help:"Run a tracker (the default)."`
-	Token joinTokenCommands `cmd:"" help:"Tokens that viewers join with."`
-	Geo   geoCommands       `cmd:"" help:"Databases that tell where addresses are: get one, measure one."`
+	Serve   trackerCommand    `cmd:"" default:"withargs" help:"Run a tracker (the default)."`
+	Token   joinTokenCommands `cmd:"" help:"Tokens that viewers join with."`
+	Channel channelCommand    `cmd:"" help:"Set how the viewers of a channel may meet, for a whole cluster that keeps such things."`
+	Geo     geoCommands       `cmd:"" help:"Databases that tell where addresses are: get one, measure one."`
+}
+
+type channelCommand struct {
+	ID           string        `arg:"" help:"The channel's id."`
+	Sharing      string        `help:"relay: through the relay only; off: not at all; default: as tokens say." enum:",relay,off" default:""`
+	TokenKey     string        `help:"File with the token secret, the same as the trackers'." default:"data/keys/token.key" placeholder:"FILE"`
+	Cluster      string        `help:"Name of the cluster." required:"" placeholder:"NAME"`
+	ClusterRoute []string      `help:"Address (--cluster-listen) of a tracker of it; repeatable." placeholder:"ADDR"`
+	NATS         string        `name:"nats" help:"URLs of the NATS servers, where the trackers have none of their own." placeholder:"URL,…"`
+	Within       time.Duration `help:"How long to try." default:"30s" placeholder:"TIME"`
+}
+
+func (c channelCommand) Run(ctx context.Context, io streams) error {
+	secret, err := tracker.ReadSecret(c.TokenKey)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Within)
+	defer cancel()
+	return cluster.SetChannel(ctx, cluster.Config{Name: c.Cluster, URL: c.NATS, Routes: c.ClusterRoute, Secret: secret, Log: io.log},
+		c.ID, cluster.Settings{Sharing: token.Sharing(c.Sharing)})
 }
 
 type geoCommands struct {
@@ -502,6 +525,7 @@ type trackerCommand struct {
 	Node          string   `help:"This tracker's name in the cluster's logs; default: the host's." placeholder:"NAME"`
 	ClusterListen string   `help:"Address on which the others of the cluster reach this one." default:":6222" placeholder:"ADDR"`
 	ClusterRoute  []string `help:"Such an address of another tracker of the cluster; may be repeated. One that runs is enough to find all." placeholder:"ADDR"`
+	ClusterData   string   `help:"Folder for this tracker's copy of what the cluster keeps: bans, settings of channels. Three trackers need one, and --node and --cluster-route of each other." placeholder:"DIR"`
 	NATS          string   `name:"nats" help:"URLs of NATS servers that carry what the trackers tell each other, instead of one in each tracker." placeholder:"URL,…"`
 
 	announcing
@@ -523,7 +547,7 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 	cfg := tracker.Config{
 		Secret: secret, Keys: keys, Sharing: tracker.ReadSharing(c.Sharing), ICE: ice,
 		Listen: c.Listen, Origins: c.Allow, Geo: c.Geo, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
-		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute}, WebTorrent: c.webtorrent(),
+		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute, Data: c.ClusterData}, WebTorrent: c.webtorrent(),
 	}
 	cfg.Limits = trackerserver.Limits{
 		Connections: c.Connections, RoomViewers: c.RoomViewers,

@@ -269,6 +269,7 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"port in use", []string{"up", "--http=" + taken(t), "--rtmp=127.0.0.1:0", "--source=none", "--data", t.TempDir()}, exitFailed, "another program uses"},
 		{"tracker's port in use", []string{"tracker", "--listen=" + taken(t), "--token-key", secret(t)}, exitFailed, "another program uses"},
 		{"no token secret", []string{"tracker", "--token-key=/nowhere.key"}, exitFailed, "/nowhere.key"},
+		{"no channel", []string{"tracker", "channel", "demo", "--cluster=x", "--nats=nats://127.0.0.1:1", "--token-key", secret(t)}, exitFailed, "cannot reach NATS"},
 		{"no geo database", []string{"tracker", "geo", "check", "/nowhere.csv"}, exitFailed, "/nowhere.csv"},
 		{"a tracker without its geo database", []string{"tracker", "--listen=127.0.0.1:0", "--geo=/nowhere.csv", "--token-key", secret(t)}, exitFailed, "/nowhere.csv"},
 		{"no token keys", []string{"tracker", "--token-key", secret(t), "--token-keys=/nowhere.yaml"}, exitFailed, "/nowhere.yaml"},

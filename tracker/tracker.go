@@ -84,13 +84,14 @@ func NewHandler(cfg Config) (*Tracker, error) {
 		}
 		settings.ICE = t.ice
 	}
+	settings.Facts = cluster.NewFacts()
 	if cfg.Cluster.Name != "" {
 		cfg.Cluster.Secret, cfg.Cluster.Log = cfg.Secret, cfg.Log
 		if t.node, err = cluster.Open(cfg.Cluster); err != nil {
 			t.closeRelay()
 			return nil, err
 		}
-		settings.Relay = t.node
+		settings.Relay, settings.Facts = t.node, t.node.Facts
 	}
 	if t.server, err = server.New(settings); err != nil {
 		if t.node != nil {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,13 +11,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"slipstream/tracker/token"
 )
 
 // Facts is the little that a cluster keeps: what an operator has set for single channels, and who is banned for a while. It
@@ -40,8 +42,8 @@ type Facts struct {
 
 // Settings are an operator's for one channel.
 type Settings struct {
-	// P2P is "" (as tokens say), "relay" (viewers see no address but the relay's) or "off" (nobody meets anybody).
-	P2P string `json:"p2p,omitempty"`
+	// Sharing is how its viewers may meet from now on; tokens may be stricter.
+	Sharing token.Sharing `json:"sharing,omitempty"`
 }
 
 const (
@@ -55,17 +57,16 @@ const (
 	maxFact     = 4096
 )
 
-var isChannelID = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`).MatchString
+// NewFacts is for a tracker that is alone: bans end with it, and channels have no settings.
+func NewFacts() *Facts {
+	return &Facts{secret: []byte(rand.Text()), log: slog.Default(), channels: map[string]Settings{}, bans: map[string]bool{}}
+}
 
-func newFacts(cfg Config, conn *nats.Conn) (*Facts, error) {
-	stream, err := jetstream.New(conn)
-	if err != nil {
-		return nil, err
-	}
-	return &Facts{
-		name: "slipstream-" + cfg.Name, secret: cfg.Secret, log: cfg.Log, stream: stream,
-		channels: map[string]Settings{}, bans: map[string]bool{},
-	}, nil
+func newFacts(cfg Config, conn *nats.Conn) (f *Facts, err error) {
+	f = NewFacts()
+	f.name, f.secret, f.log = "slipstream-"+cfg.Name, cfg.Secret, cfg.Log
+	f.stream, err = jetstream.New(conn)
+	return f, err
 }
 
 // open finds the bucket, or makes it.
@@ -153,20 +154,20 @@ func (f *Facts) learn(key string, value []byte, there bool) {
 	f.channels[id] = s
 }
 
-// Channel is what is set for a channel.
-func (f *Facts) Channel(id string) Settings {
+// Sharing implements server.Facts.
+func (f *Facts) Sharing(channel string) token.Sharing {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.channels[id]
+	return f.channels[channel].Sharing
 }
 
 // SetChannel sets it, for all nodes; the zero Settings take it back.
 func (f *Facts) SetChannel(ctx context.Context, id string, s Settings) error {
 	switch {
-	case !isChannelID(id):
+	case !token.IsChannel(id):
 		return fmt.Errorf("%q is not a channel id: those have 43 characters of A–Z a–z 0–9 - _", id)
-	case s.P2P != "" && s.P2P != "relay" && s.P2P != "off":
-		return fmt.Errorf(`%q says nothing about peers: write "relay", "off", or nothing`, s.P2P)
+	case s.Sharing != token.Direct && s.Sharing != token.RelayOnly && s.Sharing != token.NoSharing:
+		return fmt.Errorf(`%q is no way to share: write "relay", "off", or nothing`, s.Sharing)
 	}
 	ctx, cancel := context.WithTimeout(ctx, factTimeout)
 	defer cancel()
@@ -185,8 +186,12 @@ func (f *Facts) SetChannel(ctx context.Context, id string, s Settings) error {
 	return nil
 }
 
-// Ban keeps an address away from all nodes for BanFor. It does not wait.
+// Ban implements server.Facts: it keeps an address away from all nodes for BanFor. One that many may share because a terminator or
+// a network of the operator's own is behind it is left alone.
 func (f *Facts) Ban(addr netip.Addr) {
+	if addr = addr.Unmap(); !addr.IsGlobalUnicast() || addr.IsPrivate() {
+		return
+	}
 	digest := f.digest(addr)
 	f.mu.Lock()
 	f.bans[digest] = true // here at once
@@ -206,7 +211,7 @@ func (f *Facts) Ban(addr netip.Addr) {
 	}()
 }
 
-// Banned tells whether an address is kept away.
+// Banned implements server.Facts: it tells whether an address is kept away.
 func (f *Facts) Banned(addr netip.Addr) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

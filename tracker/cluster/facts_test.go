@@ -10,6 +10,8 @@ import (
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
+
+	"slipstream/tracker/token"
 )
 
 // eventually waits for what other processes do.
@@ -36,7 +38,7 @@ func open(t *testing.T, cfg Config) *Node {
 // kept checks that what one node learns all know, and that a visitor can change it.
 func kept(t *testing.T, nodes []*Node, visit Config) {
 	t.Helper()
-	attacker, neighbour := netip.MustParseAddr("2001:db8:1:2::3"), netip.MustParseAddr("2001:db8:1:3::3")
+	attacker, neighbour := netip.MustParseAddr("2a01:db8:1:2::3"), netip.MustParseAddr("2a01:db8:1:3::3")
 	eventually(t, "the bucket never came", func() bool {
 		nodes[0].Facts.mu.RLock()
 		defer nodes[0].Facts.mu.RUnlock()
@@ -46,14 +48,14 @@ func kept(t *testing.T, nodes []*Node, visit Config) {
 	visit.Secret, visit.Log = make([]byte, 32), slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	if err := SetChannel(ctx, visit, channel, Settings{P2P: "off"}); err != nil {
+	if err := SetChannel(ctx, visit, channel, Settings{Sharing: token.NoSharing}); err != nil {
 		t.Fatal(err)
 	}
 	for i, n := range nodes {
 		eventually(t, "a node did not hear of it", func() bool {
-			return n.Facts.Channel(channel).P2P == "off" && n.Facts.Banned(attacker)
+			return n.Facts.Sharing(channel) == token.NoSharing && n.Facts.Banned(attacker)
 		})
-		if n.Facts.Banned(neighbour) || !n.Facts.Banned(netip.MustParseAddr("2001:db8:1:2:ffff::1")) {
+		if n.Facts.Banned(neighbour) || !n.Facts.Banned(netip.MustParseAddr("2a01:db8:1:2:ffff::1")) {
 			t.Errorf("node %d does not ban the /64 and nobody else", i)
 		}
 	}
@@ -61,11 +63,11 @@ func kept(t *testing.T, nodes []*Node, visit Config) {
 		t.Fatal(err)
 	}
 	for _, n := range nodes {
-		eventually(t, "a setting that was taken back is still there", func() bool { return n.Facts.Channel(channel).P2P == "" })
+		eventually(t, "a setting that was taken back is still there", func() bool { return n.Facts.Sharing(channel) == token.Direct })
 	}
-	for says, channelAndP2P := range map[string][2]string{"is not a channel id": {"demo", "off"}, "says nothing about peers": {channel, "no"}} {
-		if err := SetChannel(ctx, visit, channelAndP2P[0], Settings{P2P: channelAndP2P[1]}); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%v: %v", channelAndP2P, err)
+	for says, channelAndSharing := range map[string][2]string{"is not a channel id": {"demo", "off"}, "is no way to share": {channel, "no"}} {
+		if err := SetChannel(ctx, visit, channelAndSharing[0], Settings{Sharing: token.Sharing(channelAndSharing[1])}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: %v", channelAndSharing, err)
 		}
 	}
 }

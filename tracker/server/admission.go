@@ -94,6 +94,9 @@ func (a *admission) check(text, webOrigin string) (*pass, *announce.Error) {
 		return nil, says(announce.CodeTokenUsed, "This token was used before; fetch a fresh one for each join.")
 	}
 	c.Sharing = c.Sharing.Stricter(a.srv.cfg.Sharing["*"]).Stricter(a.srv.cfg.Sharing[c.Channel])
+	if a.srv.cfg.Facts != nil {
+		c.Sharing = c.Sharing.Stricter(a.srv.cfg.Facts.Sharing(c.Channel))
+	}
 	return &pass{Claims: c, terms: terms, fingerprint: c.Fingerprint.String()}, nil
 }
 

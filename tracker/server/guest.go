@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/netip"
 	"time"
 
 	"slipstream/tracker/announce"
@@ -30,6 +31,9 @@ func (c *guest) take(now time.Time, text bool, frame []byte) (refusal *announce.
 	}
 	return refusal, false
 }
+
+// address is a part of line.
+func (c *guest) address() netip.Addr { return c.addr }
 
 // leave ends the visit, if there is one.
 func (c *guest) leave() {

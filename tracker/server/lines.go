@@ -3,8 +3,11 @@ package server
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"net/netip"
 	"sync"
 	"sync/atomic"
+
+	"slipstream/tracker/announce"
 )
 
 // line is a transport's end of one connection.
@@ -13,10 +16,13 @@ type line interface {
 	send(frame []byte, end string)
 	// cut closes the connection without another word.
 	cut()
+	// address is the client's.
+	address() netip.Addr
 }
 
 // lines is the connections of this node by id, in several maps so that cores do not wait for each other.
 type lines struct {
+	facts  Facts // hears who was expelled; may be nil
 	last   atomic.Uint64
 	shards [64]shard
 }
@@ -26,8 +32,8 @@ type shard struct {
 	lines map[ConnID]line
 }
 
-func newLines() *lines {
-	l := &lines{}
+func newLines(facts Facts) *lines {
+	l := &lines{facts: facts}
 	var b [8]byte
 	rand.Read(b[:])                             // never fails since Go 1.24
 	l.last.Store(binary.BigEndian.Uint64(b[:])) // so that an id of before a restart is nobody's
@@ -61,9 +67,13 @@ func (l *lines) Deliver(to Address, frame []byte, end string) {
 	s.mu.Lock()
 	c := s.lines[to.Conn]
 	s.mu.Unlock()
-	if c != nil {
-		c.send(frame, end)
+	if c == nil {
+		return
 	}
+	if end == announce.CodeExpelled && l.facts != nil {
+		l.facts.Ban(c.address())
+	}
+	c.send(frame, end)
 }
 
 // each calls do for every connection. It must not wait.

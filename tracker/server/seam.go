@@ -1,7 +1,10 @@
 package server
 
 import (
+	"net/netip"
+
 	"slipstream/tracker/announce"
+	"slipstream/tracker/token"
 )
 
 // Here is where a cluster fits in. A connection's side of the protocol (visit.go) and the rooms (rooms.go, cell.go) know
@@ -72,4 +75,13 @@ type Relay interface {
 	// Start is given the rooms of this node and the post to its connections, and returns those that reach the whole
 	// cluster. Who comes from another node enters here with the address that it has there.
 	Start(here Rooms, connections Post) (Rooms, Post)
+}
+
+// Facts is what a whole cluster knows and keeps. None of its methods waits.
+type Facts interface {
+	// Sharing is how viewers of a channel may meet, as an operator has set it.
+	Sharing(channel string) token.Sharing
+	// Ban keeps an address away for a while: its neighbours' evidence ended its visit.
+	Ban(netip.Addr)
+	Banned(netip.Addr) bool
 }

@@ -54,6 +54,8 @@ type Config struct {
 	Cells int
 	// Relay makes this tracker a node of a cluster; nil means that it is alone.
 	Relay Relay
+	// Facts is what the cluster keeps; nil means nothing.
+	Facts Facts
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log receives what an operator may want to read; nil means slog.Default.
@@ -176,7 +178,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.ClientAddr == nil {
 		cfg.ClientAddr = remoteAddr
 	}
-	s := &Server{cfg: cfg, log: cfg.Log, metrics: newMetrics(), addresses: newAddresses(cfg.Limits), lines: newLines()}
+	s := &Server{cfg: cfg, log: cfg.Log, metrics: newMetrics(), addresses: newAddresses(cfg.Limits), lines: newLines(cfg.Facts)}
 	var err error
 	if s.admission, err = newAdmission(s); err != nil {
 		return nil, err
@@ -226,6 +228,12 @@ func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
 	if !ok {
 		return s.refuse("address", epoll.Refusal{
 			Status: http.StatusTooManyRequests, RetryAfter: 10, Sentence: "Too many connections from this network; try again in a moment.",
+		})
+	}
+	if s.cfg.Facts != nil && s.cfg.Facts.Banned(g.addr) {
+		release()
+		return s.refuse("banned", epoll.Refusal{
+			Status: http.StatusForbidden, Sentence: "Neighbours proved that somebody at this address sends what he should not; playback goes on without them.",
 		})
 	}
 	if !s.originAllowed(r) {
