@@ -174,7 +174,7 @@
 // away: they try again after half a second, then twice as long each time, up to 15 s, with jitter (half to one and a half times as
 // long). After a visit of more than 15 s they begin with two seconds: everybody else lost the tracker too. Before the WebSocket opens,
 // the tracker may refuse with HTTP 401 (a token that was offered is not good: the body is the sentence that join would
-// have been told), 403 (web origin not allowed), 429 (too many connections from this network) or 503.
+// have been told), 403 (web origin not allowed, or banned), 429 (too many connections from this network) or 503.
 // Whatever happens, playback goes on over HTTP and with the neighbours there are.
 //
 // # Tokens
