@@ -12,6 +12,7 @@ const pages = {
   external: ["./hlsjs.js"],
   entryPoints: {
     ed25519: "src/ed25519.ts", // for browsers that cannot check signatures
+    cdns: "src/cdns.ts", // for streams that several CDNs have
     player: "src/element.ts", // the element
     hlsjs: "src/hlsjs.ts", // hls.js, which it loads
     watch: "pages/watch.ts",

@@ -1,5 +1,5 @@
 // How sources become what browsers load.
-import { classes, corePlugin } from "./core-plugin.mjs";
+import { classes, corePlugin, libraries } from "./core-plugin.mjs";
 import { shortNames } from "./short-names.mjs";
 
 const here = new URL(".", import.meta.url).pathname;
@@ -18,6 +18,9 @@ export const common = {
   logLevel: "warning",
 };
 
+/** What it speaks with: pages, hls.js, the tracker, and cdns.js and ed25519.js, which are files of their own. */
+const foreign = ["engine", "hls", "announce", "port", "fetch", "manifest/multivariant", "cdns", "ed25519"].map((name) => `${here}src/${name}.ts`);
+
 /**
  * What a page that has hls.js already has to load. (What brings hls.js keeps its names: it might mean something else by them.)
  * @type {import("esbuild").BuildOptions}
@@ -25,5 +28,5 @@ export const common = {
 export const library = {
   ...common,
   entryPoints: { slipstream: "src/slipstream.ts" },
-  mangleProps: shortNames(`${here}src`),
+  mangleProps: shortNames(`${here}src`, foreign, [...libraries(), `${here}node_modules/hls.js/dist/hls.d.ts`]),
 };

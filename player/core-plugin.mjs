@@ -2,12 +2,12 @@
 // worker with the function's source text, or calls it where there can be no worker, so the code is there once.
 import * as esbuild from "esbuild";
 import { readdirSync } from "node:fs";
-import { innerNames } from "./short-names.mjs";
+import { innerNames, languageLibraries } from "./short-names.mjs";
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 const entry = here("src/core.ts");
-/** What the core speaks with: the page, and by messages whose formats these are. */
-const foreign = ["port", "announce", "view", "remote", "ed25519"].map((name) => here(`src/${name}.ts`));
+/** What the core speaks with: the page, files of their own, and by messages whose formats these are. */
+const foreign = ["port", "announce", "view", "remote", "ed25519", "cdns"].map((name) => here(`src/${name}.ts`));
 
 /** Members without a value need not be mentioned in JavaScript. */
 export const classes = { compilerOptions: { useDefineForClassFields: false } };
@@ -38,8 +38,8 @@ export const corePlugin = {
   },
 };
 
-/** Where TypeScript keeps what it knows of the language and of browsers. */
-function libraries() {
+/** What TypeScript knows of the language and of browsers. */
+export function libraries() {
   const [platform] = readdirSync(here("node_modules/@typescript"));
-  return here(`node_modules/@typescript/${platform}/lib`);
+  return languageLibraries(here(`node_modules/@typescript/${platform}/lib`));
 }

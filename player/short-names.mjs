@@ -14,14 +14,16 @@ const read = (path) => readFileSync(path, "utf8").replace(comments, "");
 const pattern = (names) => new RegExp(`^(?:${[...names].join("|")})$`);
 
 /**
- * Of all sources: the members that TypeScript calls private, if nothing else could mean the same name. What browsers, messages or
- * other files call so is left alone.
+ * Of a library: the members that TypeScript calls private, if nothing else could mean the same name, and all others whose names occur neither
+ * in what it speaks with (foreign sources), nor in a string, nor in what it builds on (libraries). The core is in it, so what page and core say to each other
+ * goes by the same names.
  */
-export function shortNames(directory) {
-  const sources = readdirSync(directory, { recursive: true }).filter((name) => name.endsWith(".ts"));
-  const text = sources.map((name) => read(`${directory}/${name}`)).join("\n");
-  const names = new Set([...text.matchAll(privates)].map(([, name]) => name));
-  return pattern([...names].filter((name) => onlyOfThis(name, text)));
+export function shortNames(directory, foreign, libraries) {
+  const paths = readdirSync(directory, { recursive: true }).filter((name) => name.endsWith(".ts")).map((name) => `${directory}/${name}`);
+  const sources = paths.map(read);
+  const text = sources.join("\n");
+  const privately = [...text.matchAll(privates)].map(([, name]) => name).filter((name) => onlyOfThis(name, text));
+  return pattern(new Set([...privately, ...unknownOutside(sources, foreign, libraries)]));
 }
 
 /** Whether a member is always taken from `this`, and never a key of a literal or taken out of one. */
@@ -36,7 +38,10 @@ function onlyOfThis(name, text) {
  * a string, or in the language and the browser as TypeScript knows them.
  */
 export function innerNames(entry, foreign, libraries) {
-  const inside = withImports([entry]).map(read);
+  return pattern(unknownOutside(withImports([entry]).map(read), foreign, libraries));
+}
+
+function unknownOutside(inside, foreign, libraries) {
   const outside = new Set();
   const keep = (text) => text.match(words)?.forEach((word) => outside.add(word));
   for (const path of foreign) keep(read(path));
@@ -44,9 +49,14 @@ export function innerNames(entry, foreign, libraries) {
     for (const [, literal] of text.matchAll(quoted)) keep(literal);
     for (const [, body] of text.matchAll(enums)) keep(body); // they vanish
   }
-  for (const name of readdirSync(libraries)) if (/^lib\..*\.d\.ts$/.test(name)) keep(read(join(libraries, name)));
+  for (const path of libraries) keep(read(path));
   const found = new Set(inside.flatMap((text) => [...text.matchAll(members)].map(([, taken, declared]) => taken ?? declared)));
-  return pattern([...found].filter((name) => !outside.has(name)));
+  return [...found].filter((name) => !outside.has(name));
+}
+
+/** Where TypeScript keeps what it knows of the language and of browsers. */
+export function languageLibraries(directory) {
+  return readdirSync(directory).filter((name) => /^lib\..*\.d\.ts$/.test(name)).map((name) => join(directory, name));
 }
 
 /** The sources that these need when they run, themselves included. */

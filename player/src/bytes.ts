@@ -8,7 +8,7 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 /** The first integer that a JavaScript number may not tell from its neighbour. */
 export const MAX_INTEGER = 2 ** 53;
 
-const utf8 = new TextEncoder();
+const utf8 = /* @__PURE__ */ new TextEncoder();
 
 /** The UTF-8 bytes of a string. */
 export function utf8Bytes(text: string): Bytes {
@@ -42,7 +42,7 @@ export function isZero(b: Uint8Array): boolean {
   return b.every((v) => v === 0);
 }
 
-const HEX = Array.from({ length: 256 }, (_, v) => (v < 16 ? "0" : "") + v.toString(16));
+const HEX = /* @__PURE__ */ Array.from({ length: 256 }, (_, v) => (v < 16 ? "0" : "") + v.toString(16));
 
 /** Lower-case hexadecimal digits. */
 export function toHex(b: Uint8Array): string {
@@ -61,7 +61,7 @@ export function fromHex(text: string): Bytes | undefined {
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /** By character code; there is no digit beyond 127. */
-const DIGITS = Int8Array.from({ length: 128 }, (_, code) => ALPHABET.indexOf(String.fromCharCode(code)));
+const DIGITS = /* @__PURE__ */ Int8Array.from({ length: 128 }, (_, code) => ALPHABET.indexOf(String.fromCharCode(code)));
 
 /** base64url without padding (RFC 4648 section 5). */
 export function toBase64Url(b: Uint8Array): string {

@@ -4,16 +4,15 @@
 
 import { concat, equalBytes, type Bytes } from "./bytes";
 import { Feed, type Edge, type Turn } from "./feed";
-import type { Place } from "./port";
 import type { Text } from "./fetch";
 import type { MediaHttp } from "./media-http";
+import type { Several } from "./port";
 import type { Judgement } from "./gossip";
 import type { Inits } from "./inits";
 import {
   KIND_PART,
   leafCount,
   ManifestError,
-  MAX_PLAYLIST_BYTES,
   nextPartUri,
   nextUri,
   readPlaylist,
@@ -95,7 +94,7 @@ export class Catalogue {
     this.renditions = renditions.map(({ name, url }, id) => {
       const verifier = new Verifier(channel, name);
       const feed = new Feed(clock, {
-        load: (until) => http.text(until ? waiting(url, until) : url, MAX_PLAYLIST_BYTES),
+        load: (until, second) => http.playlist(url, until, second),
         accept: (text) => this.accept(r, text),
         turn: (sequence) => host.turn(name, sequence),
       });
@@ -209,8 +208,12 @@ export class Catalogue {
   private async accept(r: Rendition, text: Text): Promise<Edge> {
     try {
       const playlist = readPlaylist(text.text);
-      if (!this.told.has(r) && this.host.hurries()) this.askAhead(playlist, text.url);
+      const cdns = await this.http.cdns;
+      cdns?.check(text, variantOf(r));
+      if (!this.told.has(r) && this.host.hurries()) this.askAhead(playlist, text.url, cdns);
+      const before = r.verifier.head;
       const verified = await r.verifier.playlist(playlist, Date.now());
+      cdns?.judge(text, before, r.verifier.head);
       const list = [...listed(playlist, verified, text.url)];
       const length = list.length;
       this.refused = "";
@@ -229,19 +232,26 @@ export class Catalogue {
       if (newest && told) parts.push(...told.parts.filter((p) => p.record.startMs > newest.record.startMs));
       return this.tell(r, { playlist, list, parts, base: text.url, length }, true);
     } catch (error) {
+      (await this.http.cdns)?.blame(text.from);
       this.refused = (error as Error).message;
       throw error;
     }
   }
 
   /** Asks for what a player begins with while the playlist is verified; the bytes are, whenever they are taken. */
-  private askAhead({ segments, parts, endList }: Playlist, base: string): void {
+  private askAhead({ segments, parts, endList }: Playlist, base: string, cdns: Several | undefined): void {
     const shown = segments.filter((s) => !s.gap);
     const first = endList ? shown[0] : shown.at(-SYNC_SEGMENTS);
     for (const uri of first && parts.length === 0 ? [first.mapUri, first.uri] : []) {
       const url = address(uri, base);
-      if (url) this.http.ahead(url.href);
+      if (url) this.http.ahead(url.href, cdns?.address(url.href));
     }
+  }
+
+  /** Asks a CDN that was ill whether it is well again. */
+  visit(nowMs: number): void {
+    const r = this.renditions.find((r) => r.feed.active && r.window.length > 0);
+    if (r && this.http.cdns) void this.http.visit(nowMs, r.url, r.verifier.head, variantOf(r));
   }
 
   /** Lists the segment of a record that came without a playlist. */
@@ -401,18 +411,15 @@ export class Catalogue {
   }
 }
 
+/** Which encoder's segments are known. */
+function variantOf(r: Rendition): number | undefined {
+  return r.window[0]?.segment?.record.variant;
+}
+
 /** Takes segments off a playlist's beginning, but one. */
 function shorten(playlist: Playlist, list: Listed[], count: number): void {
   for (let n = Math.min(count, list.length - 1); n > 0; n--) {
     if (list.shift()!.segment.discontinuity) playlist.discontinuitySequence++;
     playlist.mediaSequence++;
   }
-}
-
-/** The address of a playlist that has a part, or waits until it has. */
-function waiting(url: string, { number, part }: Place): string {
-  const address = new URL(url);
-  address.searchParams.set("_HLS_msn", `${number}`);
-  if (part !== undefined) address.searchParams.set("_HLS_part", `${part}`);
-  return address.href;
 }

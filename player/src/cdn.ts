@@ -33,6 +33,11 @@ export class Cdn {
   async fetch(o: Carried, first: number, last: number): Promise<void> {
     const began = this.clock.now() - Math.trunc(this.http.aheadMs(o.url));
     const watch = o.transfer.request(began);
+    let from = 0;
+    const headers = (cdn: number) => {
+      from = cdn;
+      watch.headers(this.clock.now());
+    };
     let bytes = 0;
     const count = (n: number) => {
       bytes += n;
@@ -41,11 +46,12 @@ export class Cdn {
     let error: DeliveryError | undefined;
     try {
       const whole = first === 0 && last === o.leaves - 1;
-      if (whole && !this.store.listed(o.key) && !this.host.inCompany()) await this.fetchWhole(o, watch.headers, count);
-      else await this.fetchLeaves(o, first, last, watch.headers, count);
+      if (whole && !this.store.listed(o.key) && !this.host.inCompany()) await this.fetchWhole(o, headers, count);
+      else await this.fetchLeaves(o, first, last, headers, count);
     } catch (e) {
       if (this.abort.signal.aborted) return;
       error = toDeliveryError(e);
+      if (error.unsigned) (await this.http.cdns)?.blame(from);
     }
     const now = this.clock.now();
     watch.ended(now);
@@ -56,7 +62,7 @@ export class Cdn {
     this.abort.abort();
   }
 
-  private async fetchWhole(o: Carried, headers: (ms: number) => void, count: (n: number) => void): Promise<void> {
+  private async fetchWhole(o: Carried, headers: (from: number) => void, count: (n: number) => void): Promise<void> {
     const data = new Uint8Array(o.record.size);
     let at = 0;
     await this.range(o, 0, o.record.size, headers, (chunk) => {
@@ -73,7 +79,7 @@ export class Cdn {
     o: Carried,
     first: number,
     last: number,
-    headers: (ms: number) => void,
+    headers: (from: number) => void,
     count: (n: number) => void,
   ): Promise<void> {
     const list = this.store.listed(o.key) ? Promise.resolve() : this.leafList(o);
@@ -106,12 +112,13 @@ export class Cdn {
 
   /** The leaf list from the CDN, once at a time; a neighbour's may come first. */
   private leafList(o: Carried): Promise<void> {
+    const take = (bytes: Bytes) => {
+      if (this.store.listed(o.key)) return;
+      if (blames(this.store.putLeaves(o.key, parseLeaves(bytes)))) throw unsigned();
+    };
     o.list ??= this.http
-      .whole(leafListUrl(o.url), o.leaves * HASH_SIZE, "list", this.abort.signal, o.failures > 0)
-      .then((bytes) => {
-        if (this.store.listed(o.key)) return;
-        if (blames(this.store.putLeaves(o.key, parseLeaves(bytes)))) throw unsigned();
-      })
+      .whole(leafListUrl(o.url), o.leaves * HASH_SIZE, "list", take, this.abort.signal, o.failures > 0)
+      .then(() => undefined)
       .catch((error: unknown) => {
         if (!this.store.listed(o.key)) throw error; // otherwise a neighbour's list came meanwhile
       })
@@ -125,7 +132,7 @@ export class Cdn {
     o: Carried,
     first: number,
     end: number,
-    headers: (ms: number) => void,
+    onHeaders: (from: number) => void,
     onBytes: (chunk: Bytes) => void | Promise<void>,
   ): Promise<void> {
     return this.http.range({
@@ -133,9 +140,10 @@ export class Cdn {
       first,
       end,
       size: o.record.size,
+      durationMs: o.record.durationMs,
       signal: this.abort.signal,
       reload: o.trouble?.unsigned, // a cache between us may hold the wrong bytes
-      onHeaders: () => headers(this.clock.now()),
+      onHeaders,
       onBytes,
     });
   }

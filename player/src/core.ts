@@ -4,6 +4,7 @@
 import { ChannelConnection, type Connector } from "./channel";
 import { ed25519Provider, javascriptFrom } from "./crypto";
 import { MediaHttp } from "./media-http";
+import { MAX_PLAYLIST_BYTES, parseHash } from "./manifest";
 import { DeliveryError, type Entry } from "./objects";
 import { letter, opened, type Account, type CoreConfig, type CoreScope, type Failure, type FromCore, type Letter, type Place, type ToCore } from "./port";
 import { newScheduler } from "./sched";
@@ -70,12 +71,19 @@ class Core implements Audience {
   }
 
   private open(config: CoreConfig): void {
-    const { channel, renditions, swarm, ed25519Url } = config;
+    const { channel, renditions, sources, swarm, ed25519Url } = config;
     javascriptFrom(() => import(ed25519Url) as Promise<typeof import("./ed25519")>);
     const http = new MediaHttp();
+    if (sources) {
+      const load = import(sources.cdnsUrl) as Promise<typeof import("./cdns")>;
+      http.cdns = load.then(
+        (module) => new module.Cdns(sources, (url) => http.text(url, MAX_PLAYLIST_BYTES)),
+        () => undefined, // then there is one
+      );
+    }
     const scheduler = newScheduler({ swarm: swarm !== undefined, upload: swarm?.upload ?? false });
     this.session = new Session({
-      channel,
+      channel: parseHash(channel)!,
       renditions,
       http,
       scheduler,

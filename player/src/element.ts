@@ -1,4 +1,4 @@
-// <slipstream-player src channel autoplay muted p2p="off" upload="off">: a live
+// <slipstream-player src channel cdns autoplay muted p2p="off" upload="off">: a live
 // player in one element. hls.js plays, the engine decides where bytes come from.
 //
 // Properties: stats, state, channel, video. Events: "stats" (once a second,
@@ -31,7 +31,7 @@ const MEDIA_RECOVERY_MS = 5000;
 /** Further behind the edge than this is not live. */
 const LIVE_WITHIN_S = 15;
 
-const ATTRIBUTES = ["src", "channel", "p2p", "upload", "muted", "poster"];
+const ATTRIBUTES = ["src", "channel", "cdns", "p2p", "upload", "muted", "poster"];
 
 export class SlipstreamPlayer extends HTMLElement {
   static readonly observedAttributes = ATTRIBUTES;
@@ -146,6 +146,7 @@ export class SlipstreamPlayer extends HTMLElement {
       this.engine = new SlipstreamEngine({
         src: mayPlay ? url : undefined,
         channel: this.getAttribute("channel") ?? undefined,
+        cdns: this.getAttribute("cdns")?.match(/\S+/g) ?? [],
         p2p: this.getAttribute("p2p") !== "off",
         upload: this.getAttribute("upload") === "off" ? false : undefined,
       });

@@ -9,15 +9,14 @@
 
 import type Hls from "hls.js";
 import type { HlsConfig, LevelDetails } from "hls.js";
-import { equalBytes, type Bytes } from "./bytes";
-import type { Requests, Text } from "./fetch";
+import type { Offers } from "./cdns";
+import { HASTY_MS, type Requests, type Text } from "./fetch";
 import { fragmentLoader, playlistLoader, type LoaderHost } from "./hls";
 import {
   folderOf,
-  formatHash,
+  isHash,
   isMultivariant,
   MAX_PLAYLIST_BYTES,
-  parseHash,
   readMultivariant,
   type Multivariant,
   type Variant,
@@ -26,7 +25,7 @@ import { DeliveryError, UNSIGNED, type Delivery } from "./objects";
 import { CoreLink } from "./link";
 import { PageHttp } from "./page-http";
 import { Playhead, type PlayState } from "./playhead";
-import type { CoreConfig, Place } from "./port";
+import type { CoreConfig, Place, Sources } from "./port";
 import { NO_ACCOUNT, Remote } from "./remote";
 import { address, multivariantPlaylist } from "./retell";
 import { supportsWebRtc } from "./rtc";
@@ -38,6 +37,8 @@ export interface EngineOptions {
   channel?: string;
   /** The address that will be loaded: what can be is begun at once, while hls.js is still being set up. */
   src?: string;
+  /** Addresses of the same at other CDNs, the preferred one first, for streams that do not name theirs (Content Steering). */
+  cdns?: string[];
   /** False: everything comes from the CDN, still verified. Default true. */
   p2p?: boolean;
   /** False: take from neighbours, give nothing. By default nothing is given on metered links. */
@@ -84,17 +85,19 @@ const BANDWIDTH_KEY = "slipstream.bandwidth";
 const ASSUMED_BANDWIDTH = 1_500_000;
 /** How fast playback is that has fallen behind with parts: who starts late or stalls comes back. */
 const CATCH_UP = 1.1;
+/** What it takes where there are several CDNs. */
+const CDNS = beside("cdns.js");
 
 export class SlipstreamEngine implements LoaderHost {
   /** Settles when everything is under way that needs no player yet. */
   readonly prepared: Promise<unknown> | undefined;
   private beganMs: number | undefined;
   private readonly http = new PageHttp();
-  private readonly wanted: Bytes | undefined;
+  private readonly wanted: string | undefined;
   private readonly levels = new Map<string, string>(); // media playlist URL → rendition
   private session: Remote | undefined;
   private core: CoreLink | undefined;
-  private id: Bytes | undefined;
+  private id = "";
   private playhead: Playhead | undefined;
   private unsigned = false;
   private stopped = false;
@@ -102,8 +105,8 @@ export class SlipstreamEngine implements LoaderHost {
 
   constructor(private readonly options: EngineOptions = {}) {
     if (options.channel) {
-      this.wanted = parseHash(options.channel);
-      if (!this.wanted) throw new Error("The channel id is not 43 characters of base64url.");
+      this.wanted = options.channel;
+      if (!isHash(this.wanted)) throw new Error("The channel id is not 43 characters of base64url.");
     }
     if (options.src) {
       const url = new URL(options.src, globalThis.document?.baseURI).href;
@@ -161,28 +164,24 @@ export class SlipstreamEngine implements LoaderHost {
   get stats(): Stats {
     const s = (this.session?.account ?? NO_ACCOUNT).stats;
     const { mediaBytes, playlistBytes, requests } = this.http.counters; // the multivariant playlist, and what is unsigned
-    const p = this.playhead;
+    const { startupMs = 0, stalls = 0, stallMs = 0, latencyMs = 0, rendition: level = "", state = "starting" } = this.playhead ?? ({} as Partial<Playhead>);
     return {
+      ...s,
       httpBytes: s.httpBytes + mediaBytes,
-      p2pBytes: s.p2pBytes,
-      uploadedBytes: s.uploadedBytes,
       playlistBytes: s.playlistBytes + playlistBytes,
       requests: { ...s.requests, playlist: s.requests.playlist + requests.playlist },
-      startupMs: p?.startupMs ?? 0,
-      stalls: p?.stalls ?? 0,
-      stallMs: p?.stallMs ?? 0,
-      latencyMs: p?.latencyMs ?? 0,
-      peers: s.peers,
-      verifiedLeaves: s.verifiedLeaves,
-      rejectedLeaves: s.rejectedLeaves,
-      level: p?.rendition ?? "",
-      state: p?.state ?? "starting",
+      startupMs,
+      stalls,
+      stallMs,
+      latencyMs,
+      level,
+      state,
     };
   }
 
   /** The channel's id once it is known. */
   get channel(): string {
-    return this.id ? formatHash(this.id) : "";
+    return this.id;
   }
 
   /** Whether a load error's sentence says that something was not what the channel's owner signed. */
@@ -252,35 +251,52 @@ export class SlipstreamEngine implements LoaderHost {
 
   /** Asks for the multivariant playlist, and has the core get ready meanwhile. */
   private begin(url: string): Promise<Text> {
-    const answer = this.http.text(url, MAX_PLAYLIST_BYTES).then((text) => this.enter(text));
+    const answer = this.anywhere(url).then((text) => this.enter(text, url));
     answer.catch(() => undefined); // told where it is awaited
     this.startCore();
     return answer;
   }
 
+  /** Where a multivariant playlist is besides. */
+  private get others(): string[] {
+    return this.options.cdns ?? [];
+  }
+
+  private async anywhere(url: string): Promise<Text> {
+    const get = (url: string, limitMs?: number) => this.http.text(url, MAX_PLAYLIST_BYTES, {}, limitMs);
+    return this.others.length ? (await several()).firstOf([url, ...this.others], get) : get(url);
+  }
+
   /** Reads the multivariant playlist, checks whose it is, and joins. */
-  private enter(text: Text): Text {
-    if (this.stopped) return text; // nobody reads it
+  private async enter(text: Text, url: string): Promise<Text> {
     const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
     const claimed = list?.channel;
-    const channel = this.wanted ?? this.id ?? claimed;
-    if (channel && claimed && !equalBytes(channel, claimed)) {
+    const channel = this.wanted ?? (this.id || claimed);
+    if (claimed && channel !== claimed) {
       const expected = this.wanted ? "the one asked for" : "the one that it belonged to before";
-      throw new DeliveryError(403, `This stream belongs to channel ${formatHash(claimed)}, not to ${expected}.`);
+      throw new DeliveryError(403, `This stream belongs to channel ${claimed}, not to ${expected}.`);
     }
     this.unsigned = channel === undefined; // a plain stream: no id was asked for, and none was ever seen
     if (!channel) return text;
     if (!list) throw new DeliveryError(403, "This address is one rendition's playlist; the channel's own is needed.");
-    const variants = list.variants.flatMap((v) => {
-      const uri = address(v.uri, text.url)?.href;
-      return uri ? [{ ...v, uri }] : [];
-    });
-    if (!this.session) this.join(channel, list, variants, text.url);
+    const { variants, sources } = await this.offers(list, text, url);
+    if (this.stopped) return text; // nobody reads it
+    if (!this.session) this.join(channel, list, variants, text.url, sources);
     const followed = new Set(this.levels.values());
     return { ...text, text: multivariantPlaylist(variants.filter((v) => followed.has(v.rendition))) };
   }
 
-  private join(channel: Bytes, list: Multivariant, variants: Variant[], base: string): void {
+  /** The renditions, with their absolute addresses, and where else they are. */
+  private async offers(list: Multivariant, text: Text, url: string): Promise<Offers> {
+    if (list.steering || this.others.length) return (await several()).offersOf(list, text, [url, ...this.others], CDNS);
+    const variants = list.variants.flatMap((v) => {
+      const uri = address(v.uri, text.url)?.href;
+      return uri ? [{ ...v, uri }] : [];
+    });
+    return { variants };
+  }
+
+  private join(channel: string, list: Multivariant, variants: Variant[], base: string, sources?: Sources): void {
     const renditions = variants.map((v) => ({ name: v.rendition, url: v.uri }));
     for (const r of renditions) this.levels.set(r.url, r.name);
     const swarm = this.swarm(list, base);
@@ -290,10 +306,11 @@ export class SlipstreamEngine implements LoaderHost {
       const view = this.playhead?.view() ?? NO_VIEW;
       return { ...view, rendition: view.rendition || likely?.rendition || "" };
     };
-    const ed25519Url = this.options.ed25519Url ?? new URL("ed25519.js", import.meta.url).href;
+    const ed25519Url = this.options.ed25519Url ?? beside("ed25519.js");
     this.id = channel;
-    this.session = new Remote(this.startCore(), { channel, renditions, swarm, ed25519Url }, this.http, rtc, view);
-    if (likely) this.session.begin(likely.rendition, likely.uri);
+    this.session = new Remote(this.startCore(), { channel, renditions, sources, swarm, ed25519Url }, this.http, rtc, view);
+    // What lies at a CDN that did not answer just now, the core asks another one for.
+    if (likely && !sources?.from) this.session.begin(likely.rendition, likely.uri, sources && HASTY_MS);
   }
 
   private startCore(): CoreLink {
@@ -326,6 +343,15 @@ export class SlipstreamEngine implements LoaderHost {
 function likelyFirst(variants: Variant[]): Variant | undefined {
   const bandwidth = variants.length > 1 ? rememberedBandwidth() : 0; // to look it up takes some ms
   return variants.filter((v) => v.bandwidth <= bandwidth).sort((a, b) => b.bandwidth - a.bandwidth)[0] ?? variants[0];
+}
+
+function several(): Promise<typeof import("./cdns")> {
+  return import(CDNS);
+}
+
+/** The address of a file that lies beside this one. */
+function beside(name: string): string {
+  return new URL(name, import.meta.url).href;
 }
 
 /** Whether uploading would cost the viewer money or data volume. */

@@ -21,8 +21,8 @@ const LATER_MS = 75;
 // Who is not the first to look waits for a neighbour to tell, in parts of a segment: so much, and up to so much more.
 const WAIT_PART = 1 / 5;
 const WAIT_SPREAD = 3 / 10;
-/** A neighbour's word is news within this part of a segment after our own poll. */
-const NEWS_PART = 1 / 2;
+/** A neighbour's word is news within this part of a segment after our own poll, and a CDN that tells nothing new for so long after its time is doubted. */
+const LATE_PART = 1 / 2;
 /** So many segments in a row that nobody told us of, and we poll as if we had no neighbours. */
 const LONELY_AFTER = 2;
 /** A request that waits for what is new is made so long before that is expected. */
@@ -58,8 +58,8 @@ export interface Edge {
 }
 
 export interface FeedHost {
-  /** Asks the CDN; for a playlist that has a place, if one is given. */
-  load(until?: Place): Promise<Text>;
+  /** Asks the CDN; for a playlist that has a place, if one is given; or for a second opinion. */
+  load(until?: Place, second?: boolean): Promise<Text>;
   /** Verifies a playlist and takes it in; throws to refuse it. */
   accept(text: Text): Promise<Edge>;
   /** Whose turn it is to look for a segment or part: ours if the rank is 0, else after so many of so many. */
@@ -157,7 +157,7 @@ export class Feed {
   heard(endMs: number): void {
     this.toldMs = Math.max(this.toldMs, endMs);
     const { found } = this;
-    if (found?.headMs !== endMs || this.clock.now() > found.atMs + this.durationMs * NEWS_PART) return;
+    if (found?.headMs !== endMs || this.clock.now() > found.atMs + this.durationMs * LATE_PART) return;
     this.found = undefined;
     this.untold = 0;
   }
@@ -241,7 +241,9 @@ export class Feed {
   /** Where the server can, the answer comes when there is something new. Nothing new in time is no failure. */
   private async load(): Promise<Text> {
     const { edge, misses } = this;
-    if (!edge?.blocks || misses > 0) return this.host.load();
+    // The CDN tells nothing new although it was long time for it: every other poll asks another one.
+    const doubtful = edge && misses & 1 && this.clock.now() > this.expectedMs(edge) + edge.durationMs * LATE_PART;
+    if (!edge?.blocks || misses > 0) return this.host.load(undefined, !!doubtful);
     return this.host.load(edge.awaited).catch(() => this.host.load());
   }
 

@@ -2,6 +2,8 @@
 
 /** How long any request may take, unless its size allows for more. */
 export const LIMIT_MS = 8000;
+/** How long a request may bring nothing where there is another CDN to ask. */
+export const HASTY_MS = 1500;
 
 /** Requests to the CDN, by what was asked for. */
 export interface Requests {
@@ -42,4 +44,7 @@ export interface Text {
   /** When it was complete, on the clock of performance.now(). */
   receivedMs: number;
   header: (name: string) => string | null;
+  /** Which CDN it came from; and whether that was asked for a second opinion. */
+  from?: number;
+  second?: boolean;
 }

@@ -74,10 +74,11 @@ export class Inits {
 
   private async fetch(url: string, init: Init, reload: boolean): Promise<Bytes> {
     const watch = init.transfer.request(this.clock.now());
-    const bytes = await this.http.whole(url, init.record.size, "other", undefined, reload);
-    watch.bytes(bytes.length);
-    watch.ended(this.clock.now());
-    await checkObject(init.record, bytes);
-    return bytes;
+    const check = (bytes: Bytes) => {
+      watch.bytes(bytes.length);
+      watch.ended(this.clock.now());
+      return checkObject(init.record, bytes);
+    };
+    return this.http.whole(url, init.record.size, "other", check, undefined, reload);
   }
 }

@@ -8,10 +8,10 @@ export class PageHttp {
   readonly counters: HttpCounters = { requests: { playlist: 0, list: 0, media: 0, other: 0 }, mediaBytes: 0, playlistBytes: 0 };
 
   /** Gets a playlist. Refuses one beyond limit. */
-  async text(url: string, limit: number, init: RequestInit = {}): Promise<Text> {
+  async text(url: string, limit: number, init: RequestInit = {}, limitMs = LIMIT_MS): Promise<Text> {
     const { counters } = this;
     counters.requests.playlist++;
-    const response = await fetch(url, { ...init, signal: AbortSignal.timeout(LIMIT_MS) }).catch(() => {
+    const response = await fetch(url, { ...init, signal: AbortSignal.timeout(limitMs) }).catch(() => {
       throw new HttpError(0, `${url} could not be reached.`);
     });
     const { status, body, headers } = response;

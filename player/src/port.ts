@@ -4,19 +4,52 @@
 // page can do: the player, and connecting to neighbours.
 
 import type { IceServer, Signal } from "./announce";
-import type { Bytes } from "./bytes";
 import type { Text } from "./fetch";
 import type { Entry } from "./objects";
 import type { Progress, SessionStats } from "./session";
 import type { View } from "./view";
 
 export interface CoreConfig {
-  channel: Bytes;
+  /** Its id as text. */
+  channel: string;
   renditions: { name: string; url: string }[];
+  /** Where several CDNs have them. */
+  sources?: Sources;
   /** Address of ed25519.js, for browsers that have no Ed25519 of their own. */
   ed25519Url: string;
   /** Undefined: no peer-to-peer. */
   swarm?: { trackerUrl: string; tokenUrl: string; maxNeighbours: number; upload: boolean };
+}
+
+/** CDNs that have the same, by name, the preferred one first. */
+export interface Sources {
+  /** Address of cdns.js, for what it takes to go from one to the other. */
+  cdnsUrl: string;
+  cdns: string[];
+  /** Of each playlist, its address at each CDN; everything goes by the first. "": it is not there. */
+  urls: string[][];
+  /** Those before this one have not answered. */
+  from: number;
+  /** Address of the steering manifest, "" if there is none. */
+  steering: string;
+}
+
+/** What goes from one CDN to the other (cdns.ts). */
+export interface Several {
+  /** Where something would be asked for now. */
+  address(url: string): string;
+  /** Makes a request at one CDN after the other until it succeeds. */
+  ask<T>(url: string, ask: (address: string, stallMs: number, from: number) => Promise<T>, signal?: AbortSignal): Promise<T>;
+  /** The same for a playlist; or one request, if it waits for what is to come, which is nobody's fault; or another CDN than the first for a second opinion. */
+  playlist(url: string, ask: (address: string, stallMs: number) => Promise<Text>, waits: boolean, second: boolean): Promise<Text>;
+  /** Throws if a playlist is of another encoder than what is known. */
+  check(text: Text, variant: number | undefined): void;
+  /** Holds CDNs to a playlist that was accepted: it may be old, or have moved the head that the first CDN did not. */
+  judge(text: Text, before: number, head: number): void;
+  /** It sent what is not signed. */
+  blame(from?: number): void;
+  /** If it is time, asks a CDN that was ill for its playlist, and the operator for the order. */
+  visit(nowMs: number, url: string, ask: (address: string, stallMs: number) => Promise<Text>, head: number, variant: number | undefined): Promise<void>;
 }
 
 /** An error on its way to the page. */

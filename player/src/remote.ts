@@ -79,8 +79,8 @@ export class Remote {
    * Asks for the playlist that the player will ask for in a moment, while the core starts; the core decides what the answer is
    * worth, and fetches what playback begins with.
    */
-  begin(rendition: string, url: string): void {
-    const fetched = this.http.text(url, MAX_PLAYLIST_BYTES, { cache: "no-cache" }).then(letter, () => undefined);
+  begin(rendition: string, url: string, limitMs?: number): void {
+    const fetched = this.http.text(url, MAX_PLAYLIST_BYTES, { cache: "no-cache" }, limitMs).then(letter, () => undefined);
     const answer = fetched.then((text) => this.ask(rendition, text));
     answer.catch(() => undefined); // told where it is awaited
     this.begun = { rendition, answer };

@@ -343,6 +343,7 @@ export class Session {
     this.event(event(Kind.Tick));
     this.catalogue.forgetEvicted();
     for (const r of this.catalogue.renditions) r.feed.tick();
+    this.catalogue.visit(now);
     if (now - this.plannedMs >= PLAN_EVERY_MS) {
       this.plannedMs = now;
       this.plan();

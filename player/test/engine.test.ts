@@ -169,11 +169,13 @@ describe("a multivariant playlist", () => {
   test("names channel, tracker, token and renditions", () => {
     const m = readMultivariant(channel.multivariant(true));
     expect(m).toEqual({
-      channel: channel.channel,
+      channel: channel.id,
       tracker: "/tracker",
       token: "/live/demo/token",
+      steering: "",
+      pathway: "",
       variants: [
-        { uri: "360p/index.m3u8", rendition: "360p", bandwidth: 900_000, attributes: `BANDWIDTH=900000,NAME="360p"` },
+        { uri: "360p/index.m3u8", rendition: "360p", bandwidth: 900_000, pathway: "", attributes: `BANDWIDTH=900000,NAME="360p"` },
       ],
     });
   });

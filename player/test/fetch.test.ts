@@ -15,7 +15,7 @@ function serve(status = 206, body: Bytes = DATA): FetchFunction {
 
 async function range(http: MediaHttp, first: number, end: number): Promise<Bytes> {
   const chunks: Bytes[] = [];
-  await http.range({ url: "u", first, end, size: DATA.length, onBytes: (c) => void chunks.push(c.slice()) });
+  await http.range({ url: "u", first, end, size: DATA.length, durationMs: 2000, onBytes: (c) => void chunks.push(c.slice()) });
   return concat(...chunks);
 }
 
@@ -69,6 +69,7 @@ describe("byte ranges", () => {
       first: 0,
       end: 100,
       size: 1000,
+      durationMs: 2000,
       onBytes: () => {
         throw new Error("not signed");
       },
@@ -122,11 +123,11 @@ describe("trouble", () => {
     await vi.advanceTimersByTimeAsync(60_000);
     return outcome;
   };
-  const large = (http: MediaHttp) => http.range({ url: "u", first: 0, end: 1 << 20, size: 1 << 20, onBytes: () => undefined });
+  const large = (http: MediaHttp) => http.range({ url: "u", first: 0, end: 1 << 20, size: 1 << 20, durationMs: 2000, onBytes: () => undefined });
 
   test.each([
     ["a playlist that drips", 20, (http: MediaHttp) => http.text("u", 1 << 20), "u took longer than 8 s."],
-    ["a leaf list that drips", 20, (http: MediaHttp) => http.whole("u", 1 << 20, "list"), "u took longer than 8 s."],
+    ["a leaf list that drips", 20, (http: MediaHttp) => http.whole("u", 1 << 20, "list", () => undefined), "u took longer than 8 s."],
     ["a small range that drips", 20, (http: MediaHttp) => range(http, 0, 1000), "u took longer than 8 s."],
     ["a large range that drips", 1 << 16, large, "u took longer than 16 s."],
     ["a large range that is slow", 1 << 18, large, "done"],
@@ -136,7 +137,7 @@ describe("trouble", () => {
 
   test("an object longer than allowed is not read to its end", async () => {
     const http = new MediaHttp(serve(200));
-    await expect(http.whole("u", 10_000, "other")).rejects.toThrow("u is longer than 10000 bytes.");
+    await expect(http.whole("u", 10_000, "other", () => undefined)).rejects.toThrow("u is longer than 10000 bytes.");
     await expect(http.text("u", 10_000)).rejects.toThrow("u is longer than 10000 bytes.");
   });
 });

@@ -25,7 +25,7 @@ function page(view: Partial<View> = {}) {
   vi.stubGlobal("fetch", cdn.fetch);
   const renditions = [{ name: "360p", url: `${BASE}360p/index.m3u8` }];
   const seen: View = { ...NO_VIEW, rendition: "360p", ...view };
-  const remote = new Remote(new CoreLink(true), { channel: channel.channel, renditions, ed25519Url: "" }, new PageHttp(), {}, () => seen);
+  const remote = new Remote(new CoreLink(true), { channel: channel.id, renditions, ed25519Url: "" }, new PageHttp(), {}, () => seen);
   running.push(remote);
   return { remote, channel, cdn };
 }
@@ -183,7 +183,7 @@ test("where connections are forbidden the neighbour is given up, and nothing els
   });
   const link = new CoreLink(true);
   const said = vi.spyOn(link, "say");
-  const remote = new Remote(link, { channel: new Uint8Array(32), renditions: [], ed25519Url: "" }, new PageHttp(), {}, () => NO_VIEW);
+  const remote = new Remote(link, { channel: "A".repeat(43), renditions: [], ed25519Url: "" }, new PageHttp(), {}, () => NO_VIEW);
   running.push(remote);
   link.heard({ type: "connect", line: 3, makesOffer: true });
   expect(said).toHaveBeenLastCalledWith({ type: "ended", line: 3, reason: "this browser forbids connections" });

@@ -2,13 +2,12 @@
 // id in it is only a claim, to be compared with the id that the page was given
 // or, on first use, trusted and pinned.
 
-import { exceedsBytes, type Bytes } from "../bytes";
+import { exceedsBytes } from "../bytes";
 import { ManifestError } from "./errors";
 import { MAX_PLAYLIST_BYTES, MAX_URI } from "./playlist";
-import { parseHash } from "./tree";
 import { attribute, parseInteger } from "./values";
 
-export const MAX_VARIANTS = 32;
+export const MAX_VARIANTS = 128;
 
 export interface Variant {
   uri: string;
@@ -16,17 +15,23 @@ export interface Variant {
   rendition: string;
   /** Peak bits/s. */
   bandwidth: number;
+  /** PATHWAY-ID: the CDN that the URI leads to; "" if it has no name. */
+  pathway: string;
   /** All of its EXT-X-STREAM-INF, as it stands there. */
   attributes: string;
 }
 
 export interface Multivariant {
-  channel?: Bytes;
+  /** Its id as text; undefined if it names none. */
+  channel?: string;
   /** ws(s) URL or absolute path; "": no peer-to-peer. */
   tracker: string;
   /** URL or absolute path that issues join tokens; "": no peer-to-peer. */
   token: string;
   variants: Variant[];
+  /** Content Steering (RFC 8216bis, section 4.4.6.6): where the steering manifest is, and the pathway to begin with; "" if there is none. */
+  steering: string;
+  pathway: string;
 }
 
 export function isMultivariant(text: string): boolean {
@@ -39,7 +44,7 @@ export function readMultivariant(text: string): Multivariant {
   const bad = (reason: string) =>
     new ManifestError("malformed-playlist", `the multivariant playlist, line ${line}`, reason);
   if (exceedsBytes(text, MAX_PLAYLIST_BYTES)) throw bad(`it has more than ${MAX_PLAYLIST_BYTES} bytes`);
-  const list: Multivariant = { tracker: "", token: "", variants: [] };
+  const list: Multivariant = { tracker: "", token: "", variants: [], steering: "", pathway: "" };
   let next: Variant | undefined;
   for (const raw of text.split("\n")) {
     const content = raw.endsWith("\r") ? raw.slice(0, -1) : raw;
@@ -49,12 +54,16 @@ export function readMultivariant(text: string): Multivariant {
     const value = colon < 0 ? "" : content.slice(colon + 1);
     if (tag === "#EXT-X-SESSION-DATA") {
       if (!sessionData(list, value)) throw bad("a hash or channel id is 43 characters of base64url without padding");
+    } else if (tag === "#EXT-X-CONTENT-STEERING") {
+      list.steering = attribute(value, "SERVER-URI") ?? "";
+      list.pathway = attribute(value, "PATHWAY-ID") ?? "";
     } else if (tag === "#EXT-X-STREAM-INF") {
       const bandwidth = parseInteger(attribute(value, "BANDWIDTH") ?? "");
       if (bandwidth === undefined || next || list.variants.length === MAX_VARIANTS || !resolutionOk(value)) {
         throw bad(`EXT-X-STREAM-INF is not understood, or there are more than ${MAX_VARIANTS}`);
       }
-      next = { uri: "", bandwidth, attributes: value, rendition: attribute(value, "NAME") ?? "" };
+      const rendition = attribute(value, "NAME") ?? "";
+      next = { uri: "", bandwidth, attributes: value, rendition, pathway: attribute(value, "PATHWAY-ID") ?? "" };
     } else if (next && content !== "" && !content.startsWith("#")) {
       if (exceedsBytes(content, MAX_URI)) throw bad(`a URI has more than ${MAX_URI} bytes`);
       list.variants.push({ ...next, uri: content, rendition: next.rendition || folderOf(content) });
@@ -71,8 +80,8 @@ function sessionData(list: Multivariant, attributes: string): boolean {
   const value = attribute(attributes, "VALUE") ?? "";
   switch (attribute(attributes, "DATA-ID")) {
     case "slipstream.channel":
-      list.channel = parseHash(value);
-      return list.channel !== undefined;
+      list.channel = value;
+      return isHash(value);
     case "slipstream.tracker":
       list.tracker = value;
       break;
@@ -80,6 +89,11 @@ function sessionData(list: Multivariant, attributes: string): boolean {
       list.token = value;
   }
   return true;
+}
+
+/** Whether text is 32 bytes in base64url, in their one spelling. The page need not read it for more. */
+export function isHash(text: string): boolean {
+  return /^[\w-]{42}[AEIMQUYcgkosw048]$/.test(text);
 }
 
 function resolutionOk(attributes: string): boolean {

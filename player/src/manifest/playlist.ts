@@ -15,9 +15,12 @@ export const MAX_DELEGATIONS = 8;
 export const MAX_URI = 2048;
 
 const TAG_DELEGATION = "#EXT-X-SLIPSTREAM-DELEGATION";
-const TAG_INIT = "#EXT-X-SLIPSTREAM-INIT";
-const TAG_RECORD = "#EXT-X-SLIPSTREAM-RECORD";
-const TAG_PART = "#EXT-X-SLIPSTREAM-PART";
+/** Records by their tags: where they wait for what they belong to, and what they are called. */
+const RECORDS: { [tag: string]: ["initRecord" | "record" | "partRecord", string] | undefined } = {
+  "#EXT-X-SLIPSTREAM-INIT": ["initRecord", "the init record"],
+  "#EXT-X-SLIPSTREAM-RECORD": ["record", "the record"],
+  "#EXT-X-SLIPSTREAM-PART": ["partRecord", "the record of a part"],
+};
 /** Bounds the parts of a segment. */
 export const MAX_PARTS = 64;
 
@@ -98,7 +101,7 @@ class PlaylistReader {
     const tag = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(colon + 1);
     if (tag === TAG_DELEGATION) this.delegation(value);
-    else if (tag === TAG_INIT || tag === TAG_RECORD || tag === TAG_PART) this.record(tag, value);
+    else if (Object.hasOwn(RECORDS, tag)) this.record(...RECORDS[tag]!, value);
     else this.standard(tag, value);
   }
 
@@ -172,10 +175,8 @@ class PlaylistReader {
     this.list.delegations.push(relocate(where, () => parseDelegation(bytes)));
   }
 
-  private record(tag: string, value: string): void {
+  private record(slot: "initRecord" | "record" | "partRecord", what: string, value: string): void {
     const { next } = this;
-    const slot = tag === TAG_INIT ? "initRecord" : tag === TAG_PART ? "partRecord" : "record";
-    const what = tag === TAG_INIT ? "the init record" : tag === TAG_PART ? `the record of part ${next.parts}` : "the record";
     const where = `${what} of segment ${this.number}`;
     if (next[slot]) throw this.refusal(`${where} is there twice`);
     const bytes = fromBase64Url(value);

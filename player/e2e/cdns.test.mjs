@@ -1,0 +1,141 @@
+// A channel at two CDNs. The first of them is killed, has lost everything, or falls silent: pages go to the second, and are back when it is.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createServer, request } from "node:http";
+import { fileURLToPath } from "node:url";
+import { test } from "node:test";
+import { freePort, launch, live, open, pause, plainPage, playing, startChannel, stats, until } from "./harness.mjs";
+
+/** A player of somebody's own, with the library. */
+const libraryPage = `<!doctype html><link rel="icon" href="data:,"><video muted autoplay></video><script src="/hls.js"></script><script type="module">
+	import { SlipstreamEngine } from "/player/slipstream.js";
+	const src = "/live/demo/index.m3u8";
+	const engine = new SlipstreamEngine({ src, p2p: false });
+	const hls = new Hls(engine.hlsConfig());
+	engine.attach(hls);
+	hls.loadSource(src);
+	hls.attachMedia(document.querySelector("video"));
+	customElements.define("slipstream-player", class extends HTMLElement { get stats() { return engine.stats; } });
+	document.body.append(document.createElement("slipstream-player"));
+</script>`;
+
+test("pages leave a CDN that fails, without a stall, and are back by themselves", async (t) => {
+	const ports = [await freePort(), await freePort()];
+	const script = await readFile(fileURLToPath(new URL("../node_modules/hls.js/dist/hls.min.js", import.meta.url)));
+	const files = { "/library": ["text/html", libraryPage], "/hls.js": ["text/javascript", script] };
+	const channel = await startChannel(t, ports.map((port, i) => `--cdn=cdn${i}=http://127.0.0.1:${port}`));
+	for (const port of ports) await Front.before(t, channel, port);
+	await live(channel, 3);
+
+	const browser = await launch(t);
+	const plain = await open(browser, await plainPage(t, channel.playlist));
+	const rooms = {};
+	for (const trouble of ["kill", "lose", "hush"]) {
+		const [near, far] = [await Front.before(t, channel), await Front.before(t, channel)];
+		// Each page has CDNs of its own: what lists them is told so.
+		const list = await Front.before(t, channel, 0, (text) => text.replaceAll(`:${ports[0]}/`, `:${near.port}/`).replaceAll(`:${ports[1]}/`, `:${far.port}/`), files);
+		rooms[trouble] = { near, far, page: await open(browser, `${list.base}/${trouble === "lose" ? "library" : "watch/demo?p2p=off"}`) };
+	}
+	for (const { page } of Object.values(rooms)) await playing(page);
+	for (const { near, far } of Object.values(rooms)) assert.ok(near.media > 0 && far.media === 0, `${near.media} and ${far.media} requests for media`);
+
+	for (const [trouble, { near }] of Object.entries(rooms)) await near[trouble]();
+	await pause(7_000); // more than players have in hand
+	for (const { near } of Object.values(rooms)) await near.recover();
+	for (const [trouble, room] of Object.entries(rooms)) {
+		const { far, near, page } = room;
+		assert.ok(far.media >= 3, `${trouble}: the second CDN was asked for media ${far.media} times: ${JSON.stringify(await stats(page))}`);
+		room.mark = near.media;
+	}
+	for (const [trouble, { near, mark, page }] of Object.entries(rooms)) {
+		await until(() => near.media >= mark + 2, 15_000, async () => `${trouble}: the page is not back: ${JSON.stringify(await stats(page))}`);
+	}
+	const marks = Object.values(rooms).map(({ far }) => far.media);
+	await pause(2_500);
+	for (const [i, [trouble, { far, page }]] of Object.entries(rooms).entries()) {
+		const s = await stats(page);
+		assert.ok(far.media - marks[i] <= 1, `${trouble}: the second CDN is still asked`);
+		assert.equal(s.stalls, 0, `${trouble}: ${JSON.stringify(s)} ${page.complaints}`);
+		assert.equal(s.rejectedLeaves, 0);
+	}
+	// Others play it, too.
+	const { time, waits } = await plain.evaluate(() => ({ time: document.querySelector("video").currentTime, waits: window.waits }));
+	assert.ok(time > 5 && waits === 0, `plain hls.js has played ${time} s with ${waits} waits: ${await plain.evaluate(() => window.errors)}`);
+});
+
+/** A CDN before a channel. */
+class Front {
+	media = 0;
+	mood = "well";
+	sockets = new Set();
+
+	static async before(t, channel, port = 0, edit = undefined, files = {}) {
+		const front = new Front();
+		front.server = createServer((viewer, answer) => front.pass(viewer, answer, channel, edit, files));
+		front.server.on("connection", (socket) => {
+			front.sockets.add(socket);
+			socket.on("close", () => front.sockets.delete(socket));
+		});
+		front.port = port;
+		await front.listen();
+		t.after(() => {
+			front.cut();
+			front.server.close();
+		});
+		return front;
+	}
+
+	async listen() {
+		await new Promise((resolve) => this.server.listen(this.port, "127.0.0.1", resolve));
+		this.port = this.server.address().port;
+		this.base = `http://127.0.0.1:${this.port}`;
+	}
+
+	pass(viewer, answer, channel, edit, files) {
+		const [type, body] = files[viewer.url] ?? [];
+		if (body) return answer.writeHead(200, { "content-type": type }).end(body);
+		if (viewer.url.endsWith(".m4s")) this.media++;
+		if (this.mood === "hush") return;
+		if (this.mood === "lose") return answer.writeHead(404, { "access-control-allow-origin": "*" }).end();
+		const headers = { ...viewer.headers };
+		if (edit) delete headers["accept-encoding"];
+		const forward = request(channel.base + viewer.url, { method: viewer.method, headers }, (reply) => {
+			if (!edit || !viewer.url.endsWith("/demo/index.m3u8")) {
+				answer.writeHead(reply.statusCode, reply.headers);
+				return reply.pipe(answer);
+			}
+			let text = "";
+			reply.on("data", (data) => { text += data; });
+			reply.on("end", () => {
+				delete reply.headers["content-length"];
+				answer.writeHead(reply.statusCode, reply.headers).end(edit(text));
+			});
+		});
+		forward.on("error", () => answer.destroy());
+		viewer.pipe(forward);
+	}
+
+	cut() {
+		for (const socket of this.sockets) socket.destroy();
+	}
+
+	async kill() {
+		const closed = new Promise((resolve) => this.server.close(resolve));
+		this.cut();
+		await closed;
+	}
+
+	lose() {
+		this.mood = "lose";
+	}
+
+	hush() {
+		this.mood = "hush";
+	}
+
+	async recover() {
+		if (this.mood === "hush") this.cut();
+		this.mood = "well";
+		if (!this.server.listening) await this.listen();
+	}
+}
