@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { concat, type Bytes } from "../src/bytes";
+import { Cdns } from "../src/cdns";
 import { HttpError, type FetchFunction } from "../src/fetch";
 import { MediaHttp } from "../src/media-http";
 import { pattern, respond } from "./fixture";
@@ -166,6 +167,22 @@ describe("what is asked for ahead", () => {
     expect(asked).toBe(2);
     await range(http, 0, DATA.length);
     expect(asked).toBe(3);
+  });
+
+  test("comes from the CDN that it was asked at, and goes by its address at the first", async () => {
+    vi.useFakeTimers();
+    const asked: string[] = [];
+    const http = new MediaHttp(async (url, init) => {
+      asked.push(url);
+      return serve()(url, init);
+    });
+    const cdns = new Cdns({ cdnsUrl: "", cdns: ["a", "b"], urls: [["http://a.test/i.m3u8", "http://b.test/i.m3u8"]], from: 1, steering: "" }, () => http.text("", 0));
+    http.cdns = cdns;
+    http.ahead("http://a.test/7.m4s", cdns.address("http://a.test/7.m4s"));
+    await vi.advanceTimersByTimeAsync(50);
+    expect(http.aheadMs("http://a.test/7.m4s")).toBe(50);
+    await http.range({ url: "http://a.test/7.m4s", first: 0, end: DATA.length, size: DATA.length, durationMs: 2000, onBytes: () => undefined });
+    expect(asked).toEqual(["http://b.test/7.m4s"]);
   });
 
   test("is given up when nobody wants it, or no longer", async () => {
