@@ -7,7 +7,7 @@ import { innerNames, languageLibraries } from "./short-names.mjs";
 const here = (path) => new URL(path, import.meta.url).pathname;
 const entry = here("src/core.ts");
 /** What the core speaks with: the page, files of their own, and by messages whose formats these are. */
-const foreign = ["port", "announce", "view", "remote", "ed25519", "cdns"].map((name) => here(`src/${name}.ts`));
+const foreign = ["port", "announce", "view", "remote", "ed25519", "fetch"].map((name) => here(`src/${name}.ts`));
 
 /** Members without a value need not be mentioned in JavaScript. */
 export const classes = { compilerOptions: { useDefineForClassFields: false } };

@@ -138,9 +138,9 @@ export interface Offers {
 
 /**
  * What a multivariant playlist offers, and at which CDNs: those that it names (Content Steering), or else those that the page knows. bases: addresses of the
- * playlist itself; cdnsUrl: ours.
+ * playlist itself.
  */
-export function offersOf(list: Multivariant, { url, from: answered = 0 }: Text, bases: string[], cdnsUrl: string): Offers {
+export function offersOf(list: Multivariant, { url, from: answered = 0 }: Text, bases: string[]): Offers {
   bases[answered] = url;
   const named = list.variants.map((v) => v.pathway);
   const names = [...new Set([list.pathway, ...named])].filter((name) => named.includes(name));
@@ -158,7 +158,7 @@ export function offersOf(list: Multivariant, { url, from: answered = 0 }: Text, 
     urls.push(there);
   }
   const steering = list.steering && absolute(list.steering, url);
-  return { variants, sources: { cdnsUrl, cdns, urls, from: steered ? 0 : answered, steering } };
+  return { variants, sources: { cdnsUrl: import.meta.url, cdns, urls, from: steered ? 0 : answered, steering } };
 }
 
 function absolute(uri: string, base: string): string {

@@ -6,7 +6,7 @@ import { ed25519Provider, javascriptFrom } from "./crypto";
 import { MediaHttp } from "./media-http";
 import { MAX_PLAYLIST_BYTES, parseHash } from "./manifest";
 import { DeliveryError, type Entry } from "./objects";
-import { letter, opened, type Account, type CoreConfig, type CoreScope, type Failure, type FromCore, type Letter, type Place, type ToCore } from "./port";
+import { letter, opened, type Account, type CdnsModule, type CoreConfig, type CoreScope, type Failure, type FromCore, type Letter, type Place, type ToCore } from "./port";
 import { newScheduler } from "./sched";
 import { Session, type Audience, type Ticket } from "./session";
 import { Clock } from "./timing";
@@ -75,7 +75,7 @@ class Core implements Audience {
     javascriptFrom(() => import(ed25519Url) as Promise<typeof import("./ed25519")>);
     const http = new MediaHttp();
     if (sources) {
-      const load = import(sources.cdnsUrl) as Promise<typeof import("./cdns")>;
+      const load = import(sources.cdnsUrl) as Promise<CdnsModule>;
       http.cdns = load.then(
         (module) => new module.Cdns(sources, (url) => http.text(url, MAX_PLAYLIST_BYTES)),
         () => undefined, // then there is one

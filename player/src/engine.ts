@@ -85,8 +85,6 @@ const BANDWIDTH_KEY = "slipstream.bandwidth";
 const ASSUMED_BANDWIDTH = 1_500_000;
 /** How fast playback is that has fallen behind with parts: who starts late or stalls comes back. */
 const CATCH_UP = 1.1;
-/** What it takes where there are several CDNs. */
-const CDNS = beside("cdns.js");
 
 export class SlipstreamEngine implements LoaderHost {
   /** Settles when everything is under way that needs no player yet. */
@@ -251,24 +249,21 @@ export class SlipstreamEngine implements LoaderHost {
 
   /** Asks for the multivariant playlist, and has the core get ready meanwhile. */
   private begin(url: string): Promise<Text> {
-    const answer = this.anywhere(url).then((text) => this.enter(text, url));
+    const bases = [url, ...(this.options.cdns ?? [])];
+    const answer = this.anywhere(bases).then((text) => this.enter(text, bases));
     answer.catch(() => undefined); // told where it is awaited
     this.startCore();
     return answer;
   }
 
-  /** Where a multivariant playlist is besides. */
-  private get others(): string[] {
-    return this.options.cdns ?? [];
-  }
-
-  private async anywhere(url: string): Promise<Text> {
+  private async anywhere(bases: string[]): Promise<Text> {
     const get = (url: string, limitMs?: number) => this.http.text(url, MAX_PLAYLIST_BYTES, {}, limitMs);
-    return this.others.length ? (await several()).firstOf([url, ...this.others], get) : get(url);
+    const cdns = bases[1] && (await several());
+    return cdns ? cdns.firstOf(bases, get) : get(bases[0]);
   }
 
   /** Reads the multivariant playlist, checks whose it is, and joins. */
-  private async enter(text: Text, url: string): Promise<Text> {
+  private async enter(text: Text, bases: string[]): Promise<Text> {
     const list = isMultivariant(text.text) ? readMultivariant(text.text) : undefined;
     const claimed = list?.channel;
     const channel = this.wanted ?? (this.id || claimed);
@@ -279,7 +274,7 @@ export class SlipstreamEngine implements LoaderHost {
     this.unsigned = channel === undefined; // a plain stream: no id was asked for, and none was ever seen
     if (!channel) return text;
     if (!list) throw new DeliveryError(403, "This address is one rendition's playlist; the channel's own is needed.");
-    const { variants, sources } = await this.offers(list, text, url);
+    const { variants, sources } = await this.offers(list, text, bases);
     if (this.stopped) return text; // nobody reads it
     if (!this.session) this.join(channel, list, variants, text.url, sources);
     const followed = new Set(this.levels.values());
@@ -287,8 +282,9 @@ export class SlipstreamEngine implements LoaderHost {
   }
 
   /** The renditions, with their absolute addresses, and where else they are. */
-  private async offers(list: Multivariant, text: Text, url: string): Promise<Offers> {
-    if (list.steering || this.others.length) return (await several()).offersOf(list, text, [url, ...this.others], CDNS);
+  private async offers(list: Multivariant, text: Text, bases: string[]): Promise<Offers> {
+    const cdns = (list.steering || bases[1]) && (await several());
+    if (cdns) return cdns.offersOf(list, text, bases);
     const variants = list.variants.flatMap((v) => {
       const uri = address(v.uri, text.url)?.href;
       return uri ? [{ ...v, uri }] : [];
@@ -345,8 +341,9 @@ function likelyFirst(variants: Variant[]): Variant | undefined {
   return variants.filter((v) => v.bandwidth <= bandwidth).sort((a, b) => b.bandwidth - a.bandwidth)[0] ?? variants[0];
 }
 
-function several(): Promise<typeof import("./cdns")> {
-  return import(CDNS);
+/** What it takes where there are several CDNs; who cannot load it plays from one. */
+function several(): Promise<typeof import("./cdns") | undefined> {
+  return import(beside("cdns.js")).catch(() => undefined);
 }
 
 /** The address of a file that lies beside this one. */

@@ -78,13 +78,10 @@ export class MediaHttp {
     const get = async (address: string, stallMs: number) => {
       this.counters.requests[kind]++;
       const parts: Bytes[] = [];
-      let length = 0;
-      const take = (chunk: Bytes) => {
+      const take = atMost(limit, address, (chunk) => {
         this.counters.mediaBytes += chunk.length;
-        length += chunk.length;
-        if (length > limit) throw new HttpError(0, `${address} is longer than ${limit} bytes.`);
         parts.push(chunk);
-      };
+      });
       await this.stream(address, reload ? { cache: "reload" } : {}, [200], signal, take, stallMs);
       const bytes = concat(...parts);
       await check(bytes);
@@ -135,14 +132,11 @@ export class MediaHttp {
   async text(url: string, limit: number, stallMs = STALL_MS): Promise<Text> {
     const decoder = new TextDecoder();
     let text = "";
-    let length = 0;
     this.counters.requests.playlist++;
-    const take = (chunk: Bytes) => {
+    const take = atMost(limit, url, (chunk) => {
       this.counters.playlistBytes += chunk.length;
-      length += chunk.length;
-      if (length > limit) throw new HttpError(0, `${url} is longer than ${limit} bytes.`);
       text += decoder.decode(chunk, { stream: true });
-    };
+    });
     const response = await this.stream(url, { cache: "no-cache" }, [200], undefined, take, stallMs);
     text += decoder.decode();
     const header = (name: string) => response.headers.get(name);
@@ -198,6 +192,16 @@ export class MediaHttp {
     init.signal!.addEventListener("abort", () => early.abort.abort(init.signal!.reason));
     return early.answer;
   }
+}
+
+/** Takes chunks until they are more than the limit. */
+function atMost(limit: number, url: string, take: (chunk: Bytes) => void) {
+  let length = 0;
+  return (chunk: Bytes) => {
+    take(chunk);
+    length += chunk.length;
+    if (length > limit) throw new HttpError(0, `${url} is longer than ${limit} bytes.`);
+  };
 }
 
 /** Barks when it was not fed for a while, and in any case when the limit is reached. */

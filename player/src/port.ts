@@ -34,6 +34,11 @@ export interface Sources {
   steering: string;
 }
 
+/** What the core loads of cdns.ts. */
+export interface CdnsModule {
+  Cdns: new (sources: Sources, get: (url: string) => Promise<Text>) => Several;
+}
+
 /** What goes from one CDN to the other (cdns.ts). */
 export interface Several {
   /** Where something would be asked for now. */

@@ -164,7 +164,7 @@ describe("two CDNs", () => {
 describe("what a multivariant playlist offers", () => {
   const line = (pathway: string, uri: string) => `#EXT-X-STREAM-INF:BANDWIDTH=1,NAME="360p"${pathway && `,PATHWAY-ID="${pathway}"`}\n${uri}\n`;
   const offers = (text: string, bases: string[], from = 0) => {
-    const { variants, sources } = offersOf(readMultivariant(`#EXTM3U\n${text}`), { url: bases[from], from } as Text, bases, "cdns.js");
+    const { variants, sources } = offersOf(readMultivariant(`#EXTM3U\n${text}`), { url: bases[from], from } as Text, bases);
     return [sources!.cdns, ...variants.map((v, i) => [v.uri, ...sources!.urls[i]])];
   };
   const base = "http://o.test/live/index.m3u8";

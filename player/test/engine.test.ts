@@ -132,6 +132,25 @@ describe("whose stream it is", () => {
     expect(opening.config.swarm !== undefined).toBe(expected);
   });
 
+  test("that names CDNs is played from the first listed where what it takes to change between them is missing", async () => {
+    vi.doMock("../src/cdns.js", () => {
+      throw new Error("404");
+    });
+    const steered = channel
+      .multivariant()
+      .replace("#EXT-X-STREAM-INF:", '#EXT-X-CONTENT-STEERING:SERVER-URI="s",PATHWAY-ID="b"\n#EXT-X-STREAM-INF:PATHWAY-ID="a",')
+      .concat('#EXT-X-STREAM-INF:BANDWIDTH=1,NAME="360p",PATHWAY-ID="b"\nhttp://b.test/360p/index.m3u8\n');
+    const first = async () => {
+      const { engine, text } = await engineFor({}, steered);
+      engine.destroy();
+      return text.split("\n").find((line) => line.startsWith("http"));
+    };
+    expect(await first()).toBe(`${BASE}360p/index.m3u8`);
+    vi.doUnmock("../src/cdns.js");
+    vi.resetModules();
+    expect(await first()).toBe("http://b.test/360p/index.m3u8");
+  });
+
   test("a channel id that is none is told at once", () => {
     expect(() => new SlipstreamEngine({ channel: "demo" })).toThrow("43 characters of base64url");
   });
