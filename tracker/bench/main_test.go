@@ -13,11 +13,13 @@ import (
 
 // commands are the measurements that this test binary offers beside its tests.
 var commands = map[string]func(args []string) (result any, err error){
-	"crowd":   benchCrowd,
-	"tls":     benchTLS,
-	"idle":    benchIdle,
-	"hold":    holdViewers,
-	"tracker": runTracker,
+	"crowd":    benchCrowd,
+	"tls":      benchTLS,
+	"idle":     benchIdle,
+	"hold":     holdViewers,
+	"tracker":  runTracker,
+	"attack":   benchAttack,
+	"attacker": runAttacker,
 }
 
 // TestMain runs a measurement if the first argument names one, and the tests otherwise.

@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,20 +23,24 @@ import (
 	"slipstream/tracker/server"
 )
 
+var rawURL = base64.RawURLEncoding
+
 var secret = bytes.Repeat([]byte{7}, 32)
 
 // channelID is a channel's id by number.
 func channelID(n int) string { return fmt.Sprintf("%043d", n) }
 
-// token is what a viewer joins with, bound to a certificate as a browser's is. It is signed here as RFC 7519 says, because a library costs more than the rest of
-// a viewer.
-func token(id int, channel string, now time.Time) string {
-	enc := base64.RawURLEncoding
+// token is what a viewer joins with, bound to a certificate as a browser's is.
+func token(id int, channel string, now time.Time) string { return sign(secret, "", id, channel, now) }
+
+// sign makes a token for pages of a web origin, as RFC 7519 says: a library costs more than the rest of a viewer.
+func sign(key []byte, origin string, id int, channel string, now time.Time) string {
+	enc := rawURL
 	s := make([]byte, 0, 400)
 	s = append(s, "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."...)
-	s = enc.AppendEncode(s, fmt.Appendf(nil, `{"sub":%q,"org":"","role":"viewer","cnf":{"x5t#S256":%q},"jti":"%d-%d","iat":%d,"exp":%d}`,
-		channel, channelID(0), os.Getpid(), id, now.Unix(), now.Unix()+110))
-	h := hmac.New(sha256.New, secret)
+	s = enc.AppendEncode(s, fmt.Appendf(nil, `{"sub":%q,"org":%q,"role":"viewer","cnf":{"x5t#S256":%q},"jti":"%d-%d","iat":%d,"exp":%d}`,
+		channel, origin, channelID(0), os.Getpid(), id, now.Unix(), now.Unix()+110))
+	h := hmac.New(sha256.New, key)
 	h.Write(s)
 	return string(enc.AppendEncode(append(s, '.'), h.Sum(nil)))
 }
@@ -52,6 +57,12 @@ func runTracker(args []string) (any, error) {
 	set := flags("tracker")
 	listen, key := set.String("listen", "", ""), set.String("token-key", "", "")
 	connections, room := set.Int("connections", 0, ""), set.Int("room-viewers", 0, "")
+	var trusted []netip.Prefix
+	set.Func("trust", "", func(s string) error {
+		prefix, err := netip.ParsePrefix(s)
+		trusted = append(trusted, prefix)
+		return err
+	})
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
@@ -61,6 +72,7 @@ func runTracker(args []string) (any, error) {
 	}
 	return nil, trackers.Run(context.Background(), trackers.Config{
 		Secret: secret, Listen: *listen, Limits: server.Limits{Connections: *connections, RoomViewers: *room},
+		ClientAddr: server.Forwarded(trusted),
 	})
 }
 
