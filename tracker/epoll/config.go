@@ -19,6 +19,11 @@ type Config struct {
 	MaxMessage int
 	// MaxPending is how many bytes wait for a slow reader before it is closed [256 KiB].
 	MaxPending int
+	// MaxHeads is how many connections may be about to send a request's head; then the oldest of them give way, for who is
+	// honest needs one round trip [4096].
+	MaxHeads int
+	// MaxRest is how many connections of Rest there are at a time; then the oldest give way [256].
+	MaxRest int
 	// HandshakeTimeout is for the whole of a request's head [5 s].
 	HandshakeTimeout time.Duration
 	// OpenTimeout is after what time from the opening a client's Overdue is called, once [10 s].
@@ -62,6 +67,7 @@ var (
 	ErrSlow     = errors.New("it reads too slowly")
 	ErrVanished = errors.New("it does not answer pings")
 	ErrTooBig   = errors.New("a message was too big")
+	ErrFlood    = errors.New("it sent too many frames")
 	ErrRules    = errors.New("it broke a rule of RFC 6455")
 	ErrEnded    = errors.New("the connection ended")
 	ErrStopped  = errors.New("the server stopped")
@@ -70,6 +76,8 @@ var (
 func (c *Config) setDefaults() {
 	c.MaxMessage = cmp.Or(c.MaxMessage, 16<<10)
 	c.MaxPending = cmp.Or(c.MaxPending, 256<<10)
+	c.MaxHeads = cmp.Or(c.MaxHeads, 4096)
+	c.MaxRest = cmp.Or(c.MaxRest, 256)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 5*time.Second)
 	c.OpenTimeout = cmp.Or(c.OpenTimeout, 10*time.Second)
 	c.PingInterval = cmp.Or(c.PingInterval, 25*time.Second)

@@ -24,6 +24,7 @@ type Conn struct {
 	pingedMs    int64  // the last ping, or the opening
 	askedMs     int64  // the first ping that nothing came after
 	most        int    // bytes of a message
+	controls    int    // frames since the last ping
 	stalledMs   int64  // since when the socket takes no more; 0 = it does
 
 	mu      sync.Mutex

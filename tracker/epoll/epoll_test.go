@@ -319,3 +319,57 @@ func TestTheWheelComesAroundInTime(t *testing.T) {
 		}
 	}
 }
+
+// Who says nothing gives way to others, the oldest first; who has a WebSocket stays.
+func TestManySilentConnectionsLockNobodyOut(t *testing.T) {
+	s := serve(t, func(c *Config) { c.MaxHeads, c.Loops = 4, 1 })
+	staying, oldest := s.open(), s.dial()
+	oldest.write([]byte("GET /echo HTTP/1.1\r\n"))
+	for range 8 {
+		s.dial().write([]byte("G"))
+	}
+	oldest.wants("EOF")
+	newest := s.dial()
+	newest.write([]byte(request("/echo")))
+	newest.answer()
+	newest.wants("1welcome")
+	staying.write(frame(opText, true, "still here"))
+	staying.wants("1still here")
+}
+
+// The HTTP server's connections are as many as it was given; the oldest make room.
+func TestIdleRequestsMakeRoom(t *testing.T) {
+	s := serve(t, func(c *Config) { c.MaxRest = 3 })
+	var all []*conn
+	for range 4 {
+		c := s.dial()
+		c.write([]byte("GET /x HTTP/1.1\r\nHost: x\r\n\r\n"))
+		if resp, _ := c.answer(); resp.StatusCode != 200 {
+			t.Fatal(resp.Status)
+		}
+		all = append(all, c)
+	}
+	all[0].wants("EOF")
+	all[1].write([]byte("GET /x HTTP/1.1\r\nHost: x\r\n\r\n"))
+	if resp, _ := all[1].answer(); resp.StatusCode != 200 {
+		t.Error(resp.Status)
+	}
+}
+
+// Frames that are no message are not free.
+func TestWhoSendsTooManyFramesIsClosed(t *testing.T) {
+	s := serve(t, nil)
+	for _, b := range [][]byte{
+		bytes.Repeat(frame(opPing, true, ""), maxControls+1),
+		append(frame(opText, false, ""), bytes.Repeat(frame(opContinuation, false, ""), maxFragments)...),
+	} {
+		c := s.open()
+		c.write(b)
+		s.ends(ErrFlood)
+		c.Close()
+	}
+	c := s.open()
+	c.write(append(frame(opText, false, "a"), bytes.Repeat(frame(opContinuation, false, ""), maxFragments-2)...))
+	c.write(frame(opContinuation, true, "b"))
+	c.wants("1ab")
+}

@@ -29,6 +29,13 @@ const (
 // maxControl is the longest payload of a control frame.
 const maxControl = 125
 
+const (
+	// maxControls is how many control frames a client may send between two of our pings, and maxFragments of how many parts
+	// a message may be. Neither is a message, so nobody else counts them.
+	maxControls  = 100
+	maxFragments = 1000
+)
+
 // header is the beginning of a client's frame.
 type header struct {
 	fin    bool
@@ -113,12 +120,14 @@ type reader struct {
 	rest    []byte // of a frame
 	message []byte // fragments, if there are any
 	op      byte   // of the message in fragments, 0 if there is none
+	parts   int    // how many of it there were
 }
 
 // feed takes the next bytes, which it may change, and calls on for each message and control frame, with a payload that
 // is valid during the call; false ends it. A status other than 0 tells what rule was broken.
 func (r *reader) feed(b []byte, most int, on func(op byte, payload []byte) bool) Status {
-	if len(r.rest) > 0 {
+	ours := len(r.rest) > 0 // b is a buffer that we may keep: who sends byte by byte must not have us copy all each time
+	if ours {
 		b = append(r.rest, b...)
 		r.rest = nil
 	}
@@ -131,7 +140,7 @@ func (r *reader) feed(b []byte, most int, on func(op byte, payload []byte) bool)
 			break
 		}
 		payload := b[h.size : h.size+h.length]
-		b = b[h.size+h.length:]
+		b, ours = b[h.size+h.length:], false
 		unmask(payload, h.mask)
 		op := h.op
 		switch {
@@ -142,18 +151,24 @@ func (r *reader) feed(b []byte, most int, on func(op byte, payload []byte) bool)
 			if r.op == 0 {
 				r.op = op
 			}
+			if r.parts++; r.parts > maxFragments {
+				return PolicyViolation
+			}
 			r.message = append(r.message, payload...)
 			if !h.fin {
 				continue
 			}
 			op, payload = r.op, r.message
-			r.op, r.message = 0, nil
+			r.op, r.message, r.parts = 0, nil, 0
 		}
 		if !on(op, payload) {
 			return 0
 		}
 	}
-	if len(b) > 0 {
+	switch {
+	case ours:
+		r.rest = b
+	case len(b) > 0:
 		r.rest = append(make([]byte, 0, len(b)), b...)
 	}
 	return 0

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -26,6 +27,7 @@ type loop struct {
 	wheel  wheel
 	buf    []byte
 	lines  *bufio.Reader
+	heads  []*Conn // whose head was not complete at once, the oldest first, and some who have gone on
 	nowMs  int64
 
 	mu       sync.Mutex
@@ -145,15 +147,40 @@ func (l *loop) inbox() (arrivals []arrival, queued []*Conn, stopped bool) {
 	return arrivals, queued, stopped
 }
 
+// adopt begins with a connection. What it wants is mostly there already, so who is refused needs not be watched.
 func (l *loop) adopt(a arrival) {
-	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, a.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(a.fd)}); err != nil {
-		l.cfg.Log.Error("a connection could not be watched", "error", err)
-		unix.Close(a.fd)
-		return
-	}
 	c := &Conn{loop: l, fd: a.fd, remote: a.remote, most: l.cfg.MaxMessage, sinceMs: l.nowMs}
 	l.conns[int32(a.fd)] = c
 	l.appoint(c, l.nowMs+l.cfg.HandshakeTimeout.Milliseconds())
+	if l.read(c, a.fd); c.fd < 0 {
+		return
+	}
+	events := uint32(unix.EPOLLIN)
+	if c.stalledMs != 0 {
+		events |= unix.EPOLLOUT
+	}
+	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, a.fd, &unix.EpollEvent{Events: events, Fd: int32(a.fd)}); err != nil {
+		l.cfg.Log.Error("a connection could not be watched", "error", err)
+		l.end(c, ErrEnded)
+		return
+	}
+	if c.phase == inHead {
+		l.makeRoom(c)
+	}
+}
+
+// makeRoom notes one more connection that has not said what it wants, and closes the oldest of those if there are too
+// many. It looks at them only once in a while.
+func (l *loop) makeRoom(c *Conn) {
+	most := max(l.cfg.MaxHeads/l.cfg.Loops, 1)
+	if l.heads = append(l.heads, c); len(l.heads) < 2*most {
+		return
+	}
+	l.heads = slices.DeleteFunc(l.heads, func(c *Conn) bool { return c.phase != inHead || c.fd < 0 })
+	for len(l.heads) > most {
+		l.end(l.heads[0], ErrEnded)
+		l.heads = slices.Delete(l.heads, 0, 1)
+	}
 }
 
 func (l *loop) event(e unix.EpollEvent) {
@@ -190,7 +217,14 @@ func (l *loop) read(c *Conn, fd int) {
 // feed takes what came on a WebSocket.
 func (l *loop) feed(c *Conn, b []byte) {
 	theirs := false
+	flood := false
 	wrong := c.reader.feed(b, c.most, func(op byte, payload []byte) bool {
+		if op >= opClose {
+			if c.controls++; c.controls > maxControls {
+				flood = true
+				return false
+			}
+		}
 		switch op {
 		case opClose:
 			theirs = true
@@ -205,6 +239,11 @@ func (l *loop) feed(c *Conn, b []byte) {
 		return true
 	})
 	switch {
+	case flood, wrong == PolicyViolation: // and would go on while we wait for a close
+		c.why = ErrFlood
+		c.End(PolicyViolation, ErrFlood.Error())
+		l.write(c)
+		l.end(c, ErrFlood)
 	case theirs:
 		c.End(NormalClosure, "") // unless we began
 		c.phase = ending
@@ -334,6 +373,7 @@ func (l *loop) check(c *Conn) bool {
 		if c.pingedMs = l.nowMs; c.heard {
 			c.askedMs, c.heard = l.nowMs, false
 		}
+		c.controls = 0
 		c.client.Pinging()
 		c.queue(func(pending []byte) []byte { return appendFrame(pending, opPing, nil) }, false)
 	}
@@ -361,7 +401,10 @@ func (l *loop) readHead(c *Conn, b []byte) {
 			l.refuse(c, Refusal{Status: 431, Sentence: "The head of this request is too large."})
 			return
 		}
-		c.reader.rest = bytes.Clone(b)
+		if len(c.reader.rest) == 0 {
+			b = bytes.Clone(b)
+		}
+		c.reader.rest = b
 		return
 	}
 	c.reader.rest = nil
@@ -414,6 +457,9 @@ func (c *Conn) switchProtocols(accept, protocol string) {
 
 func (l *loop) refuse(c *Conn, no Refusal) {
 	c.phase = ending
+	c.mu.Lock()
+	c.queued = true // it is written here and now
+	c.mu.Unlock()
 	c.queue(func(pending []byte) []byte { return appendRefusal(pending, no) }, true)
 	l.write(c)
 }

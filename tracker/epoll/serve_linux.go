@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ func Serve(listener net.Listener, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("a %T cannot be served by epoll, only TCP can", listener)
 	}
 	cfg.setDefaults()
-	s := &Server{cfg: cfg, rest: newRest(listener.Addr())}
+	s := &Server{cfg: cfg, rest: newRest(listener.Addr(), cfg.MaxRest)}
 	if err := s.own(tcp); err != nil {
 		return nil, fmt.Errorf("the listener cannot be served by epoll: %w", err)
 	}
@@ -140,10 +141,14 @@ type rest struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
+
+	most int
+	mu   sync.Mutex
+	live []*begunConn // the oldest first
 }
 
-func newRest(addr net.Addr) *rest {
-	return &rest{addr: addr, conns: make(chan net.Conn, 256), done: make(chan struct{})}
+func newRest(addr net.Addr, most int) *rest {
+	return &rest{addr: addr, conns: make(chan net.Conn, 256), done: make(chan struct{}), most: most}
 }
 
 // give makes a net.Conn of a descriptor whose first bytes were read. If nobody takes it, it is closed.
@@ -154,13 +159,30 @@ func (r *rest) give(fd int, begun []byte) {
 	if err != nil {
 		return
 	}
+	b := r.note(c, begun)
 	select {
 	case <-r.done:
-		c.Close()
-	case r.conns <- &begunConn{c, io.MultiReader(bytes.NewReader(begun), c)}:
+		b.Close()
+	case r.conns <- b:
 	default:
-		c.Close()
+		b.Close()
 	}
+}
+
+// note counts one more in, and closes the oldest if there are too many: each costs a goroutine and buffers.
+func (r *rest) note(c net.Conn, begun []byte) *begunConn {
+	b := &begunConn{c, io.MultiReader(bytes.NewReader(begun), c), r}
+	r.mu.Lock()
+	r.live = append(r.live, b)
+	var oldest *begunConn
+	if len(r.live) > r.most {
+		oldest = r.live[0]
+	}
+	r.mu.Unlock()
+	if oldest != nil {
+		oldest.Close()
+	}
+	return b
 }
 
 func (r *rest) Accept() (net.Conn, error) {
@@ -190,6 +212,15 @@ func (r *rest) Addr() net.Addr { return r.addr }
 type begunConn struct {
 	net.Conn
 	from io.Reader
+	rest *rest
+}
+
+func (c *begunConn) Close() error {
+	r := c.rest
+	r.mu.Lock()
+	r.live = slices.DeleteFunc(r.live, func(other *begunConn) bool { return other == c })
+	r.mu.Unlock()
+	return c.Conn.Close()
 }
 
 func (c *begunConn) Read(b []byte) (int, error) { return c.from.Read(b) }
