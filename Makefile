@@ -11,7 +11,7 @@ GO_SOURCES := $(shell find . -name '*.go' -not -path './player/node_modules/*')
 
 .PHONY: help run build test test-go test-player race lint fuzz e2e player clean setup-ffmpeg setup-chromium setup-nginx
 .PHONY: sim sim-validate bench bench-sim bench-sim-bars bench-matching bench-browsers bench-browsers-links bench-short
-.PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover bench-cluster bench-tracker
+.PHONY: bench-viewers bench-hostile bench-loss bench-rtc bench-failover bench-cluster bench-tracker bench-attack
 .PHONY: bench-origin bench-http3 bench-low-latency bench-announce
 
 help: ## list the targets
@@ -115,6 +115,9 @@ $(BENCH_TRACKER): $(GO_SOURCES) go.mod go.sum player/dist/slipstream.js
 
 bench-tracker: build $(BENCH_TRACKER) ## 5,000 joins a second for a minute, joins over TLS, 100,000 viewers who stay (JSON; four minutes)
 	@$(BENCH_TRACKER) crowd && $(BENCH_TRACKER) tls && $(BENCH_TRACKER) idle
+
+bench-attack: build $(BENCH_TRACKER) ## the tracker under attack, and what honest viewers notice (JSON; three minutes)
+	@$(BENCH_TRACKER) attack
 
 bench-rtc: $(BENCH) ## our connections and a seeder beside bare pion, in one run (JSON; a minute)
 	@$(BENCH) transfer

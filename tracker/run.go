@@ -57,8 +57,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	var ready atomic.Bool
 	ready.Store(true)
+	mux := routes(t, reg, &ready)
 	web := &http.Server{
-		Handler: routes(t, reg, &ready), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	address := ln.Addr().String()
@@ -70,6 +71,10 @@ func Run(ctx context.Context, cfg Config) error {
 		loops.Paths = map[string]epoll.Open{"/tracker": t.server.Open}
 		if t.others != nil {
 			loops.Paths["/announce"] = t.others.Open
+		}
+		loops.Known = func(r *http.Request) bool {
+			_, pattern := mux.Handler(r)
+			return pattern != ""
 		}
 		sockets, err := epoll.Serve(ln, loops)
 		if err != nil {
@@ -97,7 +102,7 @@ func Run(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-func routes(t *Tracker, reg *prometheus.Registry, ready *atomic.Bool) http.Handler {
+func routes(t *Tracker, reg *prometheus.Registry, ready *atomic.Bool) *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, handler := range t.Mounts() {
 		mux.Handle(pattern, handler)

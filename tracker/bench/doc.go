@@ -7,7 +7,11 @@
 //	tls     what a join costs when the tracker does TLS itself
 //	idle    100,000 viewers who stay, on six trackers
 //
+// and `make bench-attack`:
+//
+//	attack  attackers, each a program with a core of its own, and honest viewers who come while it lasts
+//
 // The crowd is one thread over raw descriptors, because whoever makes connections uses as much of the machine as whoever
 // takes them. Times include its own lag, which is told beside them: where that is near the bar, the machine and
-// not the tracker was measured. The test proper is a short form.
+// not the tracker was measured. The tests proper are short forms.
 package bench

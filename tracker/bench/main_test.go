@@ -20,6 +20,7 @@ var commands = map[string]func(args []string) (result any, err error){
 	"tracker":  runTracker,
 	"attack":   benchAttack,
 	"attacker": runAttacker,
+	"bare":     runBare,
 }
 
 // TestMain runs a measurement if the first argument names one, and the tests otherwise.

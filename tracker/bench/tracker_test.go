@@ -114,14 +114,20 @@ func (t *tracker) kill() {
 
 // cpu is what a process has used, in seconds, of user and system together.
 func cpu(pid int) float64 {
+	user, system := times(pid)
+	return user + system
+}
+
+// times is what it has used in its own code, and in the kernel on its behalf.
+func times(pid int) (user, system float64) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // state, field 3, comes first; see proc(5)
-	user, _ := strconv.ParseFloat(fields[14-3], 64)
-	system, _ := strconv.ParseFloat(fields[15-3], 64)
-	return (user + system) / 100 // USER_HZ
+	user, _ = strconv.ParseFloat(fields[14-3], 64)
+	system, _ = strconv.ParseFloat(fields[15-3], 64)
+	return user / 100, system / 100 // USER_HZ
 }
 
 // proc reads a line "Name:  123 kB" of a file in /proc as bytes.

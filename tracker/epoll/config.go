@@ -13,6 +13,9 @@ import (
 type Config struct {
 	// Paths are where there are WebSockets. Every other request goes to Rest.
 	Paths map[string]Open
+	// Known tells whether Rest has an answer for a request; what it has none for is refused here, which is cheaper. Nil
+	// means that it has one for all.
+	Known func(*http.Request) bool
 	// Subprotocol is selected if a client offers it among others; "" is none.
 	Subprotocol string
 	// MaxMessage is the longest message from a client [16 KiB].

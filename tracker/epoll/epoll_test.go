@@ -289,6 +289,21 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestWhatIsNowhereIsRefused(t *testing.T) {
+	s := serve(t, func(c *Config) { c.Known = func(r *http.Request) bool { return r.URL.Path == "/page" } })
+	c := s.dial()
+	c.write([]byte("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n"))
+	if resp, body := c.answer(); resp.StatusCode != 404 || body != "There is nothing here.\n" {
+		t.Errorf("%s, %q", resp.Status, body)
+	}
+	c.wants("EOF")
+	c = s.dial()
+	c.write([]byte("GET /page HTTP/1.1\r\nHost: x\r\n\r\n"))
+	if resp, body := c.answer(); resp.StatusCode != 200 || body != "GET /page 0 <nil>" {
+		t.Errorf("%s, %q", resp.Status, body)
+	}
+}
+
 func TestOtherRequestsAreAnsweredByTheHTTPServer(t *testing.T) {
 	c := serve(t, nil).dial()
 	for range 2 { // on one connection

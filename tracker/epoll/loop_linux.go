@@ -415,6 +415,10 @@ func (l *loop) readHead(c *Conn, b []byte) {
 	}
 	opening := l.cfg.Paths[r.URL.Path]
 	if opening == nil || !wantsWebSocket(r) {
+		if l.cfg.Known != nil && !l.cfg.Known(r) {
+			l.refuse(c, Refusal{Status: 404, Sentence: "There is nothing here."})
+			return
+		}
 		l.giveAway(c, bytes.Clone(b))
 		return
 	}
