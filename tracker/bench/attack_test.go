@@ -291,7 +291,7 @@ func (s *siege) judge() {
 	}
 	switch s.Attack {
 	case "junk-bytes", "junk-path", "junk-metrics", "junk-no-key", "junk-token", "one-network", "replayed-token", "stolen-by-origin", "forged-by-key":
-		s.Bars = append(s.Bars, atMost("the tracker's CPU for a rejected request with the kernel's, µs", s.RejectMicros, 15),
+		s.Bars = append(s.Bars, atMost("the tracker's CPU for a request that is refused (of junk-metrics: answered), with the kernel's, µs", s.RejectMicros, 15),
 			atMost("… in its own code, µs", s.OwnMicros, 15))
 	case "harvest":
 		s.Bars = append(s.Bars, atMost("addresses given to one token; 12 and as many who turn out to be of no use", float64(s.Attacker.PerToken), 24))

@@ -173,7 +173,7 @@ func (a *attacker) hold(first []byte, every time.Duration, rest []byte) {
 	buf := make([]byte, 4096)
 	for a.on() {
 		from := time.Now()
-		for range min(a.count-len(all), 200) {
+		for range min(a.count-len(all), 2000) {
 			fd := a.connect()
 			if fd < 0 {
 				a.done.Answers["no connection"]++
