@@ -109,6 +109,7 @@ func (l *loop) run() {
 	events := make([]unix.EpollEvent, 256)
 	for {
 		arrivals, queued, stopped := l.inbox()
+		l.nowMs = time.Now().UnixMilli()
 		for _, a := range arrivals {
 			l.adopt(a)
 		}
