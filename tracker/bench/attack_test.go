@@ -66,7 +66,7 @@ func benchAttack(args []string) (any, error) {
 	set := flags("attack")
 	slipstream := set.String("slipstream", "bin/slipstream", "the program")
 	only := set.String("only", "", "attacks, separated by commas; default: all")
-	length := set.Duration("for", 10*time.Second, "how long each lasts")
+	length := set.Duration("for", 6*time.Second, "how long each lasts")
 	held := set.Int("held", 10_000, "connections of those who hold some")
 	residents := set.Int("residents", 100, "honest viewers in the room")
 	if err := set.Parse(args); err != nil {
