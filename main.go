@@ -45,6 +45,7 @@ import (
 	"slipstream/tracker/geo"
 	trackerserver "slipstream/tracker/server"
 	"slipstream/tracker/token"
+	"slipstream/tracker/top"
 )
 
 // Exit codes: 0 success, 1 it did not work, 2 it was called wrongly.
@@ -454,6 +455,7 @@ type trackerCommands struct {
 	Serve   trackerCommand    `cmd:"" default:"withargs" help:"Run a tracker (the default)."`
 	Token   joinTokenCommands `cmd:"" help:"Tokens that viewers join with."`
 	Channel channelCommand    `cmd:"" help:"Set how the viewers of a channel may meet, for a whole cluster that keeps such things."`
+	Top     topCommand        `cmd:"" help:"Show in the terminal how a tracker fares."`
 	Geo     geoCommands       `cmd:"" help:"Databases that tell where addresses are: get one, measure one."`
 }
 
@@ -476,6 +478,17 @@ func (c channelCommand) Run(ctx context.Context, io streams) error {
 	defer cancel()
 	return cluster.SetChannel(ctx, cluster.Config{Name: c.Cluster, URL: c.NATS, Routes: c.ClusterRoute, Secret: secret, Log: io.log},
 		c.ID, cluster.Settings{Sharing: token.Sharing(c.Sharing)})
+}
+
+type topCommand struct {
+	URL   string        `arg:"" optional:"" help:"The tracker, or its statistics." default:"http://localhost:8081"`
+	Once  bool          `help:"Print one frame and end."`
+	Every time.Duration `help:"Time between frames, at least 1s." default:"2s" placeholder:"TIME"`
+	Rows  int           `help:"Channels that are listed, the largest." default:"20" placeholder:"N"`
+}
+
+func (c topCommand) Run(ctx context.Context, io streams) error {
+	return top.Run(ctx, top.Config{URL: c.URL, Once: c.Once, Every: c.Every, Rows: c.Rows, Out: io.out})
 }
 
 type geoCommands struct {

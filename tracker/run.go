@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -55,9 +54,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := t.Register(reg); err != nil {
 		return fmt.Errorf("the tracker's metrics: %w", err)
 	}
-	var ready atomic.Bool
-	ready.Store(true)
-	mux := routes(t, reg, &ready)
+	mux := routes(t, reg)
 	web := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
@@ -91,7 +88,6 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("the tracker's HTTP server stopped: %w", err)
 	case <-ctx.Done():
 	}
-	ready.Store(false)
 	t.Close()
 	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -102,20 +98,14 @@ func Run(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-func routes(t *Tracker, reg *prometheus.Registry, ready *atomic.Bool) *http.ServeMux {
+func routes(t *Tracker, reg *prometheus.Registry) *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, handler := range t.Mounts() {
 		mux.Handle(pattern, handler)
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !ready.Load() {
-			http.Error(w, "The tracker is shutting down.", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ready")
-	})
+	mux.Handle("GET /readyz", t.Ready())
 	return mux
 }
 

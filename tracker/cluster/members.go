@@ -21,6 +21,7 @@ type node struct {
 	meeting uint64         // the number of its coming
 	met     uint64         // this node's, as that one counts; 0 = it does not know this one
 	silent  int            // own ticks since it was heard
+	lagMs   int64          // that its last heartbeat took, by both clocks
 }
 
 // heartbeat is what every node says of itself at every tick.

@@ -46,6 +46,8 @@ type Relay struct {
 	moving   []move
 	orphans  []server.Seat // of clients whose edge is gone
 	state    state
+	deaf     int   // own ticks since its own heartbeat came back
+	lagMs    int64 // that the last one took
 }
 
 // move is a stay that is to be looked at: its place may have to be on another node.
@@ -256,6 +258,7 @@ func (r *Relay) sendAll() {
 func (r *Relay) tick() {
 	r.beat()
 	r.mu.Lock()
+	r.deaf++
 	gone := r.members.tick()
 	for _, h := range gone {
 		r.bury(h.Node)
@@ -292,12 +295,15 @@ func (r *Relay) hear(b []byte) {
 		return
 	}
 	if h.Node == r.id {
-		r.lag.Set(float64(time.Now().UnixMilli()-h.SentMs) / 1000)
+		r.heardSelf(time.Now().UnixMilli() - h.SentMs)
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.members.hear(h)
+	if n := r.members.others[h.Node]; n != nil {
+		n.lagMs = time.Now().UnixMilli() - h.SentMs
+	}
 	if h.State == leaving {
 		r.bury(h.Node)
 	}

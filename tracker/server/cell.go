@@ -26,7 +26,8 @@ type letter struct {
 
 type entered struct {
 	entry
-	resume *Resume // nil: it is new here
+	resume *Resume   // nil: it is new here
+	at     time.Time // when it asked; zero: it has a place, and this cell is one more
 }
 type exited struct{ moved bool }
 type ticked struct{}
@@ -40,6 +41,9 @@ type member struct {
 
 	sinceMs   int64
 	disclosed disclosure
+
+	// Between its reports: how long that was, and how much of it playback stood still.
+	watchedMs, stalledMs, reportedMs int64
 }
 
 const (
@@ -118,6 +122,9 @@ func (c *cell) handleEntered(st *seat, e entered) {
 	before := e.resume
 	if before == nil {
 		c.act(join)
+		if c.index == st.cell && !e.at.IsZero() {
+			c.srv.welcomed(e.at)
+		}
 		return
 	}
 	m.known = before.Known[:min(len(before.Known), maxKnown)]
@@ -155,8 +162,9 @@ func (c *cell) handleSignal(m *member, s announce.SignalTo) {
 }
 
 func (c *cell) handleReport(m *member, r announce.Report) {
+	spanMs, stalledMs := m.watch(r, c.srv.cfg.Now().UnixMilli())
 	if c.index == m.cell {
-		c.srv.metrics.reported(m, r)
+		c.srv.metrics.reported(m, r, spanMs, stalledMs)
 	}
 	m.report, m.shown = r, true
 	ev := swarm.Report{
@@ -236,4 +244,17 @@ func (c *cell) know(m *member, id announce.PeerID) {
 		m.known = slices.Delete(m.known, 0, 1)
 	}
 	m.known = append(m.known, id)
+}
+
+// watch books the time since the last report, and how much of it playback stood still: no more than there was, whatever is
+// claimed. Who has no bytes yet does not watch.
+func (m *member) watch(r announce.Report, nowMs int64) (spanMs, stalledMs int64) {
+	if m.shown && m.role == announce.Viewer && m.report.HTTPBytes+m.report.P2PBytes > 0 {
+		spanMs = max(0, nowMs-m.reportedMs)
+		stalledMs = min(max(0, r.StallMs-m.report.StallMs), spanMs)
+		m.watchedMs += spanMs
+		m.stalledMs += stalledMs
+	}
+	m.reportedMs = nowMs
+	return spanMs, stalledMs
 }

@@ -88,7 +88,7 @@ func (c *conn) read() *announce.Error {
 		kind, b, err := c.ws.Read(c.ctx)
 		if err != nil {
 			if errors.Is(err, websocket.ErrMessageTooBig) {
-				c.srv.metrics.errors.WithLabelValues("too-big").Inc()
+				c.srv.metrics.reject(c.srv.metrics.errors, "too-big")
 				c.ws.Close(websocket.StatusMessageTooBig, "") // drains, so that the client hears the status
 			}
 			return nil
@@ -125,7 +125,7 @@ func (c *conn) write() {
 			}
 		}
 		if end != "" {
-			c.srv.metrics.errors.WithLabelValues(end).Inc()
+			c.srv.metrics.reject(c.srv.metrics.errors, end)
 			c.ws.Close(statusOf(end), end)
 			c.cancel(nil)
 			return

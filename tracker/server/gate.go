@@ -7,12 +7,12 @@ import "net/http"
 // there is the status and a sentence.
 func (s *Server) Gate(r *http.Request) (release func(), status int, sentence string) {
 	if !s.originAllowed(r) {
-		s.metrics.refused.WithLabelValues("origin").Inc()
+		s.metrics.reject(s.metrics.refused, "origin")
 		return nil, http.StatusForbidden, "This tracker does not serve pages of this web origin."
 	}
 	release, ok := s.addresses.admit(s.cfg.ClientAddr(r), s.cfg.Now())
 	if !ok {
-		s.metrics.refused.WithLabelValues("address").Inc()
+		s.metrics.reject(s.metrics.refused, "address")
 		return nil, http.StatusTooManyRequests, "Too many connections from this network; try again in a moment."
 	}
 	return release, 0, ""

@@ -1,6 +1,10 @@
 package server
 
 import (
+	"maps"
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"slipstream/tracker/announce"
@@ -24,6 +28,12 @@ type metrics struct {
 	slow          prometheus.Counter
 	bytes         *prometheus.CounterVec
 	stalls        prometheus.Counter
+	watched       prometheus.Counter
+	stalled       prometheus.Counter
+	wait          prometheus.Histogram
+
+	mu      sync.Mutex
+	rejects map[string]int64 // both kinds, for Stats
 }
 
 func newMetrics() *metrics {
@@ -41,7 +51,7 @@ func newMetrics() *metrics {
 		viewers:       prometheus.NewGaugeVec(prometheus.GaugeOpts(name("viewers", "Clients that have joined, by role.")), []string{"role"}),
 		rooms:         gauge("rooms", "Channels with at least one client."),
 		joins:         vec("joins_total", "Joins, by role.", "role"),
-		refused:       vec("refused_total", "Connections refused before the WebSocket opened, by reason.", "reason"),
+		refused:       vec("refused_total", "Connections refused before the WebSocket opened, by reason: address, origin, connections, handshake, or what is wrong with the token.", "reason"),
 		errors:        vec("errors_total", "Connections closed with an error, by code.", "code"),
 		messages:      vec("messages_total", "Well-formed messages from clients, by type.", "type"),
 		signals:       counter("signals_total", "Signals relayed."),
@@ -54,6 +64,14 @@ func newMetrics() *metrics {
 		slow:          counter("slow_closed_total", "Clients closed because they read too slowly."),
 		bytes:         vec("media_bytes_total", "Media bytes that viewers report, by path: http, p2p.", "path"),
 		stalls:        counter("stalls_total", "Interruptions that viewers report."),
+		watched:       counter("watched_seconds_total", "Time that viewers have watched, between their reports."),
+		stalled:       counter("stalled_seconds_total", "How much of it playback stood still."),
+		wait: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "slipstream", Subsystem: "tracker", Name: "join_seconds",
+			Help:    "From a join message to a place and the first neighbours, in the tracker.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
+		}),
+		rejects: map[string]int64{},
 	}
 	m.viewers.WithLabelValues(string(announce.Viewer)) // so that zero is shown and not nothing
 	m.viewers.WithLabelValues(string(announce.Seeder))
@@ -63,13 +81,38 @@ func newMetrics() *metrics {
 func (m *metrics) register(reg prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
 		m.viewers, m.rooms, m.joins, m.refused, m.errors, m.messages, m.signals, m.withheld, m.customers, m.introductions, m.duties, m.drops, m.expelled, m.slow,
-		m.bytes, m.stalls,
+		m.bytes, m.stalls, m.watched, m.stalled, m.wait,
 	} {
 		if err := reg.Register(c); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// reject counts one who is turned away, by a reason of which there are few: none of them is a client's word.
+func (m *metrics) reject(by *prometheus.CounterVec, reason string) {
+	by.WithLabelValues(reason).Inc()
+	if reason == announce.CodeShuttingDown {
+		return // that is no fault of his
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rejects[reason]++
+}
+
+func (m *metrics) rejected() map[string]int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.rejects)
+}
+
+// welcomed notes that somebody who asked for a place has got it.
+func (s *Server) welcomed(asked time.Time) {
+	now := s.cfg.Now()
+	took := max(0, now.Sub(asked))
+	s.metrics.wait.Observe(took.Seconds())
+	s.pace.joined(now, took)
 }
 
 func (m *metrics) joined(role announce.Role, rooms int) {
@@ -85,7 +128,7 @@ func (m *metrics) left(role announce.Role, rooms int) {
 
 // reported counts what grew since the viewer's last report. The first report of a connection is only the base: it may
 // hold totals that were counted before the viewer lost its connection to the tracker.
-func (m *metrics) reported(v *member, now announce.Report) {
+func (m *metrics) reported(v *member, now announce.Report, spanMs, stalledMs int64) {
 	for _, d := range now.Dropped {
 		kind := "other"
 		if d.Reason.Connectivity() {
@@ -102,4 +145,6 @@ func (m *metrics) reported(v *member, now announce.Report) {
 	m.bytes.WithLabelValues("http").Add(grew(v.report.HTTPBytes, now.HTTPBytes))
 	m.bytes.WithLabelValues("p2p").Add(grew(v.report.P2PBytes, now.P2PBytes))
 	m.stalls.Add(grew(v.report.Stalls, now.Stalls))
+	m.watched.Add(float64(spanMs) / 1000)
+	m.stalled.Add(float64(stalledMs) / 1000)
 }

@@ -142,7 +142,7 @@ func TestStatisticsAddUpWhatViewersReport(t *testing.T) {
 	})
 	want := RoomStats{
 		Channel: channel, Viewers: 2, Seeders: 1, Parts: 1, Ready: 2, NeighboursMean: 1.5, Offload: 0.75, HTTPBytes: 2000, P2PBytes: 6000,
-		UploadedBytes: 1000, SeederHTTPBytes: 9000, SeederUploadedBytes: 8000, Stalls: 2, StallMs: 140, Rescues: 4, LatencyMsMean: 5000,
+		UploadedBytes: 1000, SeederHTTPBytes: 9000, SeederUploadedBytes: 8000, Stalls: 2, StallMs: 140, Rescues: 4, LatencyMsMean: 5000, Pairs: 3, Copies: 1,
 	}
 	if got.Rooms[0] != want || got.Viewers != 2 || got.Seeders != 1 {
 		t.Errorf("got %+v\nwant %+v", got, want)

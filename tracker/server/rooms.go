@@ -61,7 +61,7 @@ func newRooms(s *Server) *rooms {
 
 // Enter implements Rooms.
 func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
-	role := e.Join.Role
+	role, at := e.Join.Role, r.srv.cfg.Now()
 	st := &seat{rooms: r, addr: from, role: role}
 	said := entry{
 		renditions: e.Join.Renditions, noUpload: e.Join.NoUpload, uplinkBps: e.Join.UplinkBps, nat: e.Join.NAT,
@@ -84,7 +84,7 @@ func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 		if e.Resume == nil {
 			r.srv.tell(from, welcome)
 		}
-		r.cells[st.cell].post(st, entered{said, e.Resume})
+		r.cells[st.cell].post(st, entered{said, e.Resume, at})
 		return st, nil
 	}
 	defer r.mu.Unlock() // a cell must not hear that a seeder is gone before it hears that it came
@@ -92,7 +92,7 @@ func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 		r.srv.tell(from, welcome)
 	}
 	for _, i := range c.open {
-		r.cells[i].post(st, entered{said, e.Resume})
+		r.cells[i].post(st, entered{said, e.Resume, at})
 	}
 	return st, nil
 }
@@ -170,7 +170,7 @@ func (r *rooms) extend(c *audience) int {
 	}
 	c.open = append(c.open, best)
 	for _, st := range c.seeders {
-		r.cells[best].post(st, entered{*st.said, nil})
+		r.cells[best].post(st, entered{entry: *st.said})
 	}
 	return best
 }

@@ -133,6 +133,7 @@ type Server struct {
 	admission *admission
 	addresses *addresses
 	stats     statsCache
+	pace      pace
 
 	ctx  context.Context // ends when everything must stop
 	stop context.CancelFunc
@@ -197,7 +198,12 @@ func New(cfg Config) (*Server, error) {
 }
 
 // Register adds the tracker's metrics to a registry.
-func (s *Server) Register(reg prometheus.Registerer) error { return s.metrics.register(reg) }
+func (s *Server) Register(reg prometheus.Registerer) error {
+	if err := reg.Register(newGauges(s)); err != nil {
+		return err
+	}
+	return s.metrics.register(reg)
+}
 
 // ServeHTTP serves one WebSocket until it ends.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -214,7 +220,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Subprotocols: []string{announce.Subprotocol}, InsecureSkipVerify: true, // originAllowed did that
 	})
 	if err != nil {
-		s.metrics.refused.WithLabelValues("handshake").Inc()
+		s.metrics.reject(s.metrics.refused, "handshake")
 		return
 	}
 	c.serve(ws)
@@ -245,7 +251,7 @@ func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
 			s.addresses.blame(g.addr, now)
 		}
 		release()
-		return s.refuse("token", epoll.Refusal{Status: http.StatusUnauthorized, Sentence: refusal.Message})
+		return s.refuse(refusal.Code, epoll.Refusal{Status: http.StatusUnauthorized, Sentence: refusal.Message})
 	}
 	if !s.enter(g, l) {
 		g.over()
@@ -259,7 +265,7 @@ func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
 }
 
 func (s *Server) refuse(reason string, no epoll.Refusal) *epoll.Refusal {
-	s.metrics.refused.WithLabelValues(reason).Inc()
+	s.metrics.reject(s.metrics.refused, reason)
 	return &no
 }
 

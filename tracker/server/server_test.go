@@ -58,6 +58,8 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 		"slipstream_tracker_viewers viewer": 2, "slipstream_tracker_viewers seeder": 0, "slipstream_tracker_rooms": 1,
 		"slipstream_tracker_joins_total viewer": 2, "slipstream_tracker_introductions_total": 1, "slipstream_tracker_duties_total": 3,
 		"slipstream_tracker_messages_total report": 4, "slipstream_tracker_errors_total malformed": 1,
+		"slipstream_tracker_viewers_ready": 2, "slipstream_tracker_copies": 1, "slipstream_tracker_same_isp_ratio": 0, "slipstream_tracker_stall_ratio": 0,
+		"slipstream_tracker_offload_ratio": 1030. / 1140,
 		// The first report (without bytes) is the base.
 		"slipstream_tracker_media_bytes_total http": 110, "slipstream_tracker_media_bytes_total p2p": 1030,
 	} {

@@ -39,7 +39,7 @@ func (c *socket) send(frame []byte, end string) {
 	}
 	c.conn.Send(frame)
 	if end != "" {
-		c.srv.metrics.errors.WithLabelValues(end).Inc()
+		c.srv.metrics.reject(c.srv.metrics.errors, end)
 		c.conn.End(epoll.Status(statusOf(end)), end)
 	}
 }
@@ -78,7 +78,7 @@ func (c *socket) Pinging() {
 func (c *socket) Closed(why error) {
 	switch {
 	case errors.Is(why, epoll.ErrTooBig):
-		c.srv.metrics.errors.WithLabelValues("too-big").Inc()
+		c.srv.metrics.reject(c.srv.metrics.errors, "too-big")
 	case errors.Is(why, epoll.ErrSlow):
 		c.srv.closedSlow(&c.guest)
 	}

@@ -9,16 +9,35 @@ import (
 	"sync"
 
 	"slipstream/tracker/announce"
+	"slipstream/tracker/swarm"
 )
 
 // Stats is the answer of /tracker/stats.json. Byte counts and stalls are sums of the last reports of those who are in
 // the room now; viewers report totals since their playback began, so a restarted tracker soon knows them again.
 type Stats struct {
-	NowMs   int64       `json:"nowMs"` // epoch ms at which this was counted
-	Viewers int         `json:"viewers"`
-	Seeders int         `json:"seeders"`
-	Rooms   []RoomStats `json:"rooms"` // sorted by channel
+	NowMs   int64 `json:"nowMs"` // epoch ms at which this was counted
+	Viewers int   `json:"viewers"`
+	Seeders int   `json:"seeders"`
+	Pace
+	Offload    float64 `json:"offload"` // these as in RoomStats, of all rooms together
+	StallRatio float64 `json:"stallRatio"`
+	SameISP    float64 `json:"sameIsp"`
+	Copies     float64 `json:"copies"`
+
+	Rejects map[string]int64 `json:"rejects"`         // turned away since the start, by reason
+	Nodes   []NodeStats      `json:"nodes,omitempty"` // of the cluster, as this one hears them; itself first
+	Rooms   []RoomStats      `json:"rooms"`           // of this node, sorted by channel
 }
+
+// NodeStats is one node of a cluster.
+type NodeStats struct {
+	Name  string  `json:"name"`
+	State string  `json:"state"` // ready, draining
+	LagMs float64 `json:"lagMs"` // what it said last took so long through NATS, if the clocks agree
+}
+
+// Roster is a Relay that knows the nodes of its cluster.
+type Roster interface{ Nodes() []NodeStats }
 
 // RoomStats is one channel, in all cells.
 type RoomStats struct {
@@ -38,6 +57,10 @@ type RoomStats struct {
 	StallMs             int64   `json:"stallMs"`
 	Rescues             int64   `json:"rescues"`
 	LatencyMsMean       int64   `json:"latencyMsMean"` // of viewers that reported one
+	StallRatio          float64 `json:"stallRatio"`    // of the time that those who are here have watched
+	Pairs               int     `json:"pairs"`         // of neighbours
+	SameISP             float64 `json:"sameIsp"`       // share of the pairs of viewers with known ISPs that have the same
+	Copies              float64 `json:"copies"`        // in which what a viewer plays is fetched from the CDN by duty, on average
 }
 
 // census asks a cell for its counts.
@@ -48,13 +71,18 @@ type count struct {
 	RoomStats
 	seeders                           map[announce.PeerID]announce.Report // each is in several cells
 	neighbours, latencyMs, hadLatency int64
+	watchedMs, stalledMs              int64
+	swarm.Census
 }
+
+func newCount() *count { return &count{seeders: map[announce.PeerID]announce.Report{}} }
 
 // statsCache is the last answer; counting costs a walk over all viewers, so it is done once a second at most.
 type statsCache struct {
 	mu   sync.Mutex
 	atMs int64
 	json []byte
+	last Stats // what it says
 }
 
 // Stats serves /tracker/stats.json.
@@ -90,21 +118,27 @@ func (s *Server) snapshot() []byte {
 	if !ok {
 		return nil
 	}
-	all := Stats{NowMs: nowMs, Rooms: []RoomStats{}}
+	all := Stats{NowMs: nowMs, Pace: s.pace.lately(s.cfg.Now()), Rejects: s.metrics.rejected(), Rooms: []RoomStats{}}
+	if roster, ok := s.cfg.Relay.(Roster); ok {
+		all.Nodes = roster.Nodes()
+	}
+	total := newCount()
 	for name, c := range channels {
 		room := c.sum()
 		room.Channel = name
-		all.Viewers += room.Viewers
-		all.Seeders += room.Seeders
 		all.Rooms = append(all.Rooms, room)
+		total.merge(c)
 	}
+	sum := total.sum()
+	all.Viewers, all.Seeders = sum.Viewers, sum.Seeders
+	all.Offload, all.StallRatio, all.SameISP, all.Copies = sum.Offload, sum.StallRatio, sum.SameISP, sum.Copies
 	slices.SortFunc(all.Rooms, func(a, b RoomStats) int { return cmp.Compare(a.Channel, b.Channel) })
 	b, err := json.Marshal(all)
 	if err != nil {
 		s.log.Error("the statistics could not be encoded", "error", err)
 		b = []byte("{}")
 	}
-	s.stats.atMs, s.stats.json = nowMs, b
+	s.stats.atMs, s.stats.json, s.stats.last = nowMs, b, all
 	return b
 }
 
@@ -138,23 +172,24 @@ func (c *cell) count() map[string]*count {
 	for _, m := range c.members {
 		n := all[m.audience.name]
 		if n == nil {
-			n = &count{seeders: map[announce.PeerID]announce.Report{}}
+			n = newCount()
 			all[m.audience.name] = n
-			for _, size := range c.swarm.Rooms(m.audience.name) {
-				n.Parts += min(size, 1)
-			}
+			n.Census = c.swarm.Census(m.audience.name)
 		}
 		if m.role == announce.Seeder {
 			n.seeders[m.id] = m.report
 		} else {
-			n.add(m.report)
+			n.add(m)
 		}
 	}
 	return all
 }
 
 // add counts a viewer.
-func (c *count) add(r announce.Report) {
+func (c *count) add(m *member) {
+	r := m.report
+	c.watchedMs += m.watchedMs
+	c.stalledMs += m.stalledMs
 	c.Viewers++
 	if r.Ready {
 		c.Ready++
@@ -176,7 +211,14 @@ func (c *count) add(r announce.Report) {
 func (c *count) merge(o *count) {
 	maps.Copy(c.seeders, o.seeders)
 	c.Viewers += o.Viewers
-	c.Parts += o.Parts
+	c.Census.Rooms += o.Census.Rooms
+	c.Census.Pairs += o.Census.Pairs
+	c.Placed += o.Placed
+	c.Local += o.Local
+	c.Holders += o.Holders
+	c.Players += o.Players
+	c.watchedMs += o.watchedMs
+	c.stalledMs += o.stalledMs
 	c.Ready += o.Ready
 	c.neighbours += o.neighbours
 	c.hadLatency += o.hadLatency
@@ -192,6 +234,11 @@ func (c *count) merge(o *count) {
 func (c *count) sum() RoomStats {
 	s := c.RoomStats
 	s.Seeders = len(c.seeders)
+	s.Parts, s.Pairs = c.Census.Rooms, c.Census.Pairs
+	ratio := func(part, whole int64) float64 { return float64(part) / float64(max(whole, 1)) }
+	s.StallRatio = ratio(c.stalledMs, c.watchedMs)
+	s.SameISP = ratio(int64(c.Local), int64(c.Placed))
+	s.Copies = ratio(int64(c.Holders), int64(c.Players))
 	for _, r := range c.seeders {
 		add(&s.SeederHTTPBytes, r.HTTPBytes)
 		add(&s.SeederUploadedBytes, r.UploadedBytes)

@@ -13,6 +13,7 @@ type channel struct {
 	name    string
 	rooms   []*room // by index, none of them empty
 	seeders set     // serve all rooms
+	ends    ends    // of its pairs
 }
 
 // room is as many viewers as shall know of each other, and what is dealt among them.

@@ -132,6 +132,7 @@ func (m *model) apply(ev Event, a Action) {
 
 func (m *model) judge() {
 	s := m.swarm
+	m.judgeCensus()
 	degree := map[uint64]int{}
 	for p := range m.edges {
 		if m.room[p[0]] == "" || m.room[p[1]] == "" {

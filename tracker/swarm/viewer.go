@@ -66,6 +66,7 @@ func (v *viewer) forget(w *viewer) bool {
 	for i, e := range v.edges {
 		if e.to == w {
 			v.edges = slices.Delete(v.edges, i, i+1)
+			v.channel.ends.count(v, w, -1)
 			v.missing = max(0, v.missing-1)
 			return true
 		}
@@ -76,6 +77,7 @@ func (v *viewer) forget(w *viewer) bool {
 // befriend adds an edge on this side.
 func (v *viewer) befriend(w *viewer, nowMs int64) {
 	v.edges = append(v.edges, edge{to: w, sinceMs: nowMs})
+	v.channel.ends.count(v, w, 1)
 }
 
 func (v *viewer) sharesRendition(w *viewer) bool {
