@@ -527,6 +527,9 @@ type trackerCommand struct {
 	TLSCert   string            `help:"Certificate for TLS (PEM, with its chain); read again when it changes. Without it a terminator (nginx, haproxy) is expected before." placeholder:"FILE"`
 	TLSKey    string            `help:"Its private key (PEM)." placeholder:"FILE"`
 
+	DebugListen   string `help:"Address for profiles of the running program (pprof), such as 127.0.0.1:6060; default: none." placeholder:"ADDR"`
+	DebugAnywhere bool   `help:"That address may be one that other machines reach."`
+
 	Trust             []netip.Prefix `help:"Networks of terminators whose X-Forwarded-For is believed." placeholder:"PREFIX"`
 	Connections       int            `help:"Connections at a time." default:"10000" placeholder:"N"`
 	RoomViewers       int            `help:"Clients of one channel at a time." default:"10000" placeholder:"N"`
@@ -560,6 +563,7 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 	cfg := tracker.Config{
 		Secret: secret, Keys: keys, Sharing: tracker.ReadSharing(c.Sharing), ICE: ice,
 		Listen: c.Listen, Origins: c.Allow, Geo: c.Geo, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
+		Debug: c.DebugListen, DebugAnywhere: c.DebugAnywhere,
 		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute, Data: c.ClusterData}, WebTorrent: c.webtorrent(),
 	}
 	cfg.Limits = trackerserver.Limits{

@@ -49,6 +49,13 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer t.Close()
+	if cfg.Debug != "" {
+		stop, err := serveDebug(ctx, cfg.Debug, cfg.DebugAnywhere, cfg.Log)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := t.Register(reg); err != nil {

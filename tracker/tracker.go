@@ -55,6 +55,9 @@ type Config struct {
 	Listener   net.Listener // to be used instead of Listen
 	TLS        *tls.Config  // nil = plaintext, for a terminator before this; then epoll serves where there is one
 	Goroutines bool         // goroutines serve in any case
+
+	Debug         string // address for profiles (pprof); "" = none
+	DebugAnywhere bool   // it need not be a loopback address
 }
 
 // Tracker is a running tracker without a listener.
