@@ -59,23 +59,26 @@ func main() {
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	var cli commands
 	exited := -1
-	parser, err := kong.New(&cli,
-		kong.Name("slipstream"),
-		kong.Description("Live HLS that viewers carry for each other."),
-		kong.Configuration(readConfig),
-		kong.DefaultEnvars("SLIPSTREAM"),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exited = code }),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-	)
+	parser := func(cli *commands) (*kong.Kong, error) {
+		return kong.New(cli,
+			kong.Name("slipstream"),
+			kong.Description("Live HLS that viewers carry for each other."),
+			kong.Configuration(readConfig),
+			kong.DefaultEnvars("SLIPSTREAM"),
+			kong.Writers(stdout, stderr),
+			kong.Exit(func(code int) { exited = code }),
+			kong.UsageOnError(),
+			kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		)
+	}
+	var cli commands
+	first, err := parser(&cli)
 	if err != nil {
 		fmt.Fprintln(stderr, "slipstream:", err)
 		return exitUsage
 	}
-	command, err := parser.Parse(args)
+	command, err := first.Parse(args)
 	if exited >= 0 {
 		return exited
 	}
@@ -91,17 +94,25 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
 	command.BindTo(ctx, (*context.Context)(nil))
-	if err := command.Run(streams{stdout, log}); err != nil && !errors.Is(err, context.Canceled) {
+	again := func() (now commands, err error) {
+		p, err := parser(&now)
+		if err == nil {
+			_, err = p.Parse(args)
+		}
+		return now, err
+	}
+	if err := command.Run(streams{stdout, log, again}); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(stderr, "slipstream:", err)
 		return exitFailed
 	}
 	return 0
 }
 
-// streams is where a command writes.
+// streams is where a command writes, and how it reads the command line and the configuration file again.
 type streams struct {
-	out io.Writer
-	log *slog.Logger
+	out   io.Writer
+	log   *slog.Logger
+	again func() (commands, error)
 }
 
 // commands is the command line. Every flag is an environment variable too
@@ -548,11 +559,7 @@ type trackerCommand struct {
 }
 
 func (c trackerCommand) Run(ctx context.Context, io streams) error {
-	secret, err := tracker.ReadSecret(c.TokenKey)
-	if err != nil {
-		return err
-	}
-	keys, err := tracker.ReadKeys(c.TokenKeys)
+	policy, err := c.policy()
 	if err != nil {
 		return err
 	}
@@ -561,14 +568,21 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 		return err
 	}
 	cfg := tracker.Config{
-		Secret: secret, Keys: keys, Sharing: tracker.ReadSharing(c.Sharing), ICE: ice,
-		Listen: c.Listen, Origins: c.Allow, Geo: c.Geo, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
+		ICE: ice, Listen: c.Listen, Geo: c.Geo, Log: io.log, ClientAddr: trackerserver.Forwarded(c.Trust),
 		Debug: c.DebugListen, DebugAnywhere: c.DebugAnywhere,
 		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute, Data: c.ClusterData}, WebTorrent: c.webtorrent(),
 	}
-	cfg.Limits = trackerserver.Limits{
-		Connections: c.Connections, RoomViewers: c.RoomViewers,
-		PrefixConnections: c.PrefixConnections, PrefixRate: c.PrefixRate, PrefixBurst: c.PrefixBurst,
+	cfg.Use(policy)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	cfg.Hangup = hangup
+	cfg.Reread = func() (trackerserver.Policy, error) {
+		now, err := io.again()
+		if err != nil {
+			return trackerserver.Policy{}, err
+		}
+		return now.Tracker.Serve.policy()
 	}
 	if c.TLSCert != "" {
 		files, err := certificate.Open(c.TLSCert, c.TLSKey, time.Now, io.log)
@@ -578,6 +592,22 @@ func (c trackerCommand) Run(ctx context.Context, io streams) error {
 		cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: files.Get}
 	}
 	return tracker.Run(ctx, cfg)
+}
+
+// policy is what SIGHUP reads again.
+func (c trackerCommand) policy() (p trackerserver.Policy, err error) {
+	if p.Secret, err = tracker.ReadSecret(c.TokenKey); err != nil {
+		return p, err
+	}
+	if p.Keys, err = tracker.ReadKeys(c.TokenKeys); err != nil {
+		return p, err
+	}
+	p.Sharing, p.Origins = tracker.ReadSharing(c.Sharing), c.Allow
+	p.Limits = trackerserver.Limits{
+		Connections: c.Connections, RoomViewers: c.RoomViewers,
+		PrefixConnections: c.PrefixConnections, PrefixRate: c.PrefixRate, PrefixBurst: c.PrefixBurst,
+	}
+	return p, nil
 }
 
 // announcing is WebTorrent's announce protocol.

@@ -90,10 +90,15 @@ func Run(ctx context.Context, cfg Config) error {
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(ln) }()
 	cfg.Log.Info("the tracker listens", "address", address)
-	select {
-	case err := <-served:
-		return fmt.Errorf("the tracker's HTTP server stopped: %w", err)
-	case <-ctx.Done():
+	for running := true; running; {
+		select {
+		case err := <-served:
+			return fmt.Errorf("the tracker's HTTP server stopped: %w", err)
+		case <-cfg.Hangup:
+			t.reread(cfg)
+		case <-ctx.Done():
+			running = false
+		}
 	}
 	t.Close()
 	goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

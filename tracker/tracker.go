@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -55,6 +56,10 @@ type Config struct {
 	Listener   net.Listener // to be used instead of Listen
 	TLS        *tls.Config  // nil = plaintext, for a terminator before this; then epoll serves where there is one
 	Goroutines bool         // goroutines serve in any case
+
+	// Hangup, on each value, has Reread say which policy shall be in force from now on.
+	Hangup <-chan os.Signal
+	Reread func() (server.Policy, error)
 
 	Debug         string // address for profiles (pprof); "" = none
 	DebugAnywhere bool   // it need not be a loopback address

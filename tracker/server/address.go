@@ -96,9 +96,8 @@ func (byNetwork) Locate(a netip.Addr) (isp, region uint64) {
 
 // addresses counts connections per prefix.
 type addresses struct {
-	limits Limits
-
 	mu       sync.Mutex
+	limits   Limits
 	prefixes map[netip.Prefix]*prefix
 	sweptAt  time.Time
 }
@@ -110,6 +109,19 @@ type prefix struct {
 
 func newAddresses(l Limits) *addresses {
 	return &addresses{limits: l, prefixes: map[netip.Prefix]*prefix{}}
+}
+
+// change puts other limits in force, also for networks that are known.
+func (a *addresses) change(l Limits) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if l.PrefixRate != a.limits.PrefixRate || l.PrefixBurst != a.limits.PrefixBurst {
+		for _, p := range a.prefixes {
+			p.rate.SetLimit(rate.Limit(l.PrefixRate))
+			p.rate.SetBurst(l.PrefixBurst)
+		}
+	}
+	a.limits = l
 }
 
 // admit takes a place for a connection; release gives it back. Loopback is not counted: it is a test on one machine, or

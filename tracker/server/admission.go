@@ -17,7 +17,6 @@ import (
 // admission decides who may come in, for how long, and whom its viewers count for.
 type admission struct {
 	srv       *Server
-	ring      *token.Ring
 	used      *usedTokens
 	strangers atomic.Int64 // connections that have shown no token yet
 
@@ -25,22 +24,8 @@ type admission struct {
 	seat map[string]int // viewers of each key
 }
 
-func newAdmission(s *Server) (*admission, error) {
-	terms := s.cfg.Keys
-	if s.cfg.Secret != nil {
-		if len(s.cfg.Secret) < MinSecret {
-			return nil, fmt.Errorf("the tracker's token secret has %d bytes, it needs at least %d", len(s.cfg.Secret), MinSecret)
-		}
-		terms = append(slices.Clone(terms), token.Terms{Key: token.Secret(s.cfg.Secret), Unbound: true})
-	}
-	if len(terms) == 0 {
-		return nil, fmt.Errorf("the tracker has no key to check tokens with, so nobody could join")
-	}
-	ring, err := token.NewRing(terms...)
-	if err != nil {
-		return nil, err
-	}
-	return &admission{srv: s, ring: ring, used: newUsedTokens(), seat: map[string]int{}}, nil
+func newAdmission(s *Server) *admission {
+	return &admission{srv: s, used: newUsedTokens(), seat: map[string]int{}}
 }
 
 // pass is what a good token entitles a client to.
@@ -73,7 +58,7 @@ func (v *visit) knock(protocols []string) (refusal *announce.Error) {
 		v.pass, refusal = a.check(text, v.webOrigin)
 		return refusal
 	}
-	if a.strangers.Add(1) > int64(a.srv.cfg.Limits.Strangers) {
+	if a.strangers.Add(1) > int64(a.srv.rules.Load().Limits.Strangers) {
 		a.strangers.Add(-1)
 		return says(announce.CodeTrackerFull, "Too many connections wait to show a token; offer it as a subprotocol.")
 	}
@@ -83,8 +68,8 @@ func (v *visit) knock(protocols []string) (refusal *announce.Error) {
 
 // check reads a token and uses it up.
 func (a *admission) check(text, webOrigin string) (*pass, *announce.Error) {
-	now := a.srv.cfg.Now()
-	c, terms, refusal := a.ring.Check(text, webOrigin, now)
+	now, rules := a.srv.cfg.Now(), a.srv.rules.Load()
+	c, terms, refusal := rules.ring.Check(text, webOrigin, now)
 	switch {
 	case refusal != nil:
 		return nil, refusal
@@ -93,7 +78,7 @@ func (a *admission) check(text, webOrigin string) (*pass, *announce.Error) {
 	case !a.used.first(terms.Name, c.ID, c.Dead(), now):
 		return nil, says(announce.CodeTokenUsed, "This token was used before; fetch a fresh one for each join.")
 	}
-	c.Sharing = c.Sharing.Stricter(a.srv.cfg.Sharing["*"]).Stricter(a.srv.cfg.Sharing[c.Channel])
+	c.Sharing = c.Sharing.Stricter(rules.Sharing["*"]).Stricter(rules.Sharing[c.Channel])
 	if a.srv.cfg.Facts != nil {
 		c.Sharing = c.Sharing.Stricter(a.srv.cfg.Facts.Sharing(c.Channel))
 	}
@@ -131,7 +116,7 @@ func (a *admission) renew(p *pass, text, webOrigin string) (*pass, *announce.Err
 	if refusal != nil {
 		return nil, refusal
 	}
-	if fresh.terms != p.terms || fresh.Channel != p.Channel || fresh.Role != p.Role || fresh.Origin != p.Origin || fresh.fingerprint != p.fingerprint {
+	if fresh.terms.Name != p.terms.Name || fresh.Channel != p.Channel || fresh.Role != p.Role || fresh.Origin != p.Origin || fresh.fingerprint != p.fingerprint {
 		return nil, says(announce.CodeTokenInvalid, "A visit is renewed with a token of the same channel, role, web origin and certificate.")
 	}
 	return fresh, nil
@@ -143,7 +128,7 @@ func (a *admission) lease(p *pass) time.Time {
 	if p.fingerprint == "" {
 		return p.Dead()
 	}
-	return a.srv.cfg.Now().Add(a.srv.cfg.Limits.Lease)
+	return a.srv.cfg.Now().Add(a.srv.rules.Load().Limits.Lease)
 }
 
 // blamed is how many connections a bad signature counts for in its network: to check one of Ed25519 costs as much.
@@ -183,10 +168,10 @@ func says(code, format string, args ...any) *announce.Error {
 
 // originAllowed checks the web origin by configuration; that it is the token's is checked later.
 func (s *Server) originAllowed(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" || len(s.cfg.Origins) == 0 {
+	origin, allowed := r.Header.Get("Origin"), s.rules.Load().Origins
+	if origin == "" || len(allowed) == 0 {
 		return true
 	}
 	_, host, _ := strings.Cut(origin, "://")
-	return host != "" && strings.EqualFold(host, r.Host) || token.MatchOrigin(s.cfg.Origins, origin)
+	return host != "" && strings.EqualFold(host, r.Host) || token.MatchOrigin(allowed, origin)
 }

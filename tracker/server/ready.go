@@ -15,7 +15,7 @@ type Unready interface{ Unready() []Reason }
 func (s *Server) Unready() []Reason {
 	why := []Reason{}
 	s.mu.Lock()
-	closed, conns, most := s.closed, s.conns, s.cfg.Limits.Connections
+	closed, conns, most := s.closed, s.conns, s.rules.Load().Limits.Connections
 	s.mu.Unlock()
 	if closed {
 		why = append(why, Reason{"stopping", "The tracker is shutting down."})

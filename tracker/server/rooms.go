@@ -99,7 +99,7 @@ func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 
 // place finds a client its channel and cell.
 func (r *rooms) place(st *seat, e Enter) (*audience, *announce.Error) {
-	limits := &r.srv.cfg.Limits
+	limits := &r.srv.rules.Load().Limits
 	c := r.channels[e.Channel]
 	switch {
 	case c == nil && len(r.channels) >= limits.Rooms:

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -130,6 +131,7 @@ type Server struct {
 	local     *rooms
 	lines     *lines
 	metrics   *metrics
+	rules     atomic.Pointer[rules]
 	admission *admission
 	addresses *addresses
 	stats     statsCache
@@ -151,13 +153,9 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("%q is not a channel id: those have 43 characters of A–Z a–z 0–9 - _", c)
 		}
 	}
-	if err := token.CheckOrigins(cfg.Origins); err != nil {
+	rules, err := Policy{cfg.Secret, cfg.Keys, cfg.Sharing, cfg.Origins, cfg.Limits}.rules()
+	if err != nil {
 		return nil, err
-	}
-	for c, sharing := range cfg.Sharing {
-		if c != "*" && !token.IsChannel(c) || sharing != token.RelayOnly && sharing != token.NoSharing {
-			return nil, fmt.Errorf("the sharing of %q is %q; write a channel id or *, and relay or off", c, sharing)
-		}
 	}
 	if cfg.ReportMs == 0 {
 		cfg.ReportMs = 5000
@@ -180,10 +178,8 @@ func New(cfg Config) (*Server, error) {
 		cfg.ClientAddr = remoteAddr
 	}
 	s := &Server{cfg: cfg, log: cfg.Log, metrics: newMetrics(), addresses: newAddresses(cfg.Limits), lines: newLines(cfg.Facts)}
-	var err error
-	if s.admission, err = newAdmission(s); err != nil {
-		return nil, err
-	}
+	s.rules.Store(rules)
+	s.admission = newAdmission(s)
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.local = newRooms(s)
 	s.rooms, s.post = s.local, s.lines
@@ -273,7 +269,7 @@ func (s *Server) refuse(reason string, no epoll.Refusal) *epoll.Refusal {
 func (s *Server) enter(g *guest, l line) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.conns >= s.cfg.Limits.Connections {
+	if s.closed || s.conns >= s.rules.Load().Limits.Connections {
 		return false
 	}
 	s.conns++

@@ -29,7 +29,7 @@ type visit struct {
 // handle takes a message from the client and returns what is to be done: one of Enter, announce.SignalTo,
 // announce.Report, announce.Leave, nil for nothing, or the error that ends the visit.
 func (v *visit) handle(now time.Time, text bool, frame []byte) (event any, refusal *announce.Error) {
-	if limits := &v.srv.cfg.Limits; !v.bucket.take(now, v.share(limits.MessageRate), v.share(limits.MessageBurst)) {
+	if limits := &v.srv.rules.Load().Limits; !v.bucket.take(now, v.share(limits.MessageRate), v.share(limits.MessageBurst)) {
 		return nil, says(announce.CodeRateLimited, "Too many messages; join again in a minute.")
 	}
 	if !text {
