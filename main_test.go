@@ -269,6 +269,8 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"port in use", []string{"up", "--http=" + taken(t), "--rtmp=127.0.0.1:0", "--source=none", "--data", t.TempDir()}, exitFailed, "another program uses"},
 		{"tracker's port in use", []string{"tracker", "--listen=" + taken(t), "--token-key", secret(t)}, exitFailed, "another program uses"},
 		{"no token secret", []string{"tracker", "--token-key=/nowhere.key"}, exitFailed, "/nowhere.key"},
+		{"no tracker", []string{"tracker", "top", "--once", "http://127.0.0.1:1"}, exitFailed, "the tracker does not answer"},
+		{"profiles for everybody", []string{"tracker", "--listen=127.0.0.1:0", "--debug-listen=:0", "--token-key", secret(t)}, exitFailed, "--debug-anywhere"},
 		{"no channel", []string{"tracker", "channel", "demo", "--cluster=x", "--nats=nats://127.0.0.1:1", "--token-key", secret(t)}, exitFailed, "cannot reach NATS"},
 		{"no geo database", []string{"tracker", "geo", "check", "/nowhere.csv"}, exitFailed, "/nowhere.csv"},
 		{"a tracker without its geo database", []string{"tracker", "--listen=127.0.0.1:0", "--geo=/nowhere.csv", "--token-key", secret(t)}, exitFailed, "/nowhere.csv"},
