@@ -72,7 +72,7 @@ type count struct {
 	seeders                           map[announce.PeerID]announce.Report // each is in several cells
 	neighbours, latencyMs, hadLatency int64
 	watchedMs, stalledMs              int64
-	swarm.Census
+	told                              swarm.Census
 }
 
 func newCount() *count { return &count{seeders: map[announce.PeerID]announce.Report{}} }
@@ -174,7 +174,7 @@ func (c *cell) count() map[string]*count {
 		if n == nil {
 			n = newCount()
 			all[m.audience.name] = n
-			n.Census = c.swarm.Census(m.audience.name)
+			n.told = c.swarm.Census(m.audience.name)
 		}
 		if m.role == announce.Seeder {
 			n.seeders[m.id] = m.report
@@ -211,12 +211,7 @@ func (c *count) add(m *member) {
 func (c *count) merge(o *count) {
 	maps.Copy(c.seeders, o.seeders)
 	c.Viewers += o.Viewers
-	c.Census.Rooms += o.Census.Rooms
-	c.Census.Pairs += o.Census.Pairs
-	c.Placed += o.Placed
-	c.Local += o.Local
-	c.Holders += o.Holders
-	c.Players += o.Players
+	c.told.Add(o.told)
 	c.watchedMs += o.watchedMs
 	c.stalledMs += o.stalledMs
 	c.Ready += o.Ready
@@ -234,11 +229,11 @@ func (c *count) merge(o *count) {
 func (c *count) sum() RoomStats {
 	s := c.RoomStats
 	s.Seeders = len(c.seeders)
-	s.Parts, s.Pairs = c.Census.Rooms, c.Census.Pairs
+	s.Parts, s.Pairs = c.told.Rooms, c.told.Pairs
 	ratio := func(part, whole int64) float64 { return float64(part) / float64(max(whole, 1)) }
 	s.StallRatio = ratio(c.stalledMs, c.watchedMs)
-	s.SameISP = ratio(int64(c.Local), int64(c.Placed))
-	s.Copies = ratio(int64(c.Holders), int64(c.Players))
+	s.SameISP = ratio(int64(c.told.Local), int64(c.told.Placed))
+	s.Copies = ratio(int64(c.told.Holders), int64(c.told.Players))
 	for _, r := range c.seeders {
 		add(&s.SeederHTTPBytes, r.HTTPBytes)
 		add(&s.SeederUploadedBytes, r.UploadedBytes)

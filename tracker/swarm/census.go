@@ -30,6 +30,16 @@ func (s *Swarm) Census(channel string) (n Census) {
 	return n
 }
 
+// Add adds what another swarm counted of the same channel.
+func (n *Census) Add(o Census) {
+	n.Rooms += o.Rooms
+	n.Pairs += o.Pairs
+	n.Placed += o.Placed
+	n.Local += o.Local
+	n.Holders += o.Holders
+	n.Players += o.Players
+}
+
 // ends counts the ends of pairs, two each, as they come and go: nobody has to walk over all of them.
 type ends struct{ all, placed, local int }
 
