@@ -5,11 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"syscall"
 	"time"
 
@@ -129,26 +127,4 @@ func listenError(address string, err error) error {
 		return fmt.Errorf("the tracker cannot listen on %s: that port needs privileges; choose one above 1023", address)
 	}
 	return fmt.Errorf("the tracker cannot listen on %q: %w", address, err)
-}
-
-// ReadSecret reads the token secret, which the origin makes at its first start and a tracker elsewhere is given a copy of.
-func ReadSecret(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("there is no token secret at %s: copy the origin's keys/token.key to it", file)
-	case err != nil:
-		return nil, fmt.Errorf("the token secret cannot be read: %w", err)
-	case !info.Mode().IsRegular() || info.Size() > 4096:
-		return nil, fmt.Errorf("%s is not a token secret", file)
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("%s can be read by others on this machine: run chmod 600 %s", file, file)
-	case info.Size() < server.MinSecret:
-		return nil, fmt.Errorf("the token secret in %s has %d bytes, it needs at least %d", file, info.Size(), server.MinSecret)
-	}
-	secret, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("the token secret cannot be read: %w", err)
-	}
-	return secret, nil
 }

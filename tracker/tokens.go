@@ -8,132 +8,72 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/token"
 )
 
-// keyEntry is one key of a file of keys.
-type keyEntry struct {
-	Kid      string        `yaml:"kid"`
-	Key      string        `yaml:"key"` // a file, from where the file of keys lies
-	Channels []string      `yaml:"channels"`
-	Origins  []string      `yaml:"origins"`
-	Viewers  int           `yaml:"viewers"`
-	Unbound  bool          `yaml:"unbound"`
-	Sharing  token.Sharing `yaml:"sharing"`
+type tokenCommands struct {
+	Mint  mintCommand     `cmd:"" help:"Make a token."`
+	Check checkCommand    `cmd:"" help:"Tell what a token says, or why a tracker would refuse it."`
+	Key   tokenKeyCommand `cmd:"" help:"Make a pair of keys for somebody who mints tokens."`
 }
 
-const maxKeyFile = 1 << 20
-
-// ReadKeys reads the keys of those who mint tokens themselves: a YAML list, see README. An empty name is none.
-func ReadKeys(path string) (terms []token.Terms, err error) {
-	if path == "" {
-		return nil, nil
-	}
-	b, err := readSmall(path)
-	if err != nil {
-		return nil, err
-	}
-	var entries []keyEntry
-	if err := yaml.UnmarshalWithOptions(b, &entries, yaml.Strict()); err != nil && !errors.Is(err, io.EOF) {
-		problem, _, _ := strings.Cut(err.Error(), "\n") // below it is an excerpt of the file
-		return nil, fmt.Errorf("the file of token keys %s is not understood: %s", path, problem)
-	}
-	for i, e := range entries {
-		if e.Kid == "" {
-			return nil, fmt.Errorf("key %d of %s has no kid, the name that its tokens give it", i+1, path)
-		}
-		file := e.Key
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(filepath.Dir(path), file)
-		}
-		key, err := readKey(file)
-		if err != nil {
-			return nil, fmt.Errorf("the token key %q: %w", e.Kid, err)
-		}
-		terms = append(terms, token.Terms{
-			Name: e.Kid, Key: key, Channels: e.Channels, Origins: e.Origins, Viewers: e.Viewers, Unbound: e.Unbound, Sharing: e.Sharing,
-		})
-	}
-	return terms, nil
+type mintCommand struct {
+	ID          string        `arg:"" help:"The channel's id."`
+	Key         string        `help:"File with the private key or secret." default:"data/keys/token.key" placeholder:"FILE"`
+	Kid         string        `help:"The key's name in the tracker's file of keys; default: none, the origin's." placeholder:"NAME"`
+	WebOrigin   string        `help:"Web origin of the page that it is for; default: none, a program." placeholder:"ORIGIN"`
+	Role        string        `help:"viewer or seeder." enum:"viewer,seeder" default:"viewer"`
+	Fingerprint string        `help:"Fingerprint of the viewer's certificate, as in session descriptions; default: none, unbound." placeholder:"\"sha-256 AB:CD:…\""`
+	Life        time.Duration `help:"How long it is valid, at most 120s." default:"60s" placeholder:"TIME"`
+	Sharing     token.Sharing `help:"relay: its viewer meets others through the relay only." enum:",relay,off" default:""`
 }
 
-func readSmall(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", path, errors.Unwrap(err))
+func (c mintCommand) Run(out io.Writer) error {
+	minted, err := c.mint()
+	if err == nil {
+		fmt.Fprintln(out, minted)
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", path, err)
-	}
-	return b, nil
+	return err
 }
 
-func readKey(path string) (token.Key, error) {
-	b, err := readSmall(path)
-	if err != nil {
-		return token.Key{}, err
-	}
-	key, err := token.ParseKey(b)
-	if err != nil {
-		return token.Key{}, fmt.Errorf("%s is not usable: %w", path, err)
-	}
-	return key, nil
-}
-
-// Minting says what a token shall say.
-type Minting struct {
-	KeyFile, Kid string
-	Channel      string
-	Origin       string // web origin, "" for a program
-	Seeder       bool
-	Fingerprint  string // as in session descriptions, "" for none
-	Life         time.Duration
-	Sharing      string
-}
-
-// Mint makes a token.
-func Mint(m Minting) (string, error) {
-	key, err := readKey(m.KeyFile)
+func (c mintCommand) mint() (string, error) {
+	key, err := readKey(c.Key)
 	if err != nil {
 		return "", err
 	}
 	now := time.Now()
-	c := token.Claims{
-		Channel: m.Channel, Origin: m.Origin, Role: announce.Viewer, ID: rand.Text(), Issued: now, Expires: now.Add(m.Life), Sharing: token.Sharing(m.Sharing),
+	claims := token.Claims{
+		Channel: c.ID, Origin: c.WebOrigin, Role: announce.Viewer, ID: rand.Text(), Issued: now, Expires: now.Add(c.Life), Sharing: c.Sharing,
 	}
-	if m.Seeder {
-		c.Role = announce.Seeder
+	if c.Role == "seeder" {
+		claims.Role = announce.Seeder
 	}
-	if m.Fingerprint != "" {
-		if c.Fingerprint, err = token.ParseFingerprint(m.Fingerprint); err != nil {
+	if c.Fingerprint != "" {
+		if claims.Fingerprint, err = token.ParseFingerprint(c.Fingerprint); err != nil {
 			return "", err
 		}
 	}
-	return key.Mint(m.Kid, c)
+	return key.Mint(c.Kid, claims)
 }
 
-// Checking says what to hold a token to.
-type Checking struct {
-	Token, Origin       string
-	SecretFile, KeyList string // either may be ""
+type checkCommand struct {
+	Token     string `arg:"" help:"The token."`
+	TokenKey  string `help:"File with the origin's token secret; empty: none." default:"data/keys/token.key" placeholder:"FILE"`
+	TokenKeys string `help:"The tracker's file of keys." placeholder:"FILE"`
+	WebOrigin string `help:"Web origin of the page that shows it." placeholder:"ORIGIN"`
 }
 
-// CheckToken writes what a token says, or returns why a tracker with these keys would refuse it.
-func CheckToken(c Checking, out io.Writer) error {
-	terms, err := ReadKeys(c.KeyList)
+// Run writes what a token says, or returns why a tracker with these keys would refuse it.
+func (c checkCommand) Run(out io.Writer) error {
+	terms, err := readKeys(c.TokenKeys)
 	if err != nil {
 		return err
 	}
-	if c.SecretFile != "" {
-		secret, err := ReadSecret(c.SecretFile)
+	if c.TokenKey != "" {
+		secret, err := ReadSecret(c.TokenKey)
 		if err != nil {
 			return err
 		}
@@ -144,7 +84,7 @@ func CheckToken(c Checking, out io.Writer) error {
 		return err
 	}
 	now := time.Now()
-	claims, by, refusal := ring.Check(c.Token, c.Origin, now)
+	claims, by, refusal := ring.Check(c.Token, c.WebOrigin, now)
 	if refusal != nil {
 		return fmt.Errorf("%s: %s", refusal.Code, refusal.Message)
 	}
@@ -160,17 +100,22 @@ func CheckToken(c Checking, out io.Writer) error {
 	return err
 }
 
-// NewKeyFiles makes a key pair: name.key mints and stays with whoever mints, name.pub is for the tracker. It says how to
+type tokenKeyCommand struct {
+	Name string `arg:"" help:"The key's name, the kid of its tokens."`
+	Dir  string `help:"Where to put it." default:"." placeholder:"DIR"`
+}
+
+// Run makes a key pair: name.key mints and stays with whoever mints, name.pub is for the tracker. It says how to
 // name the latter in the file of keys.
-func NewKeyFiles(dir, name string, out io.Writer) error {
-	if !keyName(name) {
-		return fmt.Errorf("%.80q cannot name a key: take 1 to %d letters, digits, - and _", name, token.MaxID)
+func (c tokenKeyCommand) Run(out io.Writer) error {
+	if !keyName(c.Name) {
+		return fmt.Errorf("%.80q cannot name a key: take 1 to %d letters, digits, - and _", c.Name, token.MaxID)
 	}
 	private, public, err := token.NewPair(rand.Reader)
 	if err != nil {
 		return err
 	}
-	base := filepath.Join(dir, name)
+	base := filepath.Join(c.Dir, c.Name)
 	for _, f := range []struct {
 		path    string
 		content []byte
@@ -180,7 +125,7 @@ func NewKeyFiles(dir, name string, out io.Writer) error {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(out, "%s.key mints tokens: give it to nobody but whoever mints them\n%s.pub is for the tracker's file of keys (--token-keys):\n\n- kid: %s\n  key: %s.pub\n", base, base, name, name)
+	_, err = fmt.Fprintf(out, "%s.key mints tokens: give it to nobody but whoever mints them\n%s.pub is for the tracker's file of keys (--token-keys):\n\n- kid: %s\n  key: %s.pub\n", base, base, c.Name, c.Name)
 	return err
 }
 

@@ -21,7 +21,7 @@ func desk(t *testing.T, terms string) string {
 	t.Helper()
 	dir := t.TempDir()
 	var told bytes.Buffer
-	if err := NewKeyFiles(dir, "news", &told); err != nil {
+	if err := (tokenKeyCommand{Name: "news", Dir: dir}).Run(&told); err != nil {
 		t.Fatal(err)
 	}
 	_, entry, _ := strings.Cut(told.String(), "\n\n")
@@ -35,16 +35,16 @@ func desk(t *testing.T, terms string) string {
 
 func TestACustomerMintsWithTheKeyThatWasMade(t *testing.T) {
 	dir := desk(t, "  origins: [https://*.example.com]\n  viewers: 1000\n  sharing: relay\n")
-	m := Minting{
-		KeyFile: filepath.Join(dir, "news.key"), Kid: "news", Channel: aChannel, Origin: "https://tv.example.com", Fingerprint: aCertificate, Life: time.Minute,
+	m := mintCommand{
+		Key: filepath.Join(dir, "news.key"), Kid: "news", ID: aChannel, WebOrigin: "https://tv.example.com", Fingerprint: aCertificate, Life: time.Minute,
 	}
-	token, err := Mint(m)
+	token, err := m.mint()
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := Checking{Token: token, Origin: "https://tv.example.com", KeyList: filepath.Join(dir, "keys.yaml")}
+	check := checkCommand{Token: token, WebOrigin: "https://tv.example.com", TokenKeys: filepath.Join(dir, "keys.yaml")}
 	var said bytes.Buffer
-	if err := CheckToken(check, &said); err != nil {
+	if err := check.Run(&said); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"key          news\n", "channel      " + aChannel, "role         viewer\n", aCertificate, "sharing      relay\n", "dead in      1m"} {
@@ -52,38 +52,38 @@ func TestACustomerMintsWithTheKeyThatWasMade(t *testing.T) {
 			t.Errorf("it says\n%s\nwithout %q", &said, want)
 		}
 	}
-	check.Origin = "https://example.org"
-	if err := CheckToken(check, &said); err == nil || !strings.Contains(err.Error(), "token-origin: ") {
+	check.WebOrigin = "https://example.org"
+	if err := check.Run(&said); err == nil || !strings.Contains(err.Error(), "token-origin: ") {
 		t.Errorf("a page of another origin: %v", err)
 	}
-	m.KeyFile, m.Kid = filepath.Join(dir, "token.key"), ""
-	if check.Token, err = Mint(m); err != nil {
+	m.Key, m.Kid = filepath.Join(dir, "token.key"), ""
+	if check.Token, err = m.mint(); err != nil {
 		t.Fatal(err)
 	}
-	check.Origin, check.SecretFile = "", filepath.Join(dir, "token.key")
-	if err := CheckToken(check, &said); err != nil || !strings.Contains(said.String(), "key          the origin's\n") {
+	check.WebOrigin, check.TokenKey = "", filepath.Join(dir, "token.key")
+	if err := check.Run(&said); err != nil || !strings.Contains(said.String(), "key          the origin's\n") {
 		t.Errorf("the origin's own: %v\n%s", err, &said)
 	}
 	m.Life = time.Hour
-	if _, err := Mint(m); err == nil || !strings.Contains(err.Error(), "longer than 120 seconds") {
+	if _, err := m.mint(); err == nil || !strings.Contains(err.Error(), "longer than 120 seconds") {
 		t.Errorf("an hour: %v", err)
 	}
 	m.Life, m.Fingerprint = time.Minute, "mine"
-	if _, err := Mint(m); err == nil || !strings.Contains(err.Error(), "a fingerprint is") {
+	if _, err := m.mint(); err == nil || !strings.Contains(err.Error(), "a fingerprint is") {
 		t.Errorf("no fingerprint: %v", err)
 	}
 }
 
 func TestKeysAreNotOverwritten(t *testing.T) {
 	dir := desk(t, "")
-	if err := NewKeyFiles(dir, "news", &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if err := (tokenKeyCommand{Name: "news", Dir: dir}).Run(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "is there already") {
 		t.Errorf("got %v", err)
 	}
 	if info, err := os.Stat(filepath.Join(dir, "news.key")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the private key: %v, %v", info.Mode(), err)
 	}
 	for _, name := range []string{"", "../news", "two words", strings.Repeat("x", 65)} {
-		if err := NewKeyFiles(dir, name, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "cannot name a key") {
+		if err := (tokenKeyCommand{Name: name, Dir: dir}).Run(&bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "cannot name a key") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -100,20 +100,20 @@ func TestFilesOfKeysThatAreNone(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadKeys(path); err == nil || !strings.Contains(err.Error(), sentence) || strings.Contains(err.Error(), "\n") {
+		if _, err := readKeys(path); err == nil || !strings.Contains(err.Error(), sentence) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("got %v, want one sentence with %q", err, sentence)
 		}
 	}
-	if terms, err := ReadKeys(""); terms != nil || err != nil {
+	if terms, err := readKeys(""); terms != nil || err != nil {
 		t.Errorf("no file: %v, %v", terms, err)
 	}
 }
 
 func TestTheRelaysAddressIsRead(t *testing.T) {
-	if c, err := ReadRelay("0.0.0.0:3478", "203.0.113.9"); err != nil || c.Listen != "0.0.0.0:3478" || c.Public.String() != "203.0.113.9" {
+	if c, err := readRelay("0.0.0.0:3478", "203.0.113.9"); err != nil || c.Listen != "0.0.0.0:3478" || c.Public.String() != "203.0.113.9" {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if _, err := ReadRelay(":3478", "tracker.example"); err == nil || !strings.Contains(err.Error(), "is not the IP address") {
+	if _, err := readRelay(":3478", "tracker.example"); err == nil || !strings.Contains(err.Error(), "is not the IP address") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := NewHandler(Config{Secret: secret, ICE: relay.Config{Listen: "0.0.0.0:0"}, Log: quiet()}); err == nil || !strings.Contains(err.Error(), "at which IP address viewers reach it") {

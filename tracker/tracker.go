@@ -1,16 +1,16 @@
 // Package tracker introduces the viewers of a channel to each other, carries their signalling, and deals out who fetches
-// what from the CDN. NewHandler makes it a part of another server (slipstream up, slipstream origin); Run is a server of
-// its own (slipstream tracker).
+// what from the CDN. NewHandler makes it a part of another server (slipstream up); Run is a server of its own
+// (slipstream tracker).
 //
 // The parts, each of which can be read alone: announce is the protocol, token who may join, swarm the decisions, server the
 // visits and rooms, epoll the WebSockets of those who have no TLS to do, geo where addresses are, cluster what makes several
-// trackers one, relay an embedded STUN and TURN server, webtorrent the announce protocol of WebTorrent.
+// trackers one, relay an embedded STUN and TURN server, webtorrent the announce protocol of WebTorrent, top what an operator
+// sees in a terminal. commands.go and serve.go are the command line.
 package tracker
 
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -32,7 +32,7 @@ import (
 // Config says what to serve. Only Secret or Keys is required; package server explains the fields that it shares with it.
 type Config struct {
 	Secret     []byte        // of the tokens, the same as the origin's; ReadSecret reads it
-	Keys       []token.Terms // of others who mint tokens; ReadKeys reads them
+	Keys       []token.Terms // of others who mint tokens
 	Sharing    map[string]token.Sharing
 	ICE        relay.Config   // of the embedded STUN and TURN server; without a Listen there is none
 	Channels   []string       // channel ids that are served; empty = every channel with a token
@@ -165,24 +165,4 @@ func (t *Tracker) closeRelay() {
 	if t.ice != nil {
 		t.ice.Close()
 	}
-}
-
-// ReadRelay reads the address of the embedded STUN and TURN server, and that at which viewers reach it; both may be "".
-func ReadRelay(listen, public string) (c relay.Config, err error) {
-	c.Listen = listen
-	if public != "" {
-		if c.Public, err = netip.ParseAddr(public); err != nil {
-			return c, fmt.Errorf("%q is not the IP address at which viewers reach the relay", public)
-		}
-	}
-	return c, nil
-}
-
-// ReadSharing reads how viewers of channels may meet.
-func ReadSharing(by map[string]string) map[string]token.Sharing {
-	out := make(map[string]token.Sharing, len(by))
-	for channel, sharing := range by {
-		out[channel] = token.Sharing(sharing)
-	}
-	return out
 }

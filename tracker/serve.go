@@ -1,0 +1,117 @@
+package tracker
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"slipstream/tracker/cluster"
+	"slipstream/tracker/relay"
+	"slipstream/tracker/server"
+	"slipstream/tracker/token"
+)
+
+// serveCommand is `slipstream tracker` itself.
+type serveCommand struct {
+	Listen    string                   `help:"Address to listen on." default:":8081" placeholder:"ADDR"`
+	TokenKey  string                   `help:"File with the token secret, the same as the origin's." default:"data/keys/token.key" placeholder:"FILE"`
+	TokenKeys string                   `help:"File with the keys of others who mint tokens (YAML list of kid, key, channels, origins, viewers, unbound, sharing)." placeholder:"FILE"`
+	Allow     []string                 `help:"Web origins whose pages may connect, as patterns; default: any." placeholder:"ORIGIN"`
+	Sharing   map[string]token.Sharing `help:"How viewers of a channel, by its id, or of all (*) may meet: through the relay only, or not at all; repeatable." placeholder:"CHANNEL=relay|off"`
+	Geo       []string                 `help:"Database of operators or countries by address (MaxMind format or CSV), read again when it changes; repeatable; default: the network's number tells who is near." placeholder:"FILE"`
+	Relay     string                   `help:"UDP address for an embedded STUN and TURN server, such as 203.0.113.5:3478; default: none." placeholder:"ADDR"`
+	RelayHost string                   `help:"IP address at which viewers reach the relay; default: that of --relay." placeholder:"IP"`
+	TLSCert   string                   `help:"Certificate for TLS (PEM, with its chain); read again when it changes. Without it a terminator (nginx, haproxy) is expected before." placeholder:"FILE"`
+	TLSKey    string                   `help:"Its private key (PEM)." placeholder:"FILE"`
+
+	DebugListen   string `help:"Address for profiles of the running program (pprof), such as 127.0.0.1:6060; default: none." placeholder:"ADDR"`
+	DebugAnywhere bool   `help:"That address may be one that other machines reach."`
+
+	Trust             []netip.Prefix `help:"Networks of terminators whose X-Forwarded-For is believed." placeholder:"PREFIX"`
+	Connections       int            `help:"Connections at a time." default:"10000" placeholder:"N"`
+	RoomViewers       int            `help:"Clients of one channel at a time." default:"10000" placeholder:"N"`
+	PrefixConnections int            `help:"Connections at a time from one /24 or /48." default:"1000" placeholder:"N"`
+	PrefixRate        int            `help:"New connections a second from one /24 or /48." default:"20" placeholder:"N"`
+	PrefixBurst       int            `help:"New connections at once from one /24 or /48." default:"200" placeholder:"N"`
+
+	Cluster       string   `help:"Name of a cluster of trackers that this one is part of; empty: it is alone." placeholder:"NAME"`
+	Node          string   `help:"This tracker's name in the cluster's logs; default: the host's." placeholder:"NAME"`
+	ClusterListen string   `help:"Address on which the others of the cluster reach this one." default:":6222" placeholder:"ADDR"`
+	ClusterRoute  []string `help:"Such an address of another tracker of the cluster; may be repeated. One that runs is enough to find all." placeholder:"ADDR"`
+	ClusterData   string   `help:"Folder for this tracker's copy of what the cluster keeps: bans, settings of channels. Three trackers need one, and --node and --cluster-route of each other." placeholder:"DIR"`
+	NATS          string   `name:"nats" help:"URLs of NATS servers that carry what the trackers tell each other, instead of one in each tracker." placeholder:"URL,…"`
+
+	WebTorrentFlags
+}
+
+// OpenCertificate opens a certificate and its private key (PEM), which are read again when they change.
+type OpenCertificate func(certFile, keyFile string, log *slog.Logger) (*tls.Config, error)
+
+// Again reads the command line and the configuration file again.
+type Again func() (Commands, error)
+
+func (c serveCommand) Run(ctx context.Context, certificate OpenCertificate, again Again, log *slog.Logger) error {
+	policy, err := c.policy()
+	if err != nil {
+		return err
+	}
+	ice, err := readRelay(c.Relay, c.RelayHost)
+	if err != nil {
+		return err
+	}
+	cfg := Config{
+		ICE: ice, Listen: c.Listen, Geo: c.Geo, Log: log, ClientAddr: server.Forwarded(c.Trust),
+		Debug: c.DebugListen, DebugAnywhere: c.DebugAnywhere, WebTorrent: c.Announcing(),
+		Cluster: cluster.Config{Name: c.Cluster, Node: c.Node, URL: c.NATS, Listen: c.ClusterListen, Routes: c.ClusterRoute, Data: c.ClusterData},
+	}
+	cfg.Use(policy)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	cfg.Hangup = hangup
+	cfg.Reread = func() (server.Policy, error) {
+		now, err := again()
+		if err != nil {
+			return server.Policy{}, err
+		}
+		return now.Serve.policy()
+	}
+	if c.TLSCert != "" {
+		if cfg.TLS, err = certificate(c.TLSCert, c.TLSKey, log); err != nil {
+			return err
+		}
+	}
+	return Run(ctx, cfg)
+}
+
+// policy is what SIGHUP reads again.
+func (c serveCommand) policy() (p server.Policy, err error) {
+	if p.Secret, err = ReadSecret(c.TokenKey); err != nil {
+		return p, err
+	}
+	if p.Keys, err = readKeys(c.TokenKeys); err != nil {
+		return p, err
+	}
+	p.Sharing, p.Origins = c.Sharing, c.Allow
+	p.Limits = server.Limits{
+		Connections: c.Connections, RoomViewers: c.RoomViewers,
+		PrefixConnections: c.PrefixConnections, PrefixRate: c.PrefixRate, PrefixBurst: c.PrefixBurst,
+	}
+	return p, nil
+}
+
+// readRelay reads the address of the embedded STUN and TURN server, and that at which viewers reach it; both may be "".
+func readRelay(listen, public string) (c relay.Config, err error) {
+	c.Listen = listen
+	if public != "" {
+		if c.Public, err = netip.ParseAddr(public); err != nil {
+			return c, fmt.Errorf("%q is not the IP address at which viewers reach the relay", public)
+		}
+	}
+	return c, nil
+}
