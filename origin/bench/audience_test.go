@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"slipstream/origin/benchtest"
 )
 
 // audienceReport is what viewers of a live rendition went through, all of them in one process of plain HTTP clients.
@@ -83,13 +85,13 @@ func (p audiencePlan) run() (*audienceReport, error) {
 		})
 	}
 	time.Sleep(time.Until(begin))
-	origins, own, cores := cpuSeconds(origin.cmd.Process.Pid), selfSeconds(), machineTimes()
+	origins, own, cores := cpuSeconds(origin.cmd.Process.Pid), selfSeconds(), benchtest.MachineTimes()
 	r := &audienceReport{Viewers: p.viewers, Kbps: p.kbps, Seconds: p.span.Seconds()}
 	r.OriginFiles, r.ViewersFiles = openFiles(origin.cmd.Process.Pid), openFiles(os.Getpid())
 	time.Sleep(time.Until(end))
 	r.OriginCPU = (cpuSeconds(origin.cmd.Process.Pid) - origins) / r.Seconds
 	r.ViewersCPU = (selfSeconds() - own) / r.Seconds
-	r.MachineIdle = cores.idleShare()
+	r.MachineIdle = cores.IdleShare()
 	all.Wait()
 	for _, err := range errs {
 		if err != nil {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"slipstream/origin/benchtest"
 )
 
 // blockingReport is how players of LL-HLS that wait for the same part get it: all the playlist that has it, over and over.
@@ -76,7 +78,7 @@ func (p blockingPlan) run() (*blockingReport, error) {
 	}
 	r := &blockingReport{Clients: p.clients, Parts: p.parts}
 	early, sizes, errs := make([]int, p.clients), make([]int, p.clients), make([]error, p.clients)
-	origins, cores, began := cpuSeconds(origin.cmd.Process.Pid), machineTimes(), time.Now()
+	origins, cores, began := cpuSeconds(origin.cmd.Process.Pid), benchtest.MachineTimes(), time.Now()
 	var all sync.WaitGroup
 	for i := range p.clients {
 		all.Go(func() {
@@ -90,7 +92,7 @@ func (p blockingPlan) run() (*blockingReport, error) {
 		})
 	}
 	all.Wait()
-	r.OriginCPU, r.MachineIdle = (cpuSeconds(origin.cmd.Process.Pid)-origins)/time.Since(began).Seconds(), cores.idleShare()
+	r.OriginCPU, r.MachineIdle = (cpuSeconds(origin.cmd.Process.Pid)-origins)/time.Since(began).Seconds(), cores.IdleShare()
 	var spreads, delays []time.Duration
 	for n, times := range arrived {
 		due := time.UnixMilli((next + int64(n) + 1) * partMs)

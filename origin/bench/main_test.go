@@ -1,15 +1,13 @@
 package bench
 
 import (
-	"encoding/json"
-	"flag"
-	"fmt"
-	"os"
 	"testing"
+
+	"slipstream/origin/benchtest"
 )
 
 // commands are what this test binary offers beside its tests.
-var commands = map[string]func(args []string) (result any, err error){
+var commands = map[string]benchtest.Command{
 	"origin":   benchOrigin,
 	"serve":    benchServe,
 	"audience": benchAudience,
@@ -23,24 +21,12 @@ var commands = map[string]func(args []string) (result any, err error){
 }
 
 // TestMain runs a command if the first argument names one, and the tests otherwise.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 {
-		if command, ok := commands[os.Args[1]]; ok {
-			result, err := command(os.Args[2:])
-			if err == nil && result != nil {
-				out := json.NewEncoder(os.Stdout)
-				out.SetIndent("", "  ")
-				err = out.Encode(result)
-			}
-			if err != nil {
-				fmt.Fprintf(os.Stderr, "%s: %v\n", os.Args[1], err)
-				os.Exit(1)
-			}
-			return
-		}
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { benchtest.Main(m, commands) }
+
+// The words of every measurement here.
+type bar = benchtest.Bar
+
+var flags, atMost, atLeast = benchtest.Flags, benchtest.AtMost, benchtest.AtLeast
 
 // benchOrigin measures the origin as a web server: everything but what needs an emulated network.
 func benchOrigin([]string) (any, error) {
@@ -60,23 +46,4 @@ func benchOrigin([]string) (any, error) {
 		}
 	}
 	return r, nil
-}
-
-// flags is a set for one command, whose help goes to standard error.
-func flags(command string) *flag.FlagSet { return flag.NewFlagSet(command, flag.ExitOnError) }
-
-// bar is one demand and whether a run met it.
-type bar struct {
-	Name     string  `json:"name"`
-	Measured float64 `json:"measured"`
-	Limit    float64 `json:"limit"`
-	Pass     bool    `json:"pass"`
-}
-
-func atMost(name string, measured, limit float64) bar {
-	return bar{name, measured, limit, measured <= limit}
-}
-
-func atLeast(name string, measured, limit float64) bar {
-	return bar{name, measured, limit, measured >= limit}
 }

@@ -10,9 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"slipstream/origin/benchtest"
 )
 
 // process is a child of a measurement. It dies with us.
@@ -62,26 +63,18 @@ func (p *process) end() {
 	_ = p.cmd.Wait()
 }
 
-// ticksPerSecond is USER_HZ of Linux on every architecture that Go runs on.
-const ticksPerSecond = 100
-
 // cpuSeconds is what a process and its children have used, those that still run included.
 func cpuSeconds(pid int) (sum float64) {
-	all, _ := filepath.Glob("/proc/[0-9]*/stat")
+	all, _ := filepath.Glob("/proc/[0-9]*")
 	parents, used := map[int]int{}, map[int]float64{}
 	for _, path := range all {
-		stat, err := os.ReadFile(path)
+		id, _ := strconv.Atoi(filepath.Base(path))
+		stat, err := benchtest.ReadStat(id)
 		if err != nil {
 			continue // it has just ended
 		}
-		// Behind the name, which is in brackets and may hold anything: state is field 3, parent 4, utime, stime and those of children that were waited for 14 to 17.
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		id, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		parents[id], _ = strconv.Atoi(fields[4-3])
-		for _, field := range fields[14-3 : 17-3+1] {
-			ticks, _ := strconv.ParseFloat(field, 64)
-			used[id] += ticks / ticksPerSecond
-		}
+		parents[id] = int(stat.Number(4))
+		used[id] = stat.CPUSeconds() + stat.Seconds(16) + stat.Seconds(17)
 	}
 	for id := range parents {
 		for up := id; up > 1; up = parents[up] {
@@ -94,27 +87,6 @@ func cpuSeconds(pid int) (sum float64) {
 	return sum
 }
 
-// machine is what this machine's cores have done since it started, in seconds.
-type machine struct{ busy, idle float64 }
-
-func machineTimes() (m machine) {
-	stat, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return m
-	}
-	first, _, _ := strings.Cut(string(stat), "\n")
-	for i, field := range strings.Fields(first)[1:] { // user, nice, system, idle, iowait, irq, softirq, steal; see proc(5)
-		ticks, _ := strconv.ParseFloat(field, 64)
-		switch {
-		case i == 3 || i == 4:
-			m.idle += ticks / ticksPerSecond
-		case i < 8:
-			m.busy += ticks / ticksPerSecond
-		}
-	}
-	return m
-}
-
 // selfSeconds is what this process alone has used.
 func selfSeconds() float64 {
 	var u syscall.Rusage
@@ -122,16 +94,6 @@ func selfSeconds() float64 {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
-}
-
-// idleShare tells how much of the machine was left over since then. Where it is near nothing, latencies say little.
-func (m machine) idleShare() float64 {
-	now := machineTimes()
-	busy, idle := now.busy-m.busy, now.idle-m.idle
-	if busy+idle == 0 {
-		return 0
-	}
-	return idle / (busy + idle)
 }
 
 // openFiles is how many a process has, connections included.

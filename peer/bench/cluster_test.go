@@ -16,6 +16,7 @@ import (
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"golang.org/x/net/nettest"
 
+	"slipstream/origin/benchtest"
 	"slipstream/peer/rtc"
 )
 
@@ -159,7 +160,7 @@ func (p clusterPlan) run() (*clusterReport, error) {
 // suffer lets something happen and watches what comes of it.
 func (p clusterPlan) suffer(a *alliance, crowd *crowd, viewers []*spectator, what string, happen func(*alliance) error) (b blow, err error) {
 	b.What = what
-	at, machine := accounts(viewers), machineTimes()
+	at, machine := accounts(viewers), benchtest.MachineTimes()
 	crowd.watch()
 	newcomers := crowd.probe()
 	end := time.Now().Add(p.after)
@@ -175,7 +176,7 @@ func (p clusterPlan) suffer(a *alliance, crowd *crowd, viewers []*spectator, wha
 			b.WorstOffload = min(b.WorstOffload, past[n-1].since(past[n-1-stretch]).Offload)
 		}
 	}
-	b.After, b.MachineIdle = accounts(viewers).since(at), machine.idleShare()
+	b.After, b.MachineIdle = accounts(viewers).since(at), machine.IdleShare()
 	if err := <-happened; err != nil {
 		return b, err
 	}
@@ -217,7 +218,7 @@ func (p clusterPlan) open() (a *alliance, err error) {
 		return nil, err
 	}
 	if p.nats == "outside" {
-		address, err := freeAddress()
+		address, err := benchtest.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
@@ -230,7 +231,7 @@ func (p clusterPlan) open() (a *alliance, err error) {
 		}
 	}
 	for range 3 {
-		address, err := freeAddress()
+		address, err := benchtest.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
@@ -248,7 +249,7 @@ func (p clusterPlan) open() (a *alliance, err error) {
 }
 
 func (a *alliance) startNode(i int) (*trackerProcess, error) {
-	address, err := freeAddress()
+	address, err := benchtest.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -334,15 +335,6 @@ func (a *alliance) close() {
 	if a.balancer != nil {
 		a.balancer.close()
 	}
-}
-
-func freeAddress() (string, error) {
-	ln, err := nettest.NewLocalListener("tcp")
-	if err != nil {
-		return "", err
-	}
-	defer ln.Close()
-	return ln.Addr().String(), nil
 }
 
 // await returns when something listens.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"slipstream/origin/benchtest"
 	"slipstream/peer/attack"
 	"slipstream/peer/rtc"
 )
@@ -193,9 +194,9 @@ func (p hostilePlan) measured(kind attack.Kind) (r room, err error) {
 		}
 	}()
 	time.Sleep(p.warmup)
-	before, cpu, machine := accounts(a.honest), used(os.Getpid()).cpuSeconds, machineTimes()
+	before, cpu, machine := accounts(a.honest), used(os.Getpid()).cpuSeconds, benchtest.MachineTimes()
 	time.Sleep(p.measure)
-	r = room{Kind: kind, HonestOnly: accounts(a.honest).since(before), MachineIdle: machine.idleShare()}
+	r = room{Kind: kind, HonestOnly: accounts(a.honest).since(before), MachineIdle: machine.IdleShare()}
 	r.CPUPerViewer = (used(os.Getpid()).cpuSeconds - cpu) / p.measure.Seconds() / float64(p.viewers)
 	r.Rebuffering = float64(r.HonestOnly.StallMs) / float64(p.measure.Milliseconds()) / float64(len(a.honest))
 	a.damage(&r)

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/transport/v4/vnet"
 
+	"slipstream/origin/benchtest"
 	"slipstream/peer/rtc"
 )
 
@@ -81,9 +82,9 @@ func (p lossPlan) measured(loss float64) (a account, idle float64, err error) {
 		}
 	}()
 	time.Sleep(p.warmup)
-	before, machine := accounts(ward.viewers), machineTimes()
+	before, machine := accounts(ward.viewers), benchtest.MachineTimes()
 	time.Sleep(p.measure)
-	a, idle = accounts(ward.viewers).since(before), machine.idleShare()
+	a, idle = accounts(ward.viewers).since(before), machine.IdleShare()
 	fmt.Fprintf(os.Stderr, "loss %.3f  offload %.3f  stalls %d  latency %d ms  idle %.2f\n", loss, a.Offload, a.Stalls, a.LatencyMs, idle)
 	return a, idle, nil
 }

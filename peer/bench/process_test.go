@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"slipstream/origin/benchtest"
 )
 
 // process is a child of this measurement. It dies with us.
@@ -60,22 +62,15 @@ type usage struct {
 
 // used reads /proc; all is zero when the process is gone.
 func used(pid int) usage {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := benchtest.ReadStat(pid)
 	if err != nil {
 		return usage{}
 	}
-	// Behind the name, which is in brackets and may hold anything: state is field 3, utime 14, stime 15, threads 20, rss 24.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	number := func(field int) int64 {
-		n, _ := strconv.ParseInt(fields[field-3], 10, 64)
-		return n
-	}
-	const ticksPerSecond = 100 // USER_HZ of Linux on every architecture that Go runs on
 	descriptors, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	return usage{
-		cpuSeconds: float64(number(14)+number(15)) / ticksPerSecond,
-		rssBytes:   number(24) * int64(os.Getpagesize()),
-		threads:    number(20),
+		cpuSeconds: stat.CPUSeconds(),
+		rssBytes:   stat.Number(24) * int64(os.Getpagesize()),
+		threads:    stat.Number(20),
 		sockets:    int64(len(descriptors)),
 	}
 }
@@ -104,35 +99,4 @@ func datagrams() int64 {
 		}
 	}
 	return sum
-}
-
-// machine is what this machine's cores have done since it started, in seconds: work of any process, and nothing.
-type machine struct{ busy, idle float64 }
-
-func machineTimes() (m machine) {
-	stat, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return m
-	}
-	first, _, _ := strings.Cut(string(stat), "\n")
-	for i, field := range strings.Fields(first)[1:] { // user, nice, system, idle, iowait, irq, softirq, steal; see proc(5)
-		n, _ := strconv.ParseFloat(field, 64)
-		switch {
-		case i == 3 || i == 4:
-			m.idle += n / 100
-		case i < 8:
-			m.busy += n / 100
-		}
-	}
-	return m
-}
-
-// idleShare tells how much of the machine was left over since then. Where it is near nothing, something else was measured.
-func (m machine) idleShare() float64 {
-	now := machineTimes()
-	busy, idle := now.busy-m.busy, now.idle-m.idle
-	if busy+idle == 0 {
-		return 0
-	}
-	return idle / (busy + idle)
 }

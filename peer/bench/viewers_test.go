@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"slipstream/origin/benchtest"
 	"slipstream/peer"
 )
 
@@ -125,10 +126,10 @@ func (p viewersPlan) run() (*viewersReport, error) {
 		}
 	}
 	warm := until(p.warmup)
-	billBefore, ownCPU, machine, packets := s.bill(), used(os.Getpid()).cpuSeconds, machineTimes(), datagrams()
+	billBefore, ownCPU, machine, packets := s.bill(), used(os.Getpid()).cpuSeconds, benchtest.MachineTimes(), datagrams()
 	eve := until(killAt)
 	r.Bill = s.bill().minus(billBefore)
-	r.MachineIdle = machine.idleShare()
+	r.MachineIdle = machine.IdleShare()
 	r.PacketsPerSecond = float64(datagrams()-packets) / (eve.Second - warm.Second) / float64(r.Viewers)
 	r.OriginCPU = (used(os.Getpid()).cpuSeconds - ownCPU) / (eve.Second - warm.Second)
 	for _, child := range children[p.processes-p.kill:] {

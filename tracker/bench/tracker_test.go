@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"slipstream/origin/benchtest"
 	trackers "slipstream/tracker"
 	"slipstream/tracker/server"
 )
@@ -120,14 +121,11 @@ func cpu(pid int) float64 {
 
 // times is what it has used in its own code, and in the kernel on its behalf.
 func times(pid int) (user, system float64) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := benchtest.ReadStat(pid)
 	if err != nil {
 		return 0, 0
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // state, field 3, comes first; see proc(5)
-	user, _ = strconv.ParseFloat(fields[14-3], 64)
-	system, _ = strconv.ParseFloat(fields[15-3], 64)
-	return user / 100, system / 100 // USER_HZ
+	return stat.Seconds(14), stat.Seconds(15)
 }
 
 // proc reads a line "Name:  123 kB" of a file in /proc as bytes.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -12,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"slipstream/origin/benchtest"
 )
 
 // mixes are what trackers are compared by: the one that is published for aquatic_ws, with descriptions of 47 bytes, and
@@ -31,20 +32,14 @@ var bars = map[string]float64{"parity": 4, "honest-1000": 8, "honest-10000": 8}
 
 type comparison struct {
 	mix
-	Ours  []outcome `json:"ours"`
-	Rival []outcome `json:"bittorrentTracker,omitempty"`
-	Bar   *bar      `json:"bar,omitempty"`
-}
-
-type bar struct {
-	Measured float64 `json:"measured"` // the median of ours
-	Limit    float64 `json:"limit"`
-	Pass     bool    `json:"pass"`
+	Ours  []outcome      `json:"ours"`
+	Rival []outcome      `json:"bittorrentTracker,omitempty"`
+	Bar   *benchtest.Bar `json:"bar,omitempty"`
 }
 
 // compare is the command "announce".
 func compare(args []string) (any, error) {
-	f := flag.NewFlagSet("announce", flag.ExitOnError)
+	f := benchtest.Flags("announce")
 	slipstream := f.String("slipstream", "bin/slipstream", "our binary")
 	rival := f.String("rival", "", "a module that exports bittorrent-tracker's Server as default; without, only ours runs")
 	only := f.String("only", "", "one mix instead of all")
@@ -78,8 +73,8 @@ func compare(args []string) (any, error) {
 				micros = append(micros, o.CPUMicros)
 			}
 			slices.Sort(micros)
-			median := micros[len(micros)/2]
-			c.Bar = &bar{median, limit, median <= limit}
+			bar := benchtest.AtMost("CPU of ours for a delivered message, median, µs", micros[len(micros)/2], limit)
+			c.Bar = &bar
 		}
 		all = append(all, c)
 	}
@@ -111,7 +106,7 @@ func against(t tracker, m mix) (*outcome, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(directory)
-	address, err := freeAddress()
+	address, err := benchtest.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -150,15 +145,6 @@ func against(t tracker, m mix) (*outcome, error) {
 	}
 	var o outcome
 	return &o, json.Unmarshal(out, &o)
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 func listens(address string) error {

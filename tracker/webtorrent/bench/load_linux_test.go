@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"encoding/binary"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"slipstream/origin/benchtest"
 )
 
 // mix is what the load generator does.
@@ -85,7 +86,7 @@ type offer struct {
 // generate is the command "load": it prints the outcome.
 func generate(args []string) (any, error) {
 	l := newLoad(mix{})
-	f := flag.NewFlagSet("load", flag.ExitOnError)
+	f := benchtest.Flags("load")
 	address, pid := f.String("address", "", "of the tracker"), f.Int("pid", 0, "of the tracker")
 	path := f.String("path", "/announce", "of the tracker")
 	f.IntVar(&l.Peers, "peers", 1000, "")
@@ -460,17 +461,11 @@ func (l *load) arrived(p *peer, late time.Duration) {
 
 // cpuTime is how many seconds of processor a process has used, those of the kernel on its behalf included.
 func cpuTime(pid int) (float64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	stat, err := benchtest.ReadStat(pid)
 	if err != nil {
 		return 0, fmt.Errorf("what the tracker uses cannot be read: %w", err)
 	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	user, err := strconv.ParseFloat(fields[11], 64)
-	if err != nil {
-		return 0, err
-	}
-	system, err := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100, err // USER_HZ is 100 on Linux
+	return stat.CPUSeconds(), nil
 }
 
 func rss(pid int) float64 {
