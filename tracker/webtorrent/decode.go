@@ -32,6 +32,29 @@ type fields struct {
 	action, event, infoHash, peerID, toPeerID, offerID, left, answer []byte
 }
 
+// named is where the value of that name belongs; nil if it does not matter.
+func (f *fields) named(name []byte) *[]byte {
+	switch string(name) {
+	case "action":
+		return &f.action
+	case "event":
+		return &f.event
+	case "info_hash":
+		return &f.infoHash
+	case "peer_id":
+		return &f.peerID
+	case "to_peer_id":
+		return &f.toPeerID
+	case "offer_id":
+		return &f.offerID
+	case "left":
+		return &f.left
+	case "answer":
+		return &f.answer
+	}
+	return nil
+}
+
 // Decode reads a message into r, whose slices it uses again. The error is a sentence for the sender.
 func Decode(r *Request, message []byte) error {
 	*r = Request{Offers: r.Offers[:0], InfoHashes: r.InfoHashes[:0]}
@@ -69,25 +92,7 @@ func (s *scanner) message(r *Request, f *fields) error {
 		if !more {
 			return nil
 		}
-		into := (*[]byte)(nil)
-		switch string(name) {
-		case "action":
-			into = &f.action
-		case "event":
-			into = &f.event
-		case "info_hash":
-			into = &f.infoHash
-		case "peer_id":
-			into = &f.peerID
-		case "to_peer_id":
-			into = &f.toPeerID
-		case "offer_id":
-			into = &f.offerID
-		case "left":
-			into = &f.left
-		case "answer":
-			into = &f.answer
-		case "offers":
+		if string(name) == "offers" {
 			if err := s.offers(r); err != nil {
 				return err
 			}
@@ -97,7 +102,7 @@ func (s *scanner) message(r *Request, f *fields) error {
 		if !ok {
 			return errJSON
 		}
-		if into != nil {
+		if into := f.named(name); into != nil {
 			*into = value
 		}
 	}

@@ -8,14 +8,14 @@ type Limits struct {
 }
 
 func (l *Limits) setDefaults() {
-	if l.Swarms <= 0 {
-		l.Swarms = 100_000
-	}
-	if l.SwarmPeers <= 0 {
-		l.SwarmPeers = 50_000
-	}
-	if l.ExpiryMs <= 0 {
-		l.ExpiryMs = 360_000
+	setDefault(&l.Swarms, 100_000)
+	setDefault(&l.SwarmPeers, 50_000)
+	setDefault(&l.ExpiryMs, 360_000)
+}
+
+func setDefault[N int | int64](limit *N, otherwise N) {
+	if *limit <= 0 {
+		*limit = otherwise
 	}
 }
 

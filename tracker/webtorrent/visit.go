@@ -9,15 +9,9 @@ type VisitLimits struct {
 
 // SetDefaults puts the defaults where there is nothing.
 func (l *VisitLimits) SetDefaults() {
-	if l.Swarms <= 0 {
-		l.Swarms = 64
-	}
-	if l.MessageRate <= 0 {
-		l.MessageRate = 50
-	}
-	if l.MessageBurst <= 0 {
-		l.MessageBurst = 500
-	}
+	setDefault(&l.Swarms, 64)
+	setDefault(&l.MessageRate, 50)
+	setDefault(&l.MessageBurst, 500)
 }
 
 const (
