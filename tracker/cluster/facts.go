@@ -197,8 +197,9 @@ func (f *Facts) Ban(addr netip.Addr) {
 	f.bans[digest] = true // here at once
 	bucket := f.bucket
 	f.mu.Unlock()
+	forget := func() { f.learn(banKey+digest, nil, false) }
 	if bucket == nil {
-		time.AfterFunc(BanFor, func() { f.learn(banKey+digest, nil, false) })
+		time.AfterFunc(BanFor, forget)
 		return
 	}
 	go func() {
@@ -207,6 +208,7 @@ func (f *Facts) Ban(addr netip.Addr) {
 		_, err := bucket.Create(ctx, banKey+digest, nil, jetstream.KeyTTL(BanFor))
 		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
 			f.log.Warn("the other trackers could not be told of a ban", "error", err)
+			time.AfterFunc(BanFor, forget) // which the bucket would have told otherwise
 		}
 	}()
 }
