@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -189,7 +188,6 @@ func (p clusterPlan) suffer(a *alliance, crowd *crowd, viewers []*spectator, wha
 type alliance struct {
 	plan     clusterPlan
 	stage    *stage
-	dir      string
 	balancer *balancer
 	natsURL  string
 	nats     *process
@@ -201,7 +199,6 @@ type alliance struct {
 type trackerProcess struct {
 	*process
 	address string
-	frozen  atomic.Bool
 }
 
 func (p clusterPlan) open() (a *alliance, err error) {

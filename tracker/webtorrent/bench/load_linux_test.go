@@ -237,7 +237,7 @@ func (l *load) spin(long time.Duration) {
 	}
 	l.offers = make([]offer, 0, 1<<18)
 	began, started := time.Now(), 0.0
-	for now := began; now == began || now.Sub(began) < long; now = time.Now() {
+	for now := began; now.Equal(began) || now.Sub(began) < long; now = time.Now() {
 		for l.running < l.InFlight && len(l.idle) > 0 && (l.Rate == 0 || started < l.Rate*now.Sub(began).Seconds()) {
 			// somebody of the first half, who has not announced for long; not always the same one
 			k := l.random.IntN(len(l.idle)/2 + 1)
