@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -105,10 +103,13 @@ type commands struct {
 }
 
 // openCertificate lends the tracker what the origin has.
-func openCertificate(certFile, keyFile string, log *slog.Logger) (*tls.Config, error) {
-	files, err := certificate.Open(certFile, keyFile, time.Now, log)
-	if err != nil {
-		return nil, err
+func openCertificate(f tracker.CertificateFlags, log *slog.Logger) (tracker.Certificate, error) {
+	source := certificate.Source{Cert: f.TLSCert, Key: f.TLSKey, ACME: certificate.ACME{
+		Domains: f.ACMEDomain, Email: f.ACMEEmail, CA: f.ACMECA, Root: f.ACMERoot, Dir: f.ACMEData,
+	}}
+	certificates, err := source.Open(log)
+	if err != nil || certificates == nil {
+		return tracker.Certificate{}, err
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: files.Get}, nil
+	return tracker.Certificate{TLS: certificates.TLS, Keep: certificates.Keep}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml"
 
+	"slipstream/origin/certificate"
 	"slipstream/origin/health"
 	"slipstream/origin/transcode"
 )
@@ -33,6 +34,7 @@ type Flags struct {
 	TLSCert       string `help:"Certificate for HTTPS and RTMPS (PEM, with its chain); read again when it changes." placeholder:"FILE"`
 	TLSKey        string `help:"Its private key (PEM)." placeholder:"FILE"`
 	TLSSelfSigned bool   `help:"For trials: a certificate of this origin's own, kept in the data directory."`
+	ACMEFlags
 
 	FrameRate   int           `help:"Pictures a second of all renditions." default:"30" placeholder:"N"`
 	PassThrough bool          `help:"Pass the publisher's picture on as it comes, as the rendition source, where its key frames allow it; smaller rungs are encoded."`
@@ -61,6 +63,18 @@ type Flags struct {
 	PullOnce map[string]string `help:"Play a file into a channel once; repeatable." placeholder:"CHANNEL=FILE"`
 }
 
+// ACMEFlags are whom an origin asks for certificates.
+type ACMEFlags struct {
+	ACMEDomain []string `name:"acme-domain" help:"Domain to get a certificate for by ACME, kept and renewed without a restart; its port 443 must lead to this server's TLS. Who gives it agrees to the authority's terms; repeatable." placeholder:"DOMAIN"`
+	ACMEEmail  string   `name:"acme-email" help:"Where the authority may write to; default: nowhere." placeholder:"ADDRESS"`
+	ACMECA     string   `name:"acme-ca" help:"Directory of the authority (URL); default: Let's Encrypt." placeholder:"URL"`
+	ACMERoot   string   `name:"acme-root" help:"Certificate (PEM) of a private authority's own server, or of who issued it; default: those that the system knows." placeholder:"FILE"`
+}
+
+func (f ACMEFlags) acme() certificate.ACME {
+	return certificate.ACME{Domains: f.ACMEDomain, Email: f.ACMEEmail, CA: f.ACMECA, Root: f.ACMERoot}
+}
+
 // Pages makes the handlers of the web player, by http.ServeMux pattern, which look up channels' ids.
 type Pages func(id func(channel string) (id string, known bool)) map[string]http.Handler
 
@@ -78,7 +92,7 @@ func (f Flags) Config(pages Pages, log *slog.Logger, ready func(Ready)) (Config,
 	ladder, err := f.ladder()
 	return Config{
 		HTTP: f.HTTP, HTTPS: f.HTTPS, HTTP3: f.HTTP3, RTMP: f.RTMP, RTMPS: f.RTMPS, SRT: f.SRT, WHIP: f.WHIP, WHIPHost: f.WHIPHost,
-		TLSCert: f.TLSCert, TLSKey: f.TLSKey, TLSSelfSigned: f.TLSSelfSigned,
+		TLSCert: f.TLSCert, TLSKey: f.TLSKey, TLSSelfSigned: f.TLSSelfSigned, ACME: f.acme(),
 		DataDir: f.Data, Channels: f.Channel, Settings: f.Channels, MaxChannels: f.MaxChannels, PublishKey: f.PublishKey,
 		Window: f.Window, DVR: f.DVR, Ladder: ladder, FrameRate: f.FrameRate, PassThrough: f.PassThrough, DropRungs: f.DropRungs,
 		LowLatency: f.LowLatency, HoldBack: f.PartHoldBack, CDNs: f.CDN, FailOver: f.failOver(),

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"slipstream/origin/certificate"
 	"slipstream/origin/durable"
 	"slipstream/origin/health"
 	"slipstream/origin/hls"
@@ -85,6 +86,8 @@ type Config struct {
 	// TLSCert and TLSKey are PEM files, read again when they change; TLSSelfSigned makes a certificate instead.
 	TLSCert, TLSKey string
 	TLSSelfSigned   bool
+	// ACME names domains that an authority issues certificates for; its Dir is in the data directory.
+	ACME certificate.ACME
 	// Tracker is the URL or absolute path of the tracker's WebSocket, as viewers are told; "" for no peer-to-peer.
 	Tracker string
 	// Mounts are further handlers on the HTTP address, by http.ServeMux pattern. See server.Config.
@@ -202,9 +205,13 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return setup(ErrDataDir, err)
 	}
-	secure, err := openTLS(cfg)
+	certificates, err := openTLS(cfg)
 	if err != nil {
 		return err
+	}
+	var secure *tls.Config
+	if certificates != nil {
+		secure = certificates.TLS
 	}
 	publishers, err := ingest.Listen(newIngest(cfg, channels, secure))
 	if err != nil {
@@ -263,6 +270,7 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	group.Go(func() error { return publishers.Serve(ctx) })
 	group.Go(func() error { return site.Serve(ctx) })
+	defer certificates.Keep(ctx, site.SecureAddr())()
 	startPulls(ctx, group, cfg, sources, inputs)
 	startPushes(ctx, group, cfg, channels)
 	return group.Wait()

@@ -1,51 +1,49 @@
 package origin
 
 import (
-	"crypto/tls"
 	"errors"
-	"os"
-	"time"
+	"path/filepath"
 
 	"slipstream/origin/certificate"
 )
 
+// certificates is where those for HTTPS and RTMPS come from.
+func (cfg Config) certificates() certificate.Source {
+	source := certificate.Source{Cert: cfg.TLSCert, Key: cfg.TLSKey, ACME: cfg.ACME}
+	source.ACME.Dir = filepath.Join(cfg.DataDir, "acme")
+	if cfg.TLSSelfSigned {
+		source.SelfSigned = cfg.DataDir
+	}
+	return source
+}
+
 // checkTLS says what does not go together. It names flags, because that is where these settings come from.
 func (cfg Config) checkTLS() error {
-	files, secured := cfg.TLSCert != "" || cfg.TLSKey != "", cfg.HTTPS != "" || cfg.RTMPS != ""
+	source, secured := cfg.certificates(), cfg.HTTPS != "" || cfg.RTMPS != ""
+	if err := source.Check(); err != nil {
+		return err
+	}
 	switch {
-	case (cfg.TLSCert == "") != (cfg.TLSKey == ""):
-		return errors.New("a certificate is of no use without its key, nor a key alone: give both --tls-cert and --tls-key")
-	case files && cfg.TLSSelfSigned:
-		return errors.New("there can be one certificate: give either --tls-cert and --tls-key, or --tls-self-signed")
 	case cfg.HTTP3 && cfg.HTTPS == "":
 		return errors.New("HTTP/3 needs HTTPS, which tells clients of it: give an address by --https too")
-	case secured && !files && !cfg.TLSSelfSigned:
-		return errors.New("HTTPS and RTMPS need a certificate: give --tls-cert and --tls-key, or --tls-self-signed for trials")
-	case !secured && (files || cfg.TLSSelfSigned):
+	case secured && source.None():
+		return errors.New("HTTPS and RTMPS need a certificate: give --tls-cert and --tls-key, or --acme-domain, or --tls-self-signed for trials")
+	case !secured && !source.None():
 		return errors.New("nothing uses the certificate: give an address by --https or --rtmps")
+	case len(cfg.ACME.Domains) > 0 && cfg.HTTPS == "":
+		return errors.New("an authority proves domains over HTTPS: give an address by --https too, to which their port 443 leads")
 	}
 	return nil
 }
 
-// openTLS reads the certificate, or makes one; nil if nothing needs it.
-func openTLS(cfg Config) (*tls.Config, error) {
-	out := &tls.Config{MinVersion: tls.VersionTLS12}
+// openTLS reads the certificate, makes one, or prepares to ask for some; nil if nothing needs it.
+func openTLS(cfg Config) (*certificate.Certificates, error) {
+	certificates, err := cfg.certificates().Open(cfg.Logger)
 	switch {
+	case err == nil:
+		return certificates, nil
 	case cfg.TLSSelfSigned:
-		hostname, _ := os.Hostname() // localhost is enough
-		made, err := certificate.SelfSigned(cfg.DataDir, hostname, time.Now())
-		if err != nil {
-			return nil, setup(ErrDataDir, err)
-		}
-		out.Certificates = []tls.Certificate{*made}
-	case cfg.TLSCert != "":
-		files, err := certificate.Open(cfg.TLSCert, cfg.TLSKey, time.Now, cfg.Logger)
-		if err != nil {
-			return nil, setup(ErrConfig, err)
-		}
-		out.GetCertificate = files.Get
-	default:
-		return nil, nil
+		return nil, setup(ErrDataDir, err)
 	}
-	return out, nil
+	return nil, setup(ErrConfig, err)
 }

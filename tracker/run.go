@@ -64,7 +64,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
-	address := ln.Addr().String()
+	at := ln.Addr()
 	if cfg.TLS != nil {
 		ln = tls.NewListener(ln, cfg.TLS)
 	}
@@ -87,7 +87,10 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- web.Serve(ln) }()
-	cfg.Log.Info("the tracker listens", "address", address)
+	cfg.Log.Info("the tracker listens", "address", at.String())
+	if cfg.Listening != nil {
+		defer cfg.Listening(ctx, at)()
+	}
 	for running := true; running; {
 		select {
 		case err := <-served:

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -26,8 +27,7 @@ type serveCommand struct {
 	Geo       []string                 `help:"Database of operators or countries by address (MaxMind format or CSV), read again when it changes; repeatable; default: the network's number tells who is near." placeholder:"FILE"`
 	Relay     string                   `help:"UDP address for an embedded STUN and TURN server, such as 203.0.113.5:3478; default: none." placeholder:"ADDR"`
 	RelayHost string                   `help:"IP address at which viewers reach the relay; default: that of --relay." placeholder:"IP"`
-	TLSCert   string                   `help:"Certificate for TLS (PEM, with its chain); read again when it changes. Without it a terminator (nginx, haproxy) is expected before." placeholder:"FILE"`
-	TLSKey    string                   `help:"Its private key (PEM)." placeholder:"FILE"`
+	CertificateFlags
 
 	DebugListen   string `help:"Address for profiles of the running program (pprof), such as 127.0.0.1:6060; default: none." placeholder:"ADDR"`
 	DebugAnywhere bool   `help:"That address may be one that other machines reach."`
@@ -49,8 +49,25 @@ type serveCommand struct {
 	WebTorrentFlags
 }
 
-// OpenCertificate opens a certificate and its private key (PEM), which are read again when they change.
-type OpenCertificate func(certFile, keyFile string, log *slog.Logger) (*tls.Config, error)
+// CertificateFlags say where the tracker's certificate comes from: files, or an authority; all empty: it has none.
+type CertificateFlags struct {
+	TLSCert    string   `help:"Certificate for TLS (PEM, with its chain); read again when it changes. Without it a terminator (nginx, haproxy) is expected before." placeholder:"FILE"`
+	TLSKey     string   `help:"Its private key (PEM)." placeholder:"FILE"`
+	ACMEDomain []string `name:"acme-domain" help:"Domain to get a certificate for by ACME, kept and renewed without a restart; its port 443 must lead to this server's TLS. Who gives it agrees to the authority's terms; repeatable." placeholder:"DOMAIN"`
+	ACMEEmail  string   `name:"acme-email" help:"Where the authority may write to; default: nowhere." placeholder:"ADDRESS"`
+	ACMECA     string   `name:"acme-ca" help:"Directory of the authority (URL); default: Let's Encrypt." placeholder:"URL"`
+	ACMERoot   string   `name:"acme-root" help:"Certificate (PEM) of a private authority's own server, or of who issued it; default: those that the system knows." placeholder:"FILE"`
+	ACMEData   string   `name:"acme-data" help:"Where to keep what the authority issues; an origin on this machine may use the same." default:"data/acme" placeholder:"DIR"`
+}
+
+// Certificate is how to serve TLS. Keep is Config.Listening.
+type Certificate struct {
+	TLS  *tls.Config // nil: there is none
+	Keep func(ctx context.Context, at net.Addr) (stop func())
+}
+
+// OpenCertificate opens it, wherever it comes from; what it says later goes to the log.
+type OpenCertificate func(f CertificateFlags, log *slog.Logger) (Certificate, error)
 
 // Again reads the command line and the configuration file again.
 type Again func() (Commands, error)
@@ -81,11 +98,11 @@ func (c serveCommand) Run(ctx context.Context, certificate OpenCertificate, agai
 		}
 		return now.Serve.policy()
 	}
-	if c.TLSCert != "" {
-		if cfg.TLS, err = certificate(c.TLSCert, c.TLSKey, log); err != nil {
-			return err
-		}
+	proof, err := certificate(c.CertificateFlags, server.Discreet(log))
+	if err != nil {
+		return err
 	}
+	cfg.TLS, cfg.Listening = proof.TLS, proof.Keep
 	return Run(ctx, cfg)
 }
 

@@ -1,5 +1,5 @@
-// Package certificate provides what the origin proves its name with over TLS: a certificate and key from files, which may be
-// renewed while it runs, or for trials one that it makes itself.
+// Package certificate provides what a server proves its name with over TLS (Source): a certificate and key from files, which may be
+// renewed while it runs, certificates that an authority issues by ACME, or for trials one that the server makes itself.
 package certificate
 
 import (
