@@ -54,10 +54,9 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		defer stop()
 	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if err := t.Register(reg); err != nil {
-		return fmt.Errorf("the tracker's metrics: %w", err)
+	reg, err := t.registry()
+	if err != nil {
+		return err
 	}
 	mux := routes(t, reg)
 	web := &http.Server{
@@ -111,12 +110,22 @@ func Run(ctx context.Context, cfg Config) error {
 	return nil
 }
 
+// registry has the tracker's metrics and those of its process.
+func (t *Tracker) registry() (*prometheus.Registry, error) {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := t.Register(reg); err != nil {
+		return nil, fmt.Errorf("the tracker's metrics: %w", err)
+	}
+	return reg, nil
+}
+
 func routes(t *Tracker, reg *prometheus.Registry) *http.ServeMux {
 	mux := http.NewServeMux()
 	for pattern, handler := range t.Mounts() {
 		mux.Handle(pattern, handler)
 	}
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", newMetricsPage(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), time.Now))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.Handle("GET /readyz", t.Ready())
 	return mux
