@@ -13,6 +13,7 @@ import (
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/cluster"
+	"slipstream/tracker/epoll"
 )
 
 // node is a tracker of a cluster, in this process and with real NATS.
@@ -188,6 +189,41 @@ func TestAClusterThatCannotBeSaysWhy(t *testing.T) {
 		_, err := NewHandler(Config{Secret: secret, Log: quiet(), Cluster: c.cfg})
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%+v: %v, want %q", c.cfg, err, c.says)
+		}
+	}
+}
+
+// What an operator is to be told of a tracker in a cluster, each by a metric of its own.
+func TestAnOperatorIsToldHowATrackerFares(t *testing.T) {
+	n := runNode(t, cluster.Config{Node: "one", Listen: "127.0.0.1:0"})
+	n.join(t)
+	base := "http" + strings.TrimSuffix(strings.TrimPrefix(n.url, "ws"), "/tracker")
+	if status, _ := get(t, base+"/favicon.ico"); status != 404 {
+		t.Errorf("nothing is there: %d", status)
+	}
+	if status, _ := get(t, base+"/tracker?x"); status != 426 { // no WebSocket
+		t.Errorf("half a visit: %d", status)
+	}
+	_, told := get(t, base+"/metrics")
+	if !strings.Contains(told, `slipstream_tracker_refused_total{reason="not-found"} 1`) && epoll.Available {
+		t.Error("who asked for nothing that there is was not counted")
+	}
+	for what, metric := range map[string]string{
+		"joins":                     `joins_total{role="viewer"} 1`,
+		"how long they took":        `join_seconds_bucket{le="0.0001"}`,
+		"viewers by ISP and state":  `isp_viewers{isp="unknown",state="waiting"} 1`,
+		"offload":                   `offload_ratio 0`,
+		"stalls":                    `stall_ratio 0`,
+		"pairs within ISPs":         `same_isp_ratio 0`,
+		"bytes within ISPs":         `p2p_bytes_estimate_total{isp="same"} 0`,
+		"who was refused":           `refused_total{reason="handshake"} 1`,
+		"how long NATS takes":       `cluster_nats_lag_seconds `,
+		"the trackers it hears":     `cluster_nodes 1`,
+		"media":                     `media_bytes_total{path="p2p"} 0`,
+		"what the cluster left out": `cluster_shed_total 0`,
+	} {
+		if !strings.Contains(told, "\nslipstream_tracker_"+metric) {
+			t.Errorf("%s: no %s", what, metric)
 		}
 	}
 }

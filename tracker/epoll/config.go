@@ -38,6 +38,8 @@ type Config struct {
 	WriteTimeout time.Duration
 	// Loops is how many goroutines share the connections [GOMAXPROCS].
 	Loops int
+	// Refused is told, by whichever loop, of each connection that is turned away before it is any client's; nil means nobody.
+	Refused func(why string)
 	// Log receives what an operator should know; nil means slog.Default.
 	Log *slog.Logger
 }
@@ -65,6 +67,15 @@ type Refusal struct {
 	RetryAfter int // seconds; 0 = not said
 }
 
+// Why connections are turned away, as Config.Refused is told.
+const (
+	NoHead     = "no-head"     // the head of its request did not come in time, or others needed the place (MaxHeads)
+	BadRequest = "bad-request" // that is no HTTP, too large, or half a WebSocket
+	NotFound   = "not-found"   // nothing is there, and no WebSocket either
+	Crowded    = "crowded"     // others needed its place at Rest (MaxRest)
+	NoFiles    = "no-files"    // the limit of open files or of memory was reached; it is counted when that is noticed, not for each
+)
+
 // Why connections end, as Closed tells.
 var (
 	ErrSlow     = errors.New("it reads too slowly")
@@ -86,6 +97,9 @@ func (c *Config) setDefaults() {
 	c.PingInterval = cmp.Or(c.PingInterval, 25*time.Second)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.Loops = cmp.Or(c.Loops, runtime.GOMAXPROCS(0))
+	if c.Refused == nil {
+		c.Refused = func(string) {}
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

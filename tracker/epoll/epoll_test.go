@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +45,9 @@ type site struct {
 	t       *testing.T
 	address string
 	closed  chan error
+
+	mu      sync.Mutex
+	refused map[string]int // connections turned away, by reason
 }
 
 func serve(t *testing.T, change func(*Config)) *site {
@@ -51,13 +56,17 @@ func serve(t *testing.T, change func(*Config)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t, ln.Addr().String(), make(chan error, 16)}
+	s := &site{t: t, address: ln.Addr().String(), closed: make(chan error, 16), refused: map[string]int{}}
 	cfg := Config{MaxMessage: 1000, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Paths: map[string]Open{
 		"/echo": func(_ *http.Request, c *Conn) (Client, *Refusal) {
 			c.Send([]byte("welcome"))
 			return &echo{c, s.closed}, nil
 		},
 		"/no": func(*http.Request, *Conn) (Client, *Refusal) { return nil, &Refusal{503, "No place is left.", 7} },
+	}, Refused: func(why string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.refused[why]++
 	}}
 	if change != nil {
 		change(&cfg)
@@ -169,6 +178,16 @@ func (s *site) open() *conn {
 	return c
 }
 
+// turnedAway wants nobody to be turned away for another reason.
+func (s *site) turnedAway(why string, times int) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if want := map[string]int{why: times}; !maps.Equal(s.refused, want) {
+		s.t.Errorf("turned away: %v, want %v", s.refused, want)
+	}
+}
+
 func (s *site) ends(want error) {
 	s.t.Helper()
 	select {
@@ -253,6 +272,7 @@ func TestTimeIsKept(t *testing.T) {
 	slow := s.dial()
 	slow.write([]byte("GET /echo HTTP/1.1\r\n"))
 	slow.wants("EOF")
+	s.turnedAway(NoHead, 1)
 	quiet := s.open()
 	quiet.wants("1overdue", "9", "9") // and no answer
 	s.ends(ErrVanished)
@@ -287,6 +307,7 @@ func TestRefusals(t *testing.T) {
 		}
 		cl.wants("EOF")
 	}
+	s.turnedAway(BadRequest, 4) // the server's own refusals are its business
 }
 
 func TestWhatIsNowhereIsRefused(t *testing.T) {
@@ -297,6 +318,7 @@ func TestWhatIsNowhereIsRefused(t *testing.T) {
 		t.Errorf("%s, %q", resp.Status, body)
 	}
 	c.wants("EOF")
+	s.turnedAway(NotFound, 1)
 	c = s.dial()
 	c.write([]byte("GET /page HTTP/1.1\r\nHost: x\r\n\r\n"))
 	if resp, body := c.answer(); resp.StatusCode != 200 || body != "GET /page 0 <nil>" {
@@ -344,6 +366,11 @@ func TestManySilentConnectionsLockNobodyOut(t *testing.T) {
 		s.dial().write([]byte("G"))
 	}
 	oldest.wants("EOF")
+	s.mu.Lock()
+	if n := s.refused[NoHead]; n == 0 || n > 8 || len(s.refused) != 1 { // they are looked at now and then
+		t.Errorf("turned away: %v", s.refused)
+	}
+	s.mu.Unlock()
 	newest := s.dial()
 	newest.write([]byte(request("/echo")))
 	newest.answer()
@@ -365,6 +392,7 @@ func TestIdleRequestsMakeRoom(t *testing.T) {
 		all = append(all, c)
 	}
 	all[0].wants("EOF")
+	s.turnedAway(Crowded, 1)
 	all[1].write([]byte("GET /x HTTP/1.1\r\nHost: x\r\n\r\n"))
 	if resp, _ := all[1].answer(); resp.StatusCode != 200 {
 		t.Error(resp.Status)

@@ -179,6 +179,7 @@ func (l *loop) makeRoom(c *Conn) {
 	}
 	l.heads = slices.DeleteFunc(l.heads, func(c *Conn) bool { return c.phase != inHead || c.fd < 0 })
 	for len(l.heads) > most {
+		l.cfg.Refused(NoHead)
 		l.end(l.heads[0], ErrEnded)
 		l.heads = slices.Delete(l.heads, 0, 1)
 	}
@@ -352,6 +353,9 @@ func (l *loop) check(c *Conn) bool {
 		}
 		c.checkMs = max(c.sinceMs, c.stalledMs) + patience
 		if l.nowMs >= c.checkMs {
+			if c.phase == inHead {
+				l.cfg.Refused(NoHead)
+			}
 			l.end(c, ErrEnded)
 			return false
 		}
@@ -399,7 +403,7 @@ func (l *loop) readHead(c *Conn, b []byte) {
 	size := headEnd(b)
 	if size == 0 {
 		if len(b) > maxHead {
-			l.refuse(c, Refusal{Status: 431, Sentence: "The head of this request is too large."})
+			l.turnAway(c, BadRequest, Refusal{Status: 431, Sentence: "The head of this request is too large."})
 			return
 		}
 		if len(c.reader.rest) == 0 {
@@ -411,13 +415,13 @@ func (l *loop) readHead(c *Conn, b []byte) {
 	c.reader.rest = nil
 	r, err := parseHead(b[:size], l.lines)
 	if err != nil {
-		l.refuse(c, Refusal{Status: 400, Sentence: "This is no HTTP request."})
+		l.turnAway(c, BadRequest, Refusal{Status: 400, Sentence: "This is no HTTP request."})
 		return
 	}
 	opening := l.cfg.Paths[r.URL.Path]
 	if opening == nil || !wantsWebSocket(r) {
 		if l.cfg.Known != nil && !l.cfg.Known(r) {
-			l.refuse(c, Refusal{Status: 404, Sentence: "There is nothing here."})
+			l.turnAway(c, NotFound, Refusal{Status: 404, Sentence: "There is nothing here."})
 			return
 		}
 		l.giveAway(c, bytes.Clone(b))
@@ -425,7 +429,7 @@ func (l *loop) readHead(c *Conn, b []byte) {
 	}
 	accept, ok := acceptKey(r)
 	if !ok {
-		l.refuse(c, Refusal{Status: 400, Sentence: "This WebSocket has no key, or another version than 13."})
+		l.turnAway(c, BadRequest, Refusal{Status: 400, Sentence: "This WebSocket has no key, or another version than 13."})
 		return
 	}
 	r.RemoteAddr = c.remote.String()
@@ -458,6 +462,12 @@ func (c *Conn) switchProtocols(accept, protocol string) {
 	if tell {
 		c.loop.enqueue(c)
 	}
+}
+
+// turnAway refuses who is no client's business.
+func (l *loop) turnAway(c *Conn, why string, no Refusal) {
+	l.cfg.Refused(why)
+	l.refuse(c, no)
 }
 
 func (l *loop) refuse(c *Conn, no Refusal) {

@@ -34,7 +34,7 @@ func Serve(listener net.Listener, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("a %T cannot be served by epoll, only TCP can", listener)
 	}
 	cfg.setDefaults()
-	s := &Server{cfg: cfg, rest: newRest(listener.Addr(), cfg.MaxRest)}
+	s := &Server{cfg: cfg, rest: newRest(listener.Addr(), cfg.MaxRest, cfg.Refused)}
 	if err := s.own(tcp); err != nil {
 		return nil, fmt.Errorf("the listener cannot be served by epoll: %w", err)
 	}
@@ -119,6 +119,7 @@ func (s *Server) accept() {
 			return // closed
 		}
 		if full {
+			s.cfg.Refused(NoFiles)
 			s.cfg.Log.Error("no connection can be accepted: the limit of open files or of memory is reached; raise it (ulimit -n)")
 			time.Sleep(100 * time.Millisecond) // what waits in the backlog is not announced again
 		}
@@ -142,13 +143,14 @@ type rest struct {
 	done  chan struct{}
 	once  sync.Once
 
-	most int
-	mu   sync.Mutex
-	live []*begunConn // the oldest first
+	most    int
+	refused func(why string)
+	mu      sync.Mutex
+	live    []*begunConn // the oldest first
 }
 
-func newRest(addr net.Addr, most int) *rest {
-	return &rest{addr: addr, conns: make(chan net.Conn, 256), done: make(chan struct{}), most: most}
+func newRest(addr net.Addr, most int, refused func(string)) *rest {
+	return &rest{addr: addr, conns: make(chan net.Conn, 256), done: make(chan struct{}), most: most, refused: refused}
 }
 
 // give makes a net.Conn of a descriptor whose first bytes were read. If nobody takes it, it is closed.
@@ -165,6 +167,7 @@ func (r *rest) give(fd int, begun []byte) {
 		b.Close()
 	case r.conns <- b:
 	default:
+		r.refused(Crowded)
 		b.Close()
 	}
 }
@@ -180,6 +183,7 @@ func (r *rest) note(c net.Conn, begun []byte) *begunConn {
 	}
 	r.mu.Unlock()
 	if oldest != nil {
+		r.refused(Crowded)
 		oldest.Close()
 	}
 	return b

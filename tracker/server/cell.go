@@ -165,6 +165,10 @@ func (c *cell) handleReport(m *member, r announce.Report) {
 	spanMs, stalledMs := m.watch(r, c.srv.cfg.Now().UnixMilli())
 	if c.index == m.cell {
 		c.srv.metrics.reported(m, r, spanMs, stalledMs)
+		if m.shown && m.role == announce.Viewer {
+			same, other, unknown := c.swarm.Near(uint64(m.id))
+			c.srv.metrics.local.add(m.report, r, same, other, unknown)
+		}
 	}
 	m.report, m.shown = r, true
 	ev := swarm.Report{

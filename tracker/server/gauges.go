@@ -26,7 +26,7 @@ func newGauges(s *Server) *gauges {
 		}),
 		of("offload_ratio", "Share of their media that the viewers who are here got from neighbours.", func(s *Stats) float64 { return s.Offload }),
 		of("stall_ratio", "Share of the time they have watched that playback stood still.", func(s *Stats) float64 { return s.StallRatio }),
-		of("same_isp_ratio", "Share of the pairs of neighbours with known ISPs that have the same.", func(s *Stats) float64 { return s.SameISP }),
+		of("same_isp_ratio", "Share of the pairs of neighbours with known ISPs that have the same. Of pairs, not of bytes: see p2p_bytes_estimate_total.", func(s *Stats) float64 { return s.SameISP }),
 		of("copies", "Copies in which what a viewer plays is fetched from the CDN by duty, on average.", func(s *Stats) float64 { return s.Copies }),
 	}}
 }

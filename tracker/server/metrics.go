@@ -31,6 +31,7 @@ type metrics struct {
 	watched       prometheus.Counter
 	stalled       prometheus.Counter
 	wait          prometheus.Histogram
+	local         localBytes
 
 	mu      sync.Mutex
 	rejects map[string]int64 // both kinds, for Stats
@@ -51,8 +52,8 @@ func newMetrics() *metrics {
 		viewers:       prometheus.NewGaugeVec(prometheus.GaugeOpts(name("viewers", "Clients that have joined, by role.")), []string{"role"}),
 		rooms:         gauge("rooms", "Channels with at least one client."),
 		joins:         vec("joins_total", "Joins, by role.", "role"),
-		refused:       vec("refused_total", "Connections refused before the WebSocket opened, by reason: address, origin, connections, handshake, or what is wrong with the token.", "reason"),
-		errors:        vec("errors_total", "Connections closed with an error, by code.", "code"),
+		refused:       vec("refused_total", "Connections refused before the WebSocket opened, by reason: address, origin, banned, connections, handshake, what is wrong with the token; and where loops serve: no-head, bad-request, not-found, crowded, no-files.", "reason"),
+		errors:        vec("errors_total", "Connections closed with an error, by code of the protocol, or too-big, flood, websocket.", "code"),
 		messages:      vec("messages_total", "Well-formed messages from clients, by type.", "type"),
 		signals:       counter("signals_total", "Signals relayed."),
 		withheld:      counter("signals_withheld_total", "Signals not relayed because a client has been given too many addresses."),
@@ -73,15 +74,18 @@ func newMetrics() *metrics {
 		}),
 		rejects: map[string]int64{},
 	}
+	m.local = newLocalBytes()
 	m.viewers.WithLabelValues(string(announce.Viewer)) // so that zero is shown and not nothing
 	m.viewers.WithLabelValues(string(announce.Seeder))
+	m.bytes.WithLabelValues("http")
+	m.bytes.WithLabelValues("p2p")
 	return m
 }
 
 func (m *metrics) register(reg prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
 		m.viewers, m.rooms, m.joins, m.refused, m.errors, m.messages, m.signals, m.withheld, m.customers, m.introductions, m.duties, m.drops, m.expelled, m.slow,
-		m.bytes, m.stalls, m.watched, m.stalled, m.wait,
+		m.bytes, m.stalls, m.watched, m.stalled, m.wait, m.local,
 	} {
 		if err := reg.Register(c); err != nil {
 			return err

@@ -64,7 +64,7 @@ type Config struct {
 }
 
 // Locator knows which ISP an address belongs to and in which region it is: keys that are equal for what is near, 0 if
-// unknown. It is called for each join and must be fast.
+// unknown. An ISP's, if it is below 2^32, is the number of an autonomous system. It is called for each join and must be fast.
 type Locator interface {
 	Locate(netip.Addr) (isp, region uint64)
 }
@@ -195,8 +195,10 @@ func New(cfg Config) (*Server, error) {
 
 // Register adds the tracker's metrics to a registry.
 func (s *Server) Register(reg prometheus.Registerer) error {
-	if err := reg.Register(newGauges(s)); err != nil {
-		return err
+	for _, c := range []prometheus.Collector{newGauges(s), newISPGauge(s)} {
+		if err := reg.Register(c); err != nil {
+			return err
+		}
 	}
 	return s.metrics.register(reg)
 }

@@ -29,6 +29,7 @@ func (s *Server) Epoll() epoll.Config {
 	return epoll.Config{
 		Subprotocol: announce.Subprotocol, MaxMessage: announce.MaxMessage, MaxPending: l.Pending, OpenTimeout: l.JoinTimeout, PingInterval: l.PingInterval,
 		WriteTimeout: l.WriteTimeout, Log: s.log,
+		Refused: func(why string) { s.metrics.reject(s.metrics.refused, why) },
 	}
 }
 
@@ -79,6 +80,10 @@ func (c *socket) Closed(why error) {
 	switch {
 	case errors.Is(why, epoll.ErrTooBig):
 		c.srv.metrics.reject(c.srv.metrics.errors, "too-big")
+	case errors.Is(why, epoll.ErrFlood):
+		c.srv.metrics.reject(c.srv.metrics.errors, "flood")
+	case errors.Is(why, epoll.ErrRules):
+		c.srv.metrics.reject(c.srv.metrics.errors, "websocket")
 	case errors.Is(why, epoll.ErrSlow):
 		c.srv.closedSlow(&c.guest)
 	}

@@ -26,6 +26,7 @@ type Stats struct {
 
 	Rejects map[string]int64 `json:"rejects"`         // turned away since the start, by reason
 	Nodes   []NodeStats      `json:"nodes,omitempty"` // of the cluster, as this one hears them; itself first
+	ISPs    []ISPStats       `json:"isps"`            // of the viewers here: the largest, and then the others
 	Rooms   []RoomStats      `json:"rooms"`           // of this node, sorted by channel
 }
 
@@ -73,9 +74,12 @@ type count struct {
 	neighbours, latencyMs, hadLatency int64
 	watchedMs, stalledMs              int64
 	told                              swarm.Census
+	crowds                            map[uint64]swarm.Crowd // by ISP
 }
 
-func newCount() *count { return &count{seeders: map[announce.PeerID]announce.Report{}} }
+func newCount() *count {
+	return &count{seeders: map[announce.PeerID]announce.Report{}, crowds: map[uint64]swarm.Crowd{}}
+}
 
 // statsCache is the last answer; counting costs a walk over all viewers, so it is done once a second at most.
 type statsCache struct {
@@ -131,6 +135,7 @@ func (s *Server) snapshot() []byte {
 	}
 	sum := total.sum()
 	all.Viewers, all.Seeders = sum.Viewers, sum.Seeders
+	all.ISPs = largestISPs(total.crowds)
 	all.Offload, all.StallRatio, all.SameISP, all.Copies = sum.Offload, sum.StallRatio, sum.SameISP, sum.Copies
 	slices.SortFunc(all.Rooms, func(a, b RoomStats) int { return cmp.Compare(a.Channel, b.Channel) })
 	b, err := json.Marshal(all)
@@ -174,7 +179,7 @@ func (c *cell) count() map[string]*count {
 		if n == nil {
 			n = newCount()
 			all[m.audience.name] = n
-			n.told = c.swarm.Census(m.audience.name)
+			n.told, n.crowds = c.swarm.Census(m.audience.name), c.swarm.Crowds(m.audience.name)
 		}
 		if m.role == announce.Seeder {
 			n.seeders[m.id] = m.report
@@ -212,6 +217,10 @@ func (c *count) merge(o *count) {
 	maps.Copy(c.seeders, o.seeders)
 	c.Viewers += o.Viewers
 	c.told.Add(o.told)
+	for isp, crowd := range o.crowds {
+		crowd.Add(c.crowds[isp])
+		c.crowds[isp] = crowd
+	}
 	c.watchedMs += o.watchedMs
 	c.stalledMs += o.stalledMs
 	c.Ready += o.Ready

@@ -133,6 +133,7 @@ func (m *model) apply(ev Event, a Action) {
 func (m *model) judge() {
 	s := m.swarm
 	m.judgeCensus()
+	m.judgeCrowds()
 	degree := map[uint64]int{}
 	for p := range m.edges {
 		if m.room[p[0]] == "" || m.room[p[1]] == "" {

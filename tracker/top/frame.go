@@ -20,8 +20,8 @@ type Frame struct {
 	Rows   int          // channels that are listed at most
 }
 
-// maxReasons and maxNodes are how many of each are named.
-const maxReasons, maxNodes = 6, 8
+// maxReasons, maxNodes and maxISPs are how many of each are named.
+const maxReasons, maxNodes, maxISPs = 6, 8, 6
 
 // String draws it, without anything that would move a terminal's cursor.
 func (f Frame) String() string {
@@ -36,6 +36,9 @@ func (f Frame) String() string {
 		s.JoinsPerSecond, thousands(s.Joins), millis(s.JoinMsP50), millis(s.JoinMsP95), millis(s.JoinMsP99))
 	line("media", "%s from neighbours, %s stalled, %.1f copies, %s of the pairs in one ISP",
 		percent(s.Offload, 1), percent(s.StallRatio, 2), s.Copies, percent(s.SameISP, 0))
+	if len(s.ISPs) > 0 {
+		line("isps", "%s", f.isps())
+	}
 	line("rejects", "%s", f.rejects())
 	if len(s.Nodes) > 0 {
 		line("nodes", "%s", f.nodes())
@@ -76,6 +79,19 @@ func (f Frame) nodes() string {
 			break
 		}
 		names = append(names, fmt.Sprintf("%s %s %s", plain(n.Name, 24), plain(n.State, 16), millis(n.LagMs)))
+	}
+	return strings.Join(names, ", ")
+}
+
+// isps names those that have the most viewers.
+func (f Frame) isps() string {
+	var names []string
+	for i, one := range f.Now.ISPs {
+		if i == maxISPs {
+			names = append(names, fmt.Sprintf("%d more", len(f.Now.ISPs)-i))
+			break
+		}
+		names = append(names, fmt.Sprintf("%s %s", plain(one.ISP, 24), thousands(one.Waiting+one.Sharing+one.Taking+one.Resting)))
 	}
 	return strings.Join(names, ", ")
 }

@@ -25,6 +25,10 @@ func evening() Frame {
 			Offload: 0.9234, StallRatio: 0.00121, SameISP: 0.64, Copies: 1.32,
 			Rejects: map[string]int64{"address": 61_000, "token-expired": 40, "a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "\x1b[2J": 2},
 			Nodes:   []server.NodeStats{{Name: "paris", State: "ready", LagMs: 1}, {Name: "lyon", State: "draining", LagMs: 12}},
+			ISPs: []server.ISPStats{
+				{ISP: "AS3215", Waiting: 12, Sharing: 40_000, Taking: 3_100, Resting: 4}, {ISP: "AS12322", Sharing: 30_000}, {ISP: "AS15557", Sharing: 9_000},
+				{ISP: "AS5410", Taking: 8_000}, {ISP: "other", Sharing: 13_000}, {ISP: "\x1b[2J", Sharing: 1}, {ISP: "unknown", Sharing: 295},
+			},
 			Rooms: []server.RoomStats{
 				{Channel: "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", Viewers: 3_400, Seeders: 1, Parts: 3, Ready: 3_300, NeighboursMean: 9.8, Offload: 0.9, StallRatio: 0.0004, Copies: 1, SameISP: 0.5, LatencyMsMean: 3_900},
 				{Channel: "short", Viewers: 12, Parts: 1},
