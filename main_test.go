@@ -291,6 +291,7 @@ func TestBadInputIsOneSentenceAndAnExitCode(t *testing.T) {
 		{"no key", []string{"up", "--https=127.0.0.1:0", "--tls-cert=cert.pem", "--data", t.TempDir()}, exitFailed, "give both --tls-cert and --tls-key"},
 		{"two certificates of an origin", []string{"up", "--https=127.0.0.1:0", "--tls-self-signed", "--acme-domain=live.example.test", "--data", t.TempDir()}, exitFailed, "there can be one certificate"},
 		{"two certificates of a tracker", []string{"tracker", "--listen=127.0.0.1:0", "--tls-cert=a.pem", "--tls-key=b.pem", "--acme-domain=live.example.test", "--token-key", secret(t)}, exitFailed, "there can be one certificate"},
+		{"terminators nowhere", []string{"tracker", "--listen=127.0.0.1:0", "--proxy-protocol", "--token-key", secret(t)}, exitFailed, "by --trust"},
 		{"no domain", []string{"tracker", "--listen=127.0.0.1:0", "--acme-domain=localhost", "--token-key", secret(t)}, exitFailed, "without wildcards"},
 		{"no channel to pull into", []string{"origin", "--pull=other=main.go", "--data", t.TempDir()}, exitFailed, "a channel that does not exist"},
 		{"no such role", []string{"origin", "--role=cook"}, exitUsage, "--role"},

@@ -8,9 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
+	"github.com/pires/go-proxyproto"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -64,11 +67,17 @@ func Run(ctx context.Context, cfg Config) error {
 		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	at := ln.Addr()
+	_, tcp := ln.(*net.TCPListener)
+	lean := tcp && cfg.TLS == nil && epoll.Available && !cfg.Goroutines
+	if !lean && len(cfg.Terminators) > 0 {
+		ln = behindTerminators(ln, cfg.Terminators, web.ReadHeaderTimeout)
+	}
 	if cfg.TLS != nil {
 		ln = tls.NewListener(ln, cfg.TLS)
 	}
-	if _, plain := ln.(*net.TCPListener); plain && epoll.Available && !cfg.Goroutines {
+	if lean {
 		loops := t.server.Epoll()
+		loops.Terminators = cfg.Terminators
 		loops.Paths = map[string]epoll.Open{"/tracker": t.server.Open}
 		if t.others != nil {
 			loops.Paths["/announce"] = t.others.Open
@@ -129,6 +138,17 @@ func routes(t *Tracker, reg *prometheus.Registry) *http.ServeMux {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.Handle("GET /readyz", t.Ready())
 	return mux
+}
+
+// behindTerminators lets those of some networks tell by the PROXY protocol whom they speak for. They must; others cannot.
+func behindTerminators(ln net.Listener, networks []netip.Prefix, patience time.Duration) net.Listener {
+	return &proxyproto.Listener{Listener: ln, ReadHeaderTimeout: patience, ConnPolicy: func(c proxyproto.ConnPolicyOptions) (proxyproto.Policy, error) {
+		from, _ := netip.ParseAddrPort(c.Upstream.String()) // the zero one is in no network
+		if slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) }) {
+			return proxyproto.REQUIRE, nil
+		}
+		return proxyproto.SKIP, nil
+	}}
 }
 
 func listenError(address string, err error) error {

@@ -3,6 +3,7 @@ package tracker
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -33,6 +34,7 @@ type serveCommand struct {
 	DebugAnywhere bool   `help:"That address may be one that other machines reach."`
 
 	Trust             []netip.Prefix `help:"Networks of terminators whose X-Forwarded-For is believed." placeholder:"PREFIX"`
+	ProxyProtocol     bool           `help:"These terminators begin each connection with the PROXY protocol (version 1 or 2), as TCP proxies do that cannot add X-Forwarded-For."`
 	Connections       int            `help:"Connections at a time." default:"10000" placeholder:"N"`
 	RoomViewers       int            `help:"Clients of one channel at a time." default:"10000" placeholder:"N"`
 	PrefixConnections int            `help:"Connections at a time from one /24 or /48." default:"1000" placeholder:"N"`
@@ -97,6 +99,12 @@ func (c serveCommand) Run(ctx context.Context, certificate OpenCertificate, agai
 			return server.Policy{}, err
 		}
 		return now.Serve.policy()
+	}
+	if c.ProxyProtocol {
+		if len(c.Trust) == 0 {
+			return errors.New("the PROXY protocol is believed only from known networks: name those of the terminators by --trust")
+		}
+		cfg.Terminators = c.Trust
 	}
 	proof, err := certificate(c.CertificateFlags, server.Discreet(log))
 	if err != nil {

@@ -57,6 +57,9 @@ type Config struct {
 	TLS        *tls.Config  // nil = plaintext, for a terminator before this; then epoll serves where there is one
 	Goroutines bool         // goroutines serve in any case
 
+	// Terminators are the networks of those whose connections begin with the PROXY protocol (version 1 or 2).
+	Terminators []netip.Prefix
+
 	// Listening is called when TLS is served at an address, and what it returns at the end; nil = nobody needs to know.
 	Listening func(ctx context.Context, at net.Addr) (stop func())
 

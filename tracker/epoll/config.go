@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"time"
 )
@@ -16,6 +17,8 @@ type Config struct {
 	// Known tells whether Rest has an answer for a request; what it has none for is refused here, which is cheaper. Nil
 	// means that it has one for all.
 	Known func(*http.Request) bool
+	// Terminators are the networks of those whose connections begin with the PROXY protocol, which tells whom they speak for.
+	Terminators []netip.Prefix
 	// Subprotocol is selected if a client offers it among others; "" is none.
 	Subprotocol string
 	// MaxMessage is the longest message from a client [16 KiB].

@@ -17,6 +17,7 @@ type Conn struct {
 	reader reader // while the head is read: that of what there is
 	phase  phase
 	heard  bool // something came since askedMs
+	behind bool // a terminator, which has not told yet whom it speaks for
 
 	appointment uint32 // see entry
 	checkMs     int64  // when that is

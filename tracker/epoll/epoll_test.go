@@ -77,6 +77,7 @@ func serve(t *testing.T, change func(*Config)) *site {
 	}
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
+		w.Header().Set("From", r.RemoteAddr)
 		fmt.Fprintf(w, "%s %s %d %v", r.Method, r.URL.Path, len(body), err)
 	})}
 	done := make(chan struct{})

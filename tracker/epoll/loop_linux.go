@@ -151,6 +151,7 @@ func (l *loop) inbox() (arrivals []arrival, queued []*Conn, stopped bool) {
 // adopt begins with a connection. What it wants is mostly there already, so who is refused needs not be watched.
 func (l *loop) adopt(a arrival) {
 	c := &Conn{loop: l, fd: a.fd, remote: a.remote, most: l.cfg.MaxMessage, sinceMs: l.nowMs}
+	c.behind = slices.ContainsFunc(l.cfg.Terminators, func(p netip.Prefix) bool { return p.Contains(a.remote.Addr()) })
 	l.conns[int32(a.fd)] = c
 	l.appoint(c, l.nowMs+l.cfg.HandshakeTimeout.Milliseconds())
 	if l.read(c, a.fd); c.fd < 0 {
@@ -400,6 +401,11 @@ func (l *loop) readHead(c *Conn, b []byte) {
 	if len(c.reader.rest) > 0 {
 		b = append(c.reader.rest, b...)
 	}
+	if c.behind {
+		if b = l.readProxy(c, b); c.behind || c.fd < 0 {
+			return
+		}
+	}
 	size := headEnd(b)
 	if size == 0 {
 		if len(b) > maxHead {
@@ -464,6 +470,24 @@ func (c *Conn) switchProtocols(accept, protocol string) {
 	}
 }
 
+// readProxy takes what a terminator tells, and returns what comes after it.
+func (l *loop) readProxy(c *Conn, b []byte) []byte {
+	client, size, err := readProxy(b)
+	switch {
+	case err != nil:
+		l.cfg.Refused(BadRequest)
+		l.end(c, ErrEnded)
+	case size == 0:
+		c.reader.rest = bytes.Clone(b)
+	default:
+		if client.IsValid() {
+			c.remote = client
+		}
+		c.behind, c.reader.rest = false, nil
+	}
+	return b[size:]
+}
+
 // turnAway refuses who is no client's business.
 func (l *loop) turnAway(c *Conn, why string, no Refusal) {
 	l.cfg.Refused(why)
@@ -484,5 +508,5 @@ func (l *loop) giveAway(c *Conn, begun []byte) {
 	fd := c.shut()
 	delete(l.conns, int32(fd))
 	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil) //nolint:errcheck // it is in there
-	l.server.rest.give(fd, begun)
+	l.server.rest.give(fd, c.remote, begun)
 }

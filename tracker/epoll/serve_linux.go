@@ -154,14 +154,14 @@ func newRest(addr net.Addr, most int, refused func(string)) *rest {
 }
 
 // give makes a net.Conn of a descriptor whose first bytes were read. If nobody takes it, it is closed.
-func (r *rest) give(fd int, begun []byte) {
+func (r *rest) give(fd int, remote netip.AddrPort, begun []byte) {
 	f := os.NewFile(uintptr(fd), "connection")
 	defer f.Close()
 	c, err := net.FileConn(f) // with a descriptor of its own
 	if err != nil {
 		return
 	}
-	b := r.note(c, begun)
+	b := r.note(c, remote, begun)
 	select {
 	case <-r.done:
 		b.Close()
@@ -173,8 +173,8 @@ func (r *rest) give(fd int, begun []byte) {
 }
 
 // note counts one more in, and closes the oldest if there are too many: each costs a goroutine and buffers.
-func (r *rest) note(c net.Conn, begun []byte) *begunConn {
-	b := &begunConn{c, io.MultiReader(bytes.NewReader(begun), c), r}
+func (r *rest) note(c net.Conn, remote netip.AddrPort, begun []byte) *begunConn {
+	b := &begunConn{c, io.MultiReader(bytes.NewReader(begun), c), remote, r}
 	r.mu.Lock()
 	r.live = append(r.live, b)
 	var oldest *begunConn
@@ -215,9 +215,13 @@ func (r *rest) Addr() net.Addr { return r.addr }
 // begunConn is a connection whose first bytes were read already.
 type begunConn struct {
 	net.Conn
-	from io.Reader
-	rest *rest
+	from   io.Reader
+	remote netip.AddrPort // perhaps of somebody whom a terminator speaks for
+	rest   *rest
 }
+
+// RemoteAddr implements net.Conn.
+func (c *begunConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
 
 func (c *begunConn) Close() error {
 	r := c.rest
