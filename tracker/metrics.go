@@ -35,7 +35,7 @@ func newMetricsPage(write http.Handler, now func() time.Time) *metricsPage {
 
 // ServeHTTP implements http.Handler.
 func (p *metricsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	form := metricsForm{expfmt.Negotiate(r.Header), acceptsGzip(r.Header)}
+	form := metricsForm{expfmt.NegotiateAccept(r.Header, expfmt.DefaultAcceptedFormats()...), acceptsGzip(r.Header)}
 	p.mu.Lock() // those who ask meanwhile get the same page
 	if age := p.now().Sub(p.at); age < 0 || age >= metricsLife {
 		p.at, p.written = p.now(), map[metricsForm]*recorded{}
