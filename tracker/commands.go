@@ -16,7 +16,7 @@ import (
 type Commands struct {
 	Serve   serveCommand   `cmd:"" default:"withargs" help:"Run a tracker (the default)."`
 	Token   tokenCommands  `cmd:"" help:"Tokens that viewers join with."`
-	Channel channelCommand `cmd:"" help:"Set how the viewers of a channel may meet, for a whole cluster that keeps such things."`
+	Channel channelCommand `cmd:"" help:"Set how the viewers of a channel may meet and what they upload at most, for a whole cluster that keeps such things."`
 	Top     topCommand     `cmd:"" help:"Show in the terminal how a tracker fares."`
 	Geo     geoCommands    `cmd:"" help:"Databases that tell where addresses are: get one, measure one."`
 }
@@ -24,6 +24,7 @@ type Commands struct {
 type channelCommand struct {
 	ID           string        `arg:"" help:"The channel's id."`
 	Sharing      string        `help:"relay: through the relay only; off: not at all; default: as tokens say." enum:",relay,off" default:""`
+	UploadCap    float64       `help:"Cap on each of its viewers' uploads in Mb/s; 0: none." placeholder:"MBPS"`
 	TokenKey     string        `help:"File with the token secret, the same as the trackers'." default:"data/keys/token.key" placeholder:"FILE"`
 	Cluster      string        `help:"Name of the cluster." required:"" placeholder:"NAME"`
 	ClusterRoute []string      `help:"Address (--cluster-listen) of a tracker of it; repeatable." placeholder:"ADDR"`
@@ -39,7 +40,7 @@ func (c channelCommand) Run(ctx context.Context, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Within)
 	defer cancel()
 	return cluster.SetChannel(ctx, cluster.Config{Name: c.Cluster, URL: c.NATS, Routes: c.ClusterRoute, Secret: secret, Log: log},
-		c.ID, cluster.Settings{Sharing: token.Sharing(c.Sharing)})
+		c.ID, cluster.Settings{Sharing: token.Sharing(c.Sharing), UploadBps: bitsPerSec(c.UploadCap)})
 }
 
 type topCommand struct {

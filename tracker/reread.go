@@ -18,5 +18,5 @@ func (t *Tracker) reread(cfg Config) {
 
 // Use puts a policy into a configuration.
 func (c *Config) Use(p server.Policy) {
-	c.Secret, c.Keys, c.Sharing, c.Origins, c.Limits = p.Secret, p.Keys, p.Sharing, p.Origins, p.Limits
+	c.Secret, c.Keys, c.Sharing, c.Caps, c.Origins, c.Limits = p.Secret, p.Keys, p.Sharing, p.Caps, p.Origins, p.Limits
 }

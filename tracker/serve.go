@@ -25,6 +25,7 @@ type serveCommand struct {
 	TokenKeys string                   `help:"File with the keys of others who mint tokens (YAML list of kid, key, channels, origins, viewers, unbound, sharing)." placeholder:"FILE"`
 	Allow     []string                 `help:"Web origins whose pages may connect, as patterns; default: any." placeholder:"ORIGIN"`
 	Sharing   map[string]token.Sharing `help:"How viewers of a channel, by its id, or of all (*) may meet: through the relay only, or not at all; repeatable." placeholder:"CHANNEL=relay|off"`
+	UploadCap map[string]float64       `help:"Cap in Mb/s on the uploads of each viewer of a channel, by its id, or of all (*); repeatable." placeholder:"CHANNEL=MBPS"`
 	Geo       []string                 `help:"Database of operators or countries by address (MaxMind format or CSV), read again when it changes; repeatable; default: the network's number tells who is near." placeholder:"FILE"`
 	Relay     string                   `help:"UDP address for an embedded STUN and TURN server, such as 203.0.113.5:3478; default: none." placeholder:"ADDR"`
 	RelayHost string                   `help:"IP address at which viewers reach the relay; default: that of --relay." placeholder:"IP"`
@@ -122,13 +123,18 @@ func (c serveCommand) policy() (p server.Policy, err error) {
 	if p.Keys, err = readKeys(c.TokenKeys); err != nil {
 		return p, err
 	}
-	p.Sharing, p.Origins = c.Sharing, c.Allow
+	p.Sharing, p.Caps, p.Origins = c.Sharing, map[string]int64{}, c.Allow
+	for channel, mbps := range c.UploadCap {
+		p.Caps[channel] = bitsPerSec(mbps)
+	}
 	p.Limits = server.Limits{
 		Connections: c.Connections, RoomViewers: c.RoomViewers,
 		PrefixConnections: c.PrefixConnections, PrefixRate: c.PrefixRate, PrefixBurst: c.PrefixBurst,
 	}
 	return p, nil
 }
+
+func bitsPerSec(megabits float64) int64 { return int64(megabits * 1e6) }
 
 // readRelay reads the address of the embedded STUN and TURN server, and that at which viewers reach it; both may be "".
 func readRelay(listen, public string) (c relay.Config, err error) {

@@ -34,6 +34,7 @@ type Config struct {
 	Secret     []byte        // of the tokens, the same as the origin's; ReadSecret reads it
 	Keys       []token.Terms // of others who mint tokens
 	Sharing    map[string]token.Sharing
+	Caps       map[string]int64
 	ICE        relay.Config   // of the embedded STUN and TURN server; without a Listen there is none
 	Channels   []string       // channel ids that are served; empty = every channel with a token
 	Origins    []string       // web origins whose pages may connect, as patterns; empty = any
@@ -87,7 +88,7 @@ const drainWithin = 8 * time.Second
 // NewHandler starts a tracker whose handlers the caller mounts. Close stops it.
 func NewHandler(cfg Config) (*Tracker, error) {
 	settings := server.Config{
-		Secret: cfg.Secret, Keys: cfg.Keys, Sharing: cfg.Sharing, Channels: cfg.Channels, Origins: cfg.Origins, Swarm: cfg.Swarm, Limits: cfg.Limits,
+		Secret: cfg.Secret, Keys: cfg.Keys, Sharing: cfg.Sharing, Caps: cfg.Caps, Channels: cfg.Channels, Origins: cfg.Origins, Swarm: cfg.Swarm, Limits: cfg.Limits,
 		ReportMs: cfg.ReportMs, Locator: cfg.Locator, ClientAddr: cfg.ClientAddr, Cells: cfg.Cells, Log: cfg.Log,
 	}
 	t := &Tracker{}

@@ -76,6 +76,13 @@ func newChurn(seed uint32, record func(v *viewer)) *churn {
 	return c
 }
 
+// hearCaps has the tracker tell a viewer how much it may upload: less than it has, more, and as much as it likes.
+func (v *viewer) hearCaps() {
+	for _, told := range []struct{ atMs, bytesPerSec int64 }{{30_000, 20_000}, {60_000, 1 << 20}, {90_000, 40_000}, {110_000, 0}} {
+		v.net.at(epochMs+told.atMs, func() { v.emit(Event{Kind: Cap, Value: told.bytesPerSec}) })
+	}
+}
+
 func (c *churn) exit(v *viewer) {
 	if v.draw(2) == 0 {
 		v.kill()

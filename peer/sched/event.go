@@ -52,6 +52,9 @@ const (
 	// Duty: Value is the mask of the stripes of Rendition that are ours to fetch
 	// from the CDN; it replaces the mask before.
 	Duty
+	// Cap: from now on Value bytes/s are uploaded at most, or what is configured if that is
+	// less; 0: what is configured.
+	Cap
 )
 
 // CDN stands for a neighbour in Verified: the leaf came over HTTP.

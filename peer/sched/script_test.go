@@ -43,6 +43,7 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files in testdata an
 //	cdn-fails o1 LEAVES [status=HTTP]
 //	buffered 2 BYTES | drains 2 BYTES     what the send buffer holds; gave out
 //	duty rendition=N stripes=A-B|none
+//	cap BYTES/S                           told by the tracker; 0: as configured
 //	tick
 //	run MS [late=MS]                      ticks up to that time, each so much too late
 //	show                                  the books
@@ -199,6 +200,9 @@ func (s *story) events(words []string) []Event {
 		if words[0] == "drains" {
 			e.Value = s.core.neighbour(e.Neighbour).buffered - e.Value
 		}
+		return []Event{e}
+	case "cap":
+		e.Kind, e.Neighbour, e.Value = Cap, 0, s.number(words[1])
 		return []Event{e}
 	case "duty":
 		e.Kind, e.Rendition = Duty, int32(s.option(words, "rendition", 0))

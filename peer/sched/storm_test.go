@@ -66,7 +66,7 @@ func (m *model) pick(name string, weights ...int) int {
 // event draws an event; one id in twenty is nonsense.
 func (m *model) event(nowMs int64) Event {
 	e := Event{
-		Kind: EventKind(m.pick("kind", 1, 6, 4, 1, 6, 1, 8, 12, 6, 1, 12, 3, 6, 20, 1, 2, 8, 3, 6, 3)),
+		Kind: EventKind(m.pick("kind", 1, 6, 4, 1, 6, 1, 8, 12, 6, 1, 12, 3, 6, 20, 1, 2, 8, 3, 6, 3, 1)),
 	}
 	neighbour, object := rapid.IntRange(0, 4).Draw(m.t, "neighbour"), rapid.IntRange(0, 5).Draw(m.t, "object")
 	e.Neighbour, e.Object = m.neighbours[neighbour], m.objects[object]
@@ -121,6 +121,8 @@ func (m *model) event(nowMs int64) Event {
 		e.Value = rapid.Int64Range(-1, 300<<10).Draw(m.t, "buffered")
 	case Duty:
 		e.Value = rapid.Int64Range(0, 1<<16-1).Draw(m.t, "stripes")
+	case Cap:
+		e.Value = rapid.SampledFrom([]int64{0, 1, 30_000, 200_000, 10 << 20, 125_000_000_000}).Draw(m.t, "cap")
 	}
 	return e
 }

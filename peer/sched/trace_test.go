@@ -36,7 +36,7 @@ import (
 
 var eventNames = []string{
 	"tick", "objectAdd", "objectWant", "objectRemove", "neighbourAdd", "neighbourRemove", "have", "gain", "coming", "lost",
-	"request", "cancel", "refuse", "verified", "rejected", "unsolicited", "fetchDone", "fetchFailed", "buffered", "duty",
+	"request", "cancel", "refuse", "verified", "rejected", "unsolicited", "fetchDone", "fetchFailed", "buffered", "duty", "cap",
 }
 
 // eventFields are the fields that each kind has, in the order of the trace.
@@ -61,6 +61,7 @@ var eventFields = [][]string{
 	FetchFailed:     {"Object", "Leaf", "Last", "Value"},
 	Buffered:        {"Neighbour", "Value"},
 	Duty:            {"Rendition", "Value"},
+	Cap:             {"Value"},
 }
 
 var actionNames = []string{
@@ -280,6 +281,9 @@ func recordWorld(t *testing.T, world int) {
 		r := &recorder{viewer: v, world: world, lines: []traceLine{{Config: &config}}}
 		v.observe = r.observe
 		recorders = append(recorders, r)
+		if world == traceWorlds-1 {
+			v.hearCaps()
+		}
 	})
 	c.net.run(epochMs + churnMs)
 	for _, r := range recorders {

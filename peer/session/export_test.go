@@ -33,6 +33,9 @@ func (a *Adopted) Closed() { a.s.post(func() { a.s.closed(a.n, "gone") }) }
 // Deal gives a session its duties, as the tracker does.
 func (s *Session) Deal(duties ...announce.Share) { s.Do(func() { s.assigned(duties) }) }
 
+// Hear is a word of the tracker's.
+func (s *Session) Hear(m announce.Message) { s.Do(func() { (&trackerClient{s: s}).heard(m) }) }
+
 // Head is the newest segment of a rendition that a session knows.
 func (s *Session) Head(rendition string) (head int64) {
 	s.Do(func() { head = s.renditionOf(rendition).verifier.Head() })

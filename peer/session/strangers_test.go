@@ -65,6 +65,29 @@ func TestALeafListIsGivenOnce(t *testing.T) {
 	})
 }
 
+func TestNoMoreIsUploadedThanTheTrackerAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, v, s := alone(t, nil)
+		key := wire.KeyOf(c.segments[c.edge()-2].record.Root)
+		given := func() int {
+			before := s.count(wire.TypeLeaf)
+			for i := range 10 {
+				s.say(wire.Request{Key: key, Wanted: []wire.Wanted{wire.Want(i, 1)}})
+				time.Sleep(100 * time.Millisecond)
+			}
+			return s.count(wire.TypeLeaf) - before
+		}
+		v.session.Hear(announce.Cap{UploadBps: 32768 * 8}) // two leaves a second, and as many at once
+		if n := given(); n < 2 || n > 4 {
+			t.Errorf("in a second it gave %d leaves, two a second are allowed", n)
+		}
+		v.session.Hear(announce.Cap{})
+		if n := given(); n != 10 {
+			t.Errorf("with no cap any more it gave %d leaves of 10", n)
+		}
+	})
+}
+
 func TestWhatNeverComesDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := offline(t)

@@ -321,12 +321,15 @@ func (t *trackerClient) heard(m announce.Message) {
 		s.cfg.Engine.Use(iceServers(m.ICEServers), m.RelayOnly)
 		t.visits++
 		s.assigned(nil) // the duties of another visit are dealt anew
+		s.capped(0)     // and so are its caps
 	case announce.Neighbour:
 		s.meet(m.ID, m.Offer)
 	case announce.SignalFrom:
 		s.signalled(m.From, m.Signal)
 	case announce.Duty:
 		s.assigned(m.Duties)
+	case announce.Cap:
+		s.capped(m.UploadBps)
 	case announce.Gone:
 		if m.Close {
 			s.part(m.ID)
@@ -354,6 +357,9 @@ func (s *Session) assigned(duties []announce.Share) {
 		s.event(sched.Event{Kind: sched.Duty, Rendition: r.id, Value: r.stripes})
 	}
 }
+
+// capped bounds what is uploaded; 0: as configured.
+func (s *Session) capped(bps int64) { s.event(sched.Event{Kind: sched.Cap, Value: (bps + 7) / 8}) }
 
 // fetched books a leaf from the CDN: a rescue, if it was no duty and a neighbour
 // could have brought it.

@@ -120,6 +120,7 @@ export type Message =
   | { type: "neighbour"; id: PeerId; offer: boolean }
   | { type: "gone"; id: PeerId; close: boolean }
   | { type: "duty"; duties: Share[] }
+  | { type: "cap"; uploadBps: number }
   | { type: "error"; code: string; message: string };
 
 /** A message that breaks a rule; its message says which member does, and holds nothing of the input. Which rule, Go's twin says. */
@@ -242,6 +243,7 @@ const readers: { [type: string]: ((f: Fields) => Message) | undefined } = {
     demand(new Set(duties.map((d) => d.rendition)).size === duties.length, "duties");
     return { type: "duty", duties };
   },
+  cap: (f) => ({ type: "cap", uploadBps: f.integer("uploadBps", 0, 1e12) }),
   error(f) {
     const message = f.text("message");
     demand(message && !exceedsBytes(message, MAX_TEXT) && !CONTROL.test(message), "message");

@@ -133,6 +133,7 @@ export class Swarm {
         this.reportedMs = 0;
         this.config.ice?.(m.iceServers ?? [], m.relayOnly ?? false);
         this.assigned([]); // the duties of another visit are dealt anew
+        this.capped(0); // and so are its caps
         break;
       case "neighbour":
         this.neighbours.meet(m.id, m.offer, this.visit);
@@ -142,6 +143,9 @@ export class Swarm {
         break;
       case "duty":
         this.assigned(m.duties);
+        break;
+      case "cap":
+        this.capped(m.uploadBps);
         break;
       case "gone": // otherwise the connection may go on; if it does not, it will tell
         if (m.close) this.neighbours.part(m.id);
@@ -156,6 +160,11 @@ export class Swarm {
       const value = duties.find((d) => d.rendition === r.name)?.stripes ?? 0;
       this.host.event(event(Kind.Duty, { rendition: r.id, value }));
     }
+  }
+
+  /** Bounds what is uploaded; 0: as configured. */
+  private capped(bps: number): void {
+    this.host.event(event(Kind.Cap, { value: Math.ceil(bps / 8) }));
   }
 
   /** Regularly, and at once when something changed that duties or neighbours depend on. */

@@ -81,6 +81,10 @@ export class Room {
   duty(index: number, stripes: number): void {
     this.members[index].say({ type: "duty", duties: stripes ? [{ rendition: "360p", stripes }] : [] });
   }
+
+  cap(index: number, uploadBps: number): void {
+    this.members[index].say({ type: "cap", uploadBps });
+  }
 }
 
 class MemoryEnd implements Connection {

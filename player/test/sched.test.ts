@@ -33,6 +33,7 @@ const EVENT_FIELDS: Record<string, (keyof Event)[]> = {
   fetchFailed: ["object", "leaf", "last", "value"],
   buffered: ["neighbour", "value"],
   duty: ["rendition", "value"],
+  cap: ["value"],
 };
 
 const ACTION_FIELDS: Record<string, (keyof Action)[]> = {

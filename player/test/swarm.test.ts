@@ -2,7 +2,9 @@ import { expect, test } from "vitest";
 import type { Callbacks } from "../src/channel";
 import { Store } from "../src/store";
 import { Swarm, type SwarmHost } from "../src/swarm";
+import { Kind, type Event } from "../src/sched";
 import { until } from "./fixture";
+import { Room } from "./room";
 
 /** What the tracker hears at one visit. */
 interface Socket {
@@ -64,4 +66,22 @@ test("signals for those who were introduced at an earlier visit to the tracker a
   swarm.stop();
   const told = (socket: Socket) => socket.sent.filter((m) => m.type === "signal").map((m) => m.to);
   expect([told(first), told(second)]).toEqual([["00000000000000aa"], ["00000000000000bb"]]);
+});
+
+test("what the tracker allows is told to the scheduler in whole bytes, and each visit begins without", async () => {
+  const room = new Room();
+  const told: number[] = [];
+  const host = {
+    playing: () => [],
+    renditions: () => [],
+    passesOn: () => true,
+    event: (e: Event) => void (e.kind === Kind.Cap && told.push(e.value)),
+  };
+  const swarm = new Swarm(room.enter(), host as unknown as SwarmHost, new Store(1000));
+  swarm.start();
+  await until("the welcome", () => told.length > 0);
+  room.cap(0, 1_000_001);
+  room.cap(0, 0);
+  expect(told).toEqual([0, 125_001, 0]);
+  swarm.stop();
 });

@@ -38,6 +38,7 @@ type member struct {
 	dropped    []swarm.Drop
 	rtts       []swarm.RTT // measured and not told yet
 	duties     uint16
+	capped     bool // what it uploads
 	turn       int
 	meeting    []*viewer // to whom a connection is being made
 }
@@ -111,6 +112,10 @@ func (w *world) handle(ev swarm.Event) {
 			if x, y := t.byID[a.A], t.byID[a.B]; x != nil && y != nil {
 				w.shared.At(w.nowMs+delay, func() { x.part(y) })
 			}
+		case swarm.Cap:
+			if v := t.byID[a.Viewer]; v != nil {
+				v.after(delay, func() { v.capTold(a.UploadBps) })
+			}
 		case swarm.Gone:
 			// A connection that works may go on; one that does not ends by itself.
 		case swarm.Expel:
@@ -143,6 +148,9 @@ func (v *viewer) connectTracker() {
 		a.id, a.ready = id, false
 		if a.duties != 0 { // those of a tracker that is no more
 			v.after(2*w.cfg.Tracker.OneWayMs, func() { v.dutyTold(nil) })
+		}
+		if a.capped { // likewise
+			v.after(2*w.cfg.Tracker.OneWayMs, func() { v.capTold(0) })
 		}
 		join := v.joinEvent(id)
 		w.toTracker(0, func() {
@@ -213,7 +221,7 @@ func (v *viewer) report() {
 		Viewer: id, Ready: a.ready, Neighbours: a.neighbours, NoUpload: !a.passesOn,
 		UplinkBps: 8 * v.core.UplinkBytesPerSec(), Dropped: a.dropped,
 		MediaBytes: v.stats.HTTPBytes + v.stats.P2PBytes, Rescues: v.stats.RescueBytes / leafSize,
-		StallMs: v.stats.StallMs, RTTs: a.rtts,
+		StallMs: v.stats.StallMs, Uploaded: v.stats.UploadedBytes, RTTs: a.rtts,
 	}
 	if !v.seeder {
 		r.Renditions = []string{rendition}
@@ -256,6 +264,14 @@ func (v *viewer) leaveTracker(crash bool, noticeMs int64) {
 			v.w.handle(swarm.Leave{Viewer: id})
 		}
 	})
+}
+
+func (v *viewer) capTold(bps int64) {
+	if v.gone || v.member.id == 0 {
+		return
+	}
+	v.member.capped = bps > 0
+	v.tell(sched.Event{Kind: sched.Cap, Value: (bps + 7) / 8})
 }
 
 func (v *viewer) dutyTold(shares []announce.Share) {

@@ -201,6 +201,13 @@ func (m Duty) check() error {
 	return nil
 }
 
+func (m Cap) check() error {
+	if m.UploadBps < 0 || m.UploadBps > MaxCap {
+		return fmt.Errorf("uploadBps is not from 0 to %d", int64(MaxCap))
+	}
+	return nil
+}
+
 func (m Error) check() error {
 	if err := checkCode("code", m.Code); err != nil {
 		return err

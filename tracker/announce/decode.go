@@ -67,6 +67,8 @@ func (f *fields) message(name string) Message {
 		return Gone{ID: f.id("id"), Close: f.flag("close", false)}
 	case "duty":
 		return f.duty()
+	case "cap":
+		return Cap{UploadBps: f.integer("uploadBps", true)}
 	case "error":
 		return Error{Code: f.text("code", true), Message: f.text("message", true)}
 	}

@@ -1,4 +1,4 @@
-// Package announce is the language between a viewer and the tracker: eleven JSON messages over one WebSocket, one struct
+// Package announce is the language between a viewer and the tracker: twelve JSON messages over one WebSocket, one struct
 // each, with every limit enforced when decoding and when encoding. This comment is the protocol's specification; the
 // examples in testdata/vectors.json belong to it, and the TypeScript twin of this package replays them.
 //
@@ -98,10 +98,11 @@
 // neighbour: "bad-leaf", "liar", "intruder", "greedy", "protocol". The tracker introduces a lost pair again after a
 // while, ever more rarely, and so an unreachable one in a small room; in a large one it finds them others. Any other
 // reason makes it wait long. A pair with evidence never meets again; evidence of several independent neighbours, who
-// must be half of those whom the accused met, ends first introductions and duties, and then the visit ("expelled").
+// must be half of those whom the accused met, ends first introductions and duties, and then the visit ("expelled"), of few in ten
+// minutes; against a seeder none counts.
 //
 // All of this is what viewers say about themselves and others, so all of it is weighed: an uplink counts up to 16
-// Mb/s, a viewer's rescues up to a bound and without those who claim the most, an accuser by its network.
+// Mb/s, a viewer's rescues up to a bound and without those who claim the most, and all accusers of a network have one voice.
 //
 // leave has no members and ends the visit; closing the connection does as well.
 //
@@ -143,6 +144,12 @@
 //
 //	duties      list of at most 16 of {"rendition": rendition, "stripes": integer 1–65535}, each rendition once;
 //	            bit i of stripes (value 2^i) is stripe i
+//
+// cap bounds what this viewer uploads to all neighbours together, until the next cap or welcome; before any there is none. What of its own
+// settings is lower holds still. A viewer that stalls while its uplink is busy is told to upload less, and by and by more again; and
+// an operator may bound what each viewer of a channel uploads:
+//
+//	uploadBps   integer ≤ 10^12: media bits per second, on average over a second or two; 0: as much as it likes
 //
 // error, after which the tracker closes the connection with status 1008, or 1001 for "shutting-down":
 //

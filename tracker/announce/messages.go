@@ -38,6 +38,8 @@ const (
 	MaxRTTs = 16
 	// MaxRTT is the longest round trip in milliseconds.
 	MaxRTT = 60_000
+	// MaxCap is the highest cap on uploads in bits per second.
+	MaxCap = 1_000_000_000_000
 	// MaxDuties is the largest number of renditions with duties.
 	MaxDuties = 16
 	// MaxCandidates is the largest number of candidates in a signal.
@@ -51,8 +53,8 @@ const (
 // Stripes is the number of stripes into which the pieces of every object are dealt (see Duty).
 const Stripes = 16
 
-// Message is one of Join, Renew, SignalTo, Report, Leave (from the viewer), Welcome, Neighbour, Gone, SignalFrom, Duty, Error
-// (from the tracker).
+// Message is one of Join, Renew, SignalTo, Report, Leave (from the viewer), Welcome, Neighbour, Gone, SignalFrom, Duty,
+// Cap, Error (from the tracker).
 type Message interface {
 	// Type is the value of the member "type".
 	Type() string
@@ -246,6 +248,11 @@ type Share struct {
 	Stripes   uint16 `json:"stripes"`
 }
 
+// Cap bounds what the viewer uploads, until the next Cap or Welcome.
+type Cap struct {
+	UploadBps int64 `json:"uploadBps"` // bits per second, 0 = none
+}
+
 // Error says why the tracker closes the connection.
 type Error struct {
 	Code    string `json:"code"`
@@ -288,4 +295,5 @@ func (Neighbour) Type() string  { return "neighbour" }
 func (Gone) Type() string       { return "gone" }
 func (SignalFrom) Type() string { return "signal" }
 func (Duty) Type() string       { return "duty" }
+func (Cap) Type() string        { return "cap" }
 func (Error) Type() string      { return "error" }

@@ -60,7 +60,7 @@ func TestValidVectorsDecodeAndEncodeToTheirCanonicalForm(t *testing.T) {
 			seen[reflect.TypeOf(m).Name()] = true
 		})
 	}
-	for _, m := range []Message{Join{}, Renew{}, SignalTo{}, Report{}, Leave{}, Welcome{}, Neighbour{}, Gone{}, SignalFrom{}, Duty{}, Error{}} {
+	for _, m := range []Message{Join{}, Renew{}, SignalTo{}, Report{}, Leave{}, Welcome{}, Neighbour{}, Gone{}, SignalFrom{}, Duty{}, Cap{}, Error{}} {
 		if name := reflect.TypeOf(m).Name(); !seen[name] {
 			t.Errorf("no valid vector for %s", name)
 		}

@@ -379,7 +379,7 @@ func TestHonestViewersSurviveAttacks(t *testing.T) {
 			if s.Joins == 0 || s.Failed > 0 {
 				t.Errorf("%d of %d honest joins failed: %s", s.Failed, s.Joins, s.WhyFailed)
 			}
-			if s.Expelled > 0 && name != "sybils" { // two thirds of liars do cost somebody his visit now and then
+			if s.Expelled > 1 || s.Expelled > 0 && name != "sybils" { // these are of more networks here than the honest
 				t.Errorf("%d honest viewers lost their visit", s.Expelled)
 			}
 			if grown := s.PeakBytes - s.BeforeBytes; grown > attackBytes {

@@ -49,6 +49,7 @@ type resume struct {
 	ID     announce.PeerID
 	Known  []announce.PeerID
 	Report *announce.Report
+	CapBps int64
 }
 
 const (
@@ -102,17 +103,17 @@ func (a arrival) enter() (server.Enter, error) {
 	if a.Resume == nil {
 		return e, nil
 	}
-	if a.Resume.ID == 0 || len(a.Resume.Known) > maxNeighbours {
-		return e, errors.New("a client that moves has no id, or too many neighbours")
+	if a.Resume.ID == 0 || len(a.Resume.Known) > maxNeighbours || a.Resume.CapBps < 0 {
+		return e, errors.New("a client that moves has no id, too many neighbours or a cap below nothing")
 	}
-	e.Resume = &server.Resume{ID: a.Resume.ID, Known: a.Resume.Known, Report: a.Resume.Report}
+	e.Resume = &server.Resume{ID: a.Resume.ID, Known: a.Resume.Known, Report: a.Resume.Report, CapBps: a.Resume.CapBps}
 	return e, nil
 }
 
 func arrivalOf(e server.Enter) arrival {
 	a := arrival{Channel: e.Channel, Join: e.Join, Subnet: e.Subnet, ISP: e.ISP, Region: e.Region, Welcome: e.Welcome}
 	if e.Resume != nil {
-		a.Resume = &resume{ID: e.Resume.ID, Known: e.Resume.Known, Report: e.Resume.Report}
+		a.Resume = &resume{ID: e.Resume.ID, Known: e.Resume.Known, Report: e.Resume.Report, CapBps: e.Resume.CapBps}
 	}
 	return a
 }

@@ -12,7 +12,7 @@ import (
 func TestABatchArrivesAsItWasTold(t *testing.T) {
 	want := []entry{
 		{Kind: enters, Conn: 7, Body: encode(arrival{Channel: channel, Join: announce.Join{Version: 1, Role: announce.Viewer}, ISP: 3215,
-			Resume: &resume{ID: 9, Known: []announce.PeerID{1, 2}, Report: &announce.Report{Ready: true, UplinkBps: 5e6}}})},
+			Resume: &resume{ID: 9, Known: []announce.PeerID{1, 2}, Report: &announce.Report{Ready: true, UplinkBps: 5e6}, CapBps: 2e6}})},
 		{Kind: delivers, Conn: 1 << 63, End: "expelled", Body: []byte(`{"type":"error"}`)},
 		{Kind: leaves, Conn: 7},
 	}

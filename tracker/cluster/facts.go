@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"slipstream/tracker/announce"
 	"slipstream/tracker/token"
 )
 
@@ -44,6 +45,8 @@ type Facts struct {
 type Settings struct {
 	// Sharing is how its viewers may meet from now on; tokens may be stricter.
 	Sharing token.Sharing `json:"sharing,omitempty"`
+	// UploadBps is what each of its viewers may upload; 0 is as much as it likes.
+	UploadBps int64 `json:"uploadBps,omitempty"`
 }
 
 const (
@@ -161,6 +164,13 @@ func (f *Facts) Sharing(channel string) token.Sharing {
 	return f.channels[channel].Sharing
 }
 
+// UploadBps implements server.Facts.
+func (f *Facts) UploadBps(channel string) int64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.channels[channel].UploadBps
+}
+
 // SetChannel sets it, for all nodes; the zero Settings take it back.
 func (f *Facts) SetChannel(ctx context.Context, id string, s Settings) error {
 	switch {
@@ -168,6 +178,8 @@ func (f *Facts) SetChannel(ctx context.Context, id string, s Settings) error {
 		return fmt.Errorf("%q is not a channel id: those have 43 characters of A–Z a–z 0–9 - _", id)
 	case s.Sharing != token.Direct && s.Sharing != token.RelayOnly && s.Sharing != token.NoSharing:
 		return fmt.Errorf(`%q is no way to share: write "relay", "off", or nothing`, s.Sharing)
+	case s.UploadBps < 0 || s.UploadBps > announce.MaxCap:
+		return fmt.Errorf("a cap on uploads is from 0 to %d bits a second, not %d", int64(announce.MaxCap), s.UploadBps)
 	}
 	ctx, cancel := context.WithTimeout(ctx, factTimeout)
 	defer cancel()

@@ -48,12 +48,12 @@ func kept(t *testing.T, nodes []*Node, visit Config) {
 	visit.Secret, visit.Log = make([]byte, 32), slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	if err := SetChannel(ctx, visit, channel, Settings{Sharing: token.NoSharing}); err != nil {
+	if err := SetChannel(ctx, visit, channel, Settings{Sharing: token.NoSharing, UploadBps: 2_000_000}); err != nil {
 		t.Fatal(err)
 	}
 	for i, n := range nodes {
 		eventually(t, "a node did not hear of it", func() bool {
-			return n.Facts.Sharing(channel) == token.NoSharing && n.Facts.Banned(attacker)
+			return n.Facts.Sharing(channel) == token.NoSharing && n.Facts.UploadBps(channel) == 2_000_000 && n.Facts.Banned(attacker)
 		})
 		if n.Facts.Banned(neighbour) || !n.Facts.Banned(netip.MustParseAddr("2a01:db8:1:2:ffff::1")) {
 			t.Errorf("node %d does not ban the /64 and nobody else", i)

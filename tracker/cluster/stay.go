@@ -28,9 +28,10 @@ type stay struct {
 	lost  atomic.Bool   // that node does not have it any more
 
 	// mu is never held while anything waits: cells deliver messages, and those are noted.
-	mu    sync.Mutex
-	id    announce.PeerID // 0 before the welcome
-	known []announce.PeerID
+	mu     sync.Mutex
+	id     announce.PeerID // 0 before the welcome
+	known  []announce.PeerID
+	capBps int64 // on its uploads, as told last
 }
 
 // Signal implements server.Seat.
@@ -119,19 +120,20 @@ func (st *stay) resume() *server.Resume {
 	if st.id == 0 {
 		return nil // it is still waiting for its welcome
 	}
-	return &server.Resume{ID: st.id, Known: slices.Clone(st.known), Report: st.report}
+	return &server.Resume{ID: st.id, Known: slices.Clone(st.known), Report: st.report, CapBps: st.capBps}
 }
 
 var (
 	welcomes    = []byte(`{"type":"welcome"`)
 	introduces  = []byte(`{"type":"neighbour"`)
 	saysGoodbye = []byte(`{"type":"gone"`)
+	caps        = []byte(`{"type":"cap"`)
 	relays      = []byte(`{"type":"signal"`)
 )
 
 // note remembers what the client is told.
 func (st *stay) note(frame []byte) {
-	if !bytes.HasPrefix(frame, welcomes) && !bytes.HasPrefix(frame, introduces) && !bytes.HasPrefix(frame, saysGoodbye) {
+	if !bytes.HasPrefix(frame, welcomes) && !bytes.HasPrefix(frame, introduces) && !bytes.HasPrefix(frame, saysGoodbye) && !bytes.HasPrefix(frame, caps) {
 		return
 	}
 	m, err := announce.Decode(frame)
@@ -149,6 +151,8 @@ func (st *stay) note(frame []byte) {
 			st.known = slices.Delete(st.known, 0, 1)
 		}
 		st.known = append(st.known, m.ID)
+	case announce.Cap:
+		st.capBps = m.UploadBps
 	case announce.Gone:
 		st.forget(m.ID)
 	}

@@ -93,6 +93,9 @@ func (c *cell) handle(l letter) {
 		body.reply <- c.count()
 		return
 	case ticked:
+		for _, channel := range c.swarm.Channels() {
+			c.act(swarm.Allow{Room: channel, UploadBps: c.srv.uploadBps(channel)})
+		}
 		c.act(swarm.Tick{})
 		return
 	}
@@ -127,6 +130,7 @@ func (c *cell) handleEntered(st *seat, e entered) {
 		}
 		return
 	}
+	join.CapBps = before.CapBps
 	m.known = before.Known[:min(len(before.Known), maxKnown)]
 	for _, id := range m.known {
 		m.disclosed.give(id)
@@ -203,6 +207,9 @@ func (c *cell) act(ev swarm.Event) {
 			if m := c.members[announce.PeerID(a.Viewer)]; m != nil {
 				m.duty(c.index, a.Duties)
 			}
+		case swarm.Cap:
+			c.srv.metrics.caps.Inc()
+			c.tell(announce.PeerID(a.Viewer), announce.Cap{UploadBps: a.UploadBps})
 		case swarm.Expel:
 			c.srv.metrics.expelled.Inc()
 			c.tell(announce.PeerID(a.Viewer), *says(announce.CodeExpelled, "Several neighbours proved that this viewer sends what it should not."))

@@ -16,10 +16,12 @@ import (
 type memory struct {
 	sharing atomic.Value // token.Sharing
 	banned  atomic.Value // netip.Addr
+	most    atomic.Int64
 }
 
 func (m *memory) Ban(a netip.Addr)         { m.banned.Store(a) }
 func (m *memory) Banned(a netip.Addr) bool { return m.banned.Load() == a }
+func (m *memory) UploadBps(string) int64   { return m.most.Load() }
 func (m *memory) Sharing(c string) token.Sharing {
 	if s, set := m.sharing.Load().(token.Sharing); set && c == channel {
 		return s
@@ -67,4 +69,33 @@ func TestAnOperatorEndsSharing(t *testing.T) {
 	c := h.connect()
 	c.send(announce.Join{Version: announce.Version, Token: h.tokenFor(announce.Viewer), Role: announce.Viewer})
 	c.refused(announce.CodeSharingOff, "do not share", websocket.StatusPolicyViolation)
+}
+
+func TestAnOperatorBoundsWhatViewersUpload(t *testing.T) {
+	facts := &memory{}
+	h := start(t, func(c *Config) {
+		c.Cells, c.Facts, c.Caps = 1, facts, map[string]int64{"*": 3_000_000, channel: 2_000_000, otherChannel: 1}
+	})
+	second := func() { h.server.local.cells[0].post(nil, ticked{}) }
+	told := func(c *client, want int64) {
+		t.Helper()
+		if got := receive[announce.Cap](c).UploadBps; got != want {
+			t.Errorf("told %d b/s, want %d", got, want)
+		}
+	}
+	viewer := h.join(announce.Viewer)
+	second()
+	told(viewer, 2_000_000)
+	facts.most.Store(1_000_000) // set for the cluster, while it watches
+	second()
+	told(viewer, 1_000_000)
+	newcomer := h.join(announce.Viewer)
+	told(newcomer, 1_000_000)
+	receive[announce.Neighbour](viewer)
+	if err := h.server.Change(Policy{Secret: secret}); err != nil {
+		t.Fatal(err)
+	}
+	facts.most.Store(0)
+	second()
+	told(viewer, 0)
 }

@@ -24,6 +24,7 @@ type metrics struct {
 	introductions prometheus.Counter
 	duties        prometheus.Counter
 	drops         *prometheus.CounterVec
+	caps          prometheus.Counter
 	expelled      prometheus.Counter
 	slow          prometheus.Counter
 	bytes         *prometheus.CounterVec
@@ -61,6 +62,7 @@ func newMetrics() *metrics {
 		introductions: counter("introductions_total", "Pairs introduced."),
 		duties:        counter("duties_total", "Duty messages sent."),
 		drops:         vec("drops_total", "Neighbours given up, by kind of reason: connectivity, evidence, other.", "kind"),
+		caps:          counter("caps_total", "Caps on their uploads that viewers were told, changes and ends included."),
 		expelled:      counter("expelled_total", "Clients closed because of their neighbours' evidence."),
 		slow:          counter("slow_closed_total", "Clients closed because they read too slowly."),
 		bytes:         vec("media_bytes_total", "Media bytes that viewers report, by path: http, p2p.", "path"),
@@ -84,7 +86,7 @@ func newMetrics() *metrics {
 
 func (m *metrics) register(reg prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{
-		m.viewers, m.rooms, m.joins, m.refused, m.errors, m.messages, m.signals, m.withheld, m.customers, m.introductions, m.duties, m.drops, m.expelled, m.slow,
+		m.viewers, m.rooms, m.joins, m.refused, m.errors, m.messages, m.signals, m.withheld, m.customers, m.introductions, m.duties, m.drops, m.caps, m.expelled, m.slow,
 		m.bytes, m.stalls, m.watched, m.stalled, m.wait, m.local,
 	} {
 		if err := reg.Register(c); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"slipstream/tracker/announce"
 	"slipstream/tracker/token"
 )
 
@@ -13,6 +14,7 @@ type Policy struct {
 	Secret  []byte
 	Keys    []token.Terms
 	Sharing map[string]token.Sharing
+	Caps    map[string]int64
 	Origins []string
 	Limits  Limits
 }
@@ -33,6 +35,11 @@ func (p Policy) rules() (*rules, error) {
 			return nil, fmt.Errorf("the sharing of %q is %q; write a channel id or *, and relay or off", c, sharing)
 		}
 	}
+	for c, bps := range p.Caps {
+		if c != "*" && !token.IsChannel(c) || bps < 0 || bps > announce.MaxCap {
+			return nil, fmt.Errorf("the cap on uploads of %q is %d bits a second; write a channel id or *, and at most %d", c, bps, int64(announce.MaxCap))
+		}
+	}
 	terms := p.Keys
 	if p.Secret != nil {
 		if len(p.Secret) < MinSecret {
@@ -51,8 +58,23 @@ func (p Policy) rules() (*rules, error) {
 	return &rules{p, ring}, nil
 }
 
+// uploadBps is what each viewer of a channel may upload; 0 is as much as it likes. Of several bounds the lowest counts.
+func (s *Server) uploadBps(channel string) (bps int64) {
+	rules := s.rules.Load()
+	caps := []int64{rules.Caps["*"], rules.Caps[channel], 0}
+	if s.cfg.Facts != nil {
+		caps[2] = s.cfg.Facts.UploadBps(channel)
+	}
+	for _, c := range caps {
+		if c > 0 && (bps == 0 || c < bps) {
+			bps = c
+		}
+	}
+	return bps
+}
+
 // Change puts another policy in force for whoever comes from now on; one that cannot be leaves the former. Who is here
-// stays, until the visit must be renewed: a token of a key that is gone does not do that.
+// stays, until the visit must be renewed: a token of a key that is gone does not do that. Caps hold for all within a second.
 func (s *Server) Change(p Policy) error {
 	r, err := p.rules()
 	if err != nil {

@@ -71,6 +71,8 @@ func TestAPolicyThatCannotBeLeavesTheFormer(t *testing.T) {
 		"needs at least 32":   {Secret: []byte("short")},
 		"no key to check":     {},
 		"is not a pattern":    {Secret: secret, Origins: []string{"https://[a.example.com"}},
+		"cap on uploads":      {Secret: secret, Caps: map[string]int64{"demo": 1}},
+		"at most 1000000000":  {Secret: secret, Caps: map[string]int64{"*": 1 << 50}},
 		"write a channel id":  {Secret: secret, Sharing: map[string]token.Sharing{"demo": token.RelayOnly}},
 		"less than no viewer": {Keys: []token.Terms{{Name: "a", Key: token.Secret(secret), Viewers: -1}}},
 	} {

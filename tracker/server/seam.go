@@ -47,6 +47,7 @@ type Resume struct {
 	ID     announce.PeerID
 	Known  []announce.PeerID // its neighbours, and perhaps some that it had
 	Report *announce.Report  // the last one
+	CapBps int64             // that it was told; 0 = none
 }
 
 // Seat is a client's place in its channel. Its methods may wait for a busy cell, but never for the network.
@@ -81,6 +82,8 @@ type Relay interface {
 type Facts interface {
 	// Sharing is how viewers of a channel may meet, as an operator has set it.
 	Sharing(channel string) token.Sharing
+	// UploadBps is what each viewer of a channel may upload, as an operator has set it; 0 means as much as it likes.
+	UploadBps(channel string) int64
 	// Ban keeps an address away for a while: its neighbours' evidence ended its visit.
 	Ban(netip.Addr)
 	Banned(netip.Addr) bool

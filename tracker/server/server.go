@@ -32,6 +32,8 @@ type Config struct {
 	Keys []token.Terms
 	// Sharing is how viewers of channels may meet, by channel id, "*" for all; tokens may be stricter.
 	Sharing map[string]token.Sharing
+	// Caps bounds what each viewer of a channel uploads, in bits per second, by channel id, "*" for all. Seeders are not bound.
+	Caps map[string]int64
 	// ICE is the STUN and TURN server that clients are told of; nil means none.
 	ICE ICE
 	// Channels lists the channel ids that are served; empty means every channel for which there is a token.
@@ -153,7 +155,7 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("%q is not a channel id: those have 43 characters of A–Z a–z 0–9 - _", c)
 		}
 	}
-	rules, err := Policy{cfg.Secret, cfg.Keys, cfg.Sharing, cfg.Origins, cfg.Limits}.rules()
+	rules, err := Policy{cfg.Secret, cfg.Keys, cfg.Sharing, cfg.Caps, cfg.Origins, cfg.Limits}.rules()
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -97,6 +98,95 @@ func TestTooFewLiarsHarmNobody(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Sybils: two for every honest viewer, who accuse each honest one that they meet, from the first moment on and for an hour; the
+// honest ones have nothing to say. Of sixteen networks they do next to no harm, whether they speak of whomever they meet or save
+// their words for the same few; of a network each they are most of the room by any measure, and are held to the bound on a room.
+func TestSybilsTwoToOneHarmFew(t *testing.T) {
+	const honest, sybils = 100, 200
+	for name, c := range map[string]struct {
+		networks         uint64
+		victims          uint64 // whom they speak of, the first so many
+		expelled, silent int    // at most: whose visit ends; who is suspended
+	}{
+		"of sixteen networks":             {16, honest, 0, 3},
+		"of sixteen networks, in concert": {16, 6, 6, 6},
+		"of a network each, for an hour":  {sybils, honest, 18, honest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := apartRoom(t, Config{Seed: 3}, honest)
+			isHonest := func(id uint64) bool { return id <= honest }
+			for n := range uint64(sybils) {
+				m.handle(61_000+int64(n)*10, Join{
+					Room: "room", Viewer: honest + 1 + n, Role: announce.Viewer, SubnetKey: 1_000 + n%c.networks, Renditions: []string{"360p"},
+				})
+			}
+			for nowMs := int64(64_000); nowMs < 3_600_000; nowMs += 5_000 {
+				for id := uint64(honest + 1); id <= honest+sybils; id++ {
+					var known []uint64
+					for _, other := range m.neighboursOf(id) {
+						if other <= c.victims && !m.expels[other] {
+							known = append(known, other)
+						}
+					}
+					if len(known) > 0 {
+						m.accuse(nowMs, id, known...)
+					}
+				}
+				m.handle(nowMs, Tick{})
+			}
+			expelled, silent, alone := 0, 0, 0
+			for id := uint64(1); isHonest(id); id++ {
+				v := m.swarm.viewers[id]
+				if m.expels[id] {
+					expelled++
+				} else if v.suspended {
+					silent++
+				}
+				if !slices.ContainsFunc(m.neighboursOf(id), isHonest) {
+					alone++
+				}
+			}
+			t.Logf("of %d honest viewers %d are expelled, %d suspended, %d without an honest neighbour", honest, expelled, silent, alone)
+			if expelled > c.expelled || silent > c.silent || alone > expelled+silent {
+				t.Errorf("%d are expelled, %d suspended and %d without an honest neighbour", expelled, silent, alone)
+			}
+		})
+	}
+}
+
+func TestANetworkHasOneVoice(t *testing.T) {
+	m := newModel(t, Config{Seed: 5})
+	for id := uint64(1); id <= 11; id++ { // 1 to 5 are of one network
+		m.handle(int64(id), Join{Room: "room", Viewer: id, Role: announce.Viewer, SubnetKey: 100 + max(id, 5), Renditions: []string{"360p"}})
+	}
+	m.accuse(1000, 1, 6, 7)
+	m.accuse(2000, 2, 6, 8)
+	m.handle(2500, Leave{Viewer: 1})
+	m.handle(2600, Join{Room: "room", Viewer: 12, Role: announce.Viewer, SubnetKey: 105, Renditions: []string{"360p"}})
+	m.accuse(3000, 12, 6, 9, 10, 11)
+	for id, want := range map[uint64]int{6: 1, 7: 1, 8: 1, 9: 1, 10: 0, 11: 0} {
+		if got := len(m.swarm.viewers[id].accusations); got != want {
+			t.Errorf("%d is accused %d times, want %d", id, got, want)
+		}
+	}
+	m.accuse(3_700_000, 3, 10)
+	if got := len(m.swarm.viewers[10].accusations); got != 1 {
+		t.Errorf("an hour later the network is not heard: %d", got)
+	}
+}
+
+func TestASeederIsNotJudged(t *testing.T) {
+	m := apartRoom(t, Config{Seed: 5}, 20)
+	m.handle(61_000, Join{Room: "room", Viewer: 99, Role: announce.Seeder})
+	m.handle(62_000, Tick{})
+	for i, id := range m.neighboursOf(99) {
+		m.accuse(70_000+int64(i), id, 99)
+	}
+	if v := m.swarm.viewers[99]; v.suspended || m.expels[99] || len(v.edges) > 0 {
+		t.Errorf("it is suspended: %v, expelled: %v, and has %d neighbours of those who want none of it", v.suspended, m.expels[99], len(v.edges))
+	}
 }
 
 // Three of ten lie about everybody they meet, all from networks of their own, and send bad leaves besides; the others

@@ -14,6 +14,8 @@ type channel struct {
 	rooms   []*room // by index, none of them empty
 	seeders set     // serve all rooms
 	ends    ends    // of its pairs
+	voices  voices
+	capBps  int64 // that nobody of it uploads more than; 0 = none
 }
 
 // room is as many viewers as shall know of each other, and what is dealt among them.
@@ -28,6 +30,8 @@ type room struct {
 	useless int     // members that pass nothing on
 	awkward int     // members behind an address-dependent translator
 	fareMs  int64   // when how it fares was looked at last
+
+	expelledMs []int64 // lately
 }
 
 // place is a part of the network: the key of a subnet, an ISP or a region.

@@ -77,8 +77,8 @@ func uplinkClass(class int, bps int64) int {
 // weight grows with the uplink, and is four times as much for a seeder.
 func (v *viewer) weight() uint64 {
 	w := uint64(1) << unknownCounts
-	if v.class > 0 {
-		w = 1 << v.class
+	if class := v.strength(); class > 0 {
+		w = 1 << class
 	}
 	if v.seeder {
 		w *= 4
@@ -171,7 +171,8 @@ func (s *Swarm) sweep(r *room) {
 
 // wants tells whether v may hold stripes.
 func (d *deal) wants(v *viewer) bool {
-	if !v.ready || v.suspended || v.rest.resting() || v.gone || v.noUpload || v.class > 0 && v.class < d.need {
+	class := v.strength()
+	if !v.ready || v.suspended || v.rest.resting() || v.gone || v.noUpload || class > 0 && class < d.need {
 		return false
 	}
 	_, plays := d.players.at[v.id]

@@ -61,8 +61,8 @@ func TestDutiesGoToThoseWithUplink(t *testing.T) {
 // Nobody is believed to have more than 16 Mb/s, so nobody becomes sure of duties by boasting.
 func TestABoastIsWorthNoMoreThanAGoodLine(t *testing.T) {
 	for _, claim := range []int64{16_000_000, announce.MaxInteger} {
-		v := viewer{class: uplinkClass(0, claim)}
-		if got := v.weight(); got != 8*(&viewer{}).weight() {
+		v, unknown := viewer{channel: &channel{}, class: uplinkClass(0, claim)}, viewer{channel: &channel{}}
+		if got := v.weight(); got != 8*unknown.weight() {
 			t.Errorf("%d b/s weighs %d, want eight times as much as an unknown line", claim, got)
 		}
 	}

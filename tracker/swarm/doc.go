@@ -10,6 +10,7 @@
 //		case swarm.Part:      // tell a.A and a.B to close their connection
 //		case swarm.Gone:      // tell a.Viewer that a.Neighbour left
 //		case swarm.Duty:      // tell a.Viewer its stripes
+//		case swarm.Cap:       // tell a.Viewer how much it may upload
 //		case swarm.Expel:     // close a.Viewer's connection
 //		}
 //	}
@@ -54,9 +55,11 @@
 //
 // Neighbours accuse each other of bad bytes and lies. A pair that parted over evidence never meets again. A viewer
 // accused by Accusers independent neighbours, at least as many as those who do not complain, is suspended: no
-// introductions, no duties. Expellers of them end its visit. Independent means of different subnets; one accuser counts
-// against four viewers in an hour, half while he is half way to be suspended, and not at all once he is. So fewer than
-// Accusers liars among a viewer's neighbours cannot harm it, and most of its neighbours must be liars for more.
+// introductions, no duties. Expellers of them end its visit, but one in a hundred of a room in ten minutes at most. Independent
+// means of different networks. A network has one voice, whoever speaks for it and however often he comes back: it counts against
+// four viewers in an hour, half while the accuser is half way to be suspended, and not at all once he is. So fewer than
+// Accusers lying networks among a viewer's neighbours cannot harm it, and most of its neighbours must be liars for more. Nothing counts
+// against a seeder, which is the operator's own.
 //
 // # Duties (deal.go, stripes.go, rank.go)
 //
@@ -82,6 +85,12 @@
 //
 // Who stalls and rescues a tenth of its media three looks in a row, while hardly anybody else in the room stalls, is parted from
 // everybody and left alone for five minutes, then ten, at most an hour: a client without neighbours plays from the CDN alone.
+//
+// # Caps (cap.go)
+//
+// Who stalls while half of its uplink or more is in use, and hardly anybody else in the room stalls, is told to upload half as much, for
+// a minute; twice as long each time. Then it may upload half as much again, step by step. An operator may bound what each viewer of a
+// channel uploads (Allow). Duties go by what a viewer may upload.
 //
 // # Cost
 //

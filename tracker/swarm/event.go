@@ -2,7 +2,7 @@ package swarm
 
 import "slipstream/tracker/announce"
 
-// Event is one of Join, Leave, Report, Tick.
+// Event is one of Join, Leave, Report, Allow, Tick.
 type Event interface{ event() }
 
 // Join brings a viewer into a room, which is made if it does not exist. What a viewer says about itself is believed
@@ -24,6 +24,7 @@ type Join struct {
 	// Neighbours are those whom a viewer that moves here from another tracker's room knows already. Those who are here
 	// are its neighbours again without another word; the others may be on their way.
 	Neighbours []uint64
+	CapBps     int64 // likewise, what it was told to upload at most
 }
 
 // Leave takes a viewer out of its room. One that moved to another tracker's room stays connected to its neighbours, who
@@ -42,6 +43,7 @@ type Report struct {
 	Renditions []string
 	UplinkBps  int64  // measured uplink in bits per second; 0 = unknown
 	MediaBytes int64  // total from CDN and neighbours
+	Uploaded   int64  // total of bytes to neighbours
 	Rescues    int64  // total of leaves from the CDN that were no duty although a neighbour was connected
 	StallMs    int64  // total time of interruptions
 	Dropped    []Drop // given up since the last report
@@ -60,6 +62,13 @@ type Drop struct {
 	Reason announce.Reason
 }
 
+// Allow bounds what each viewer of a channel may upload, as its operator wants it; 0 ends that. Seeders are the operator's own and are
+// not bound. Of a channel in which nobody is it does not matter.
+type Allow struct {
+	Room      string
+	UploadBps int64
+}
+
 // Tick lets time pass: viewers with too few neighbours are looked after, and how the rooms fare is looked at. One a
 // second is right.
 type Tick struct{}
@@ -67,9 +76,10 @@ type Tick struct{}
 func (Join) event()   {}
 func (Leave) event()  {}
 func (Report) event() {}
+func (Allow) event()  {}
 func (Tick) event()   {}
 
-// Action is one of Introduce, Part, Gone, Duty, Expel.
+// Action is one of Introduce, Part, Gone, Duty, Cap, Expel.
 type Action interface{ action() }
 
 // Introduce makes two viewers neighbours: both are to be told, and A makes the offer.
@@ -88,6 +98,12 @@ type Duty struct {
 	Duties []announce.Share
 }
 
+// Cap tells Viewer to upload no more bits per second than that from now on; 0 = as much as it likes. Who has not been told may.
+type Cap struct {
+	Viewer    uint64
+	UploadBps int64
+}
+
 // Expel ends a visit: the caller closes the connection, and says Leave when that is done.
 type Expel struct{ Viewer uint64 }
 
@@ -95,4 +111,5 @@ func (Introduce) action() {}
 func (Part) action()      {}
 func (Gone) action()      {}
 func (Duty) action()      {}
+func (Cap) action()       {}
 func (Expel) action()     {}

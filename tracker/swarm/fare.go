@@ -34,18 +34,21 @@ type fare struct {
 	fromMedia, toMedia       int64
 	fromRescues, toRescues   int64
 	fromStallMs, toStallMs   int64
+	fromUploaded, toUploaded int64
+	uplinkBps                int64 // as reported last
 	known                    bool
 	fresh                    bool // the last look closed a span
 	stalled                  bool // in it
 	mediaBps, rescuePerMille int64
+	uploadBps                int64
 }
 
 // report takes totals in. Totals that shrink are another playback's.
-func (f *fare) report(nowMs, media, rescues, stallMs int64) {
-	if f.toMs == 0 || media < f.toMedia || rescues < f.toRescues || stallMs < f.toStallMs {
-		*f = fare{fromMs: nowMs, fromMedia: media, fromRescues: rescues, fromStallMs: stallMs}
+func (f *fare) report(nowMs, media, rescues, stallMs, uploaded int64) {
+	if f.toMs == 0 || media < f.toMedia || rescues < f.toRescues || stallMs < f.toStallMs || uploaded < f.toUploaded {
+		*f = fare{fromMs: nowMs, fromMedia: media, fromRescues: rescues, fromStallMs: stallMs, fromUploaded: uploaded}
 	}
-	f.toMs, f.toMedia, f.toRescues, f.toStallMs = nowMs, media, rescues, stallMs
+	f.toMs, f.toMedia, f.toRescues, f.toStallMs, f.toUploaded = nowMs, media, rescues, stallMs, uploaded
 }
 
 // close ends a span and works out what it showed.
@@ -57,11 +60,12 @@ func (f *fare) close() {
 	f.stalled = f.toStallMs > f.fromStallMs
 	f.known = media > 0
 	f.mediaBps = min(media, maxBytes) * 8000 / spanMs
+	f.uploadBps = min(f.toUploaded-f.fromUploaded, maxBytes) * 8000 / spanMs
 	f.rescuePerMille = 0
 	if media > 0 {
 		f.rescuePerMille = min(maxShare, min(f.toRescues-f.fromRescues, maxBytes/leafBytes)*leafBytes*1000/media)
 	}
-	f.fromMs, f.fromMedia, f.fromRescues, f.fromStallMs = f.toMs, f.toMedia, f.toRescues, f.toStallMs
+	f.fromMs, f.fromMedia, f.fromRescues, f.fromStallMs, f.fromUploaded = f.toMs, f.toMedia, f.toRescues, f.toStallMs, f.toUploaded
 }
 
 // maxBytes bounds what is believed to have come in one span, far below where products overflow.
@@ -197,7 +201,7 @@ func (d *deal) strongest(limit int) int {
 	var of [lastClass + 1]int
 	for _, v := range d.players.items {
 		if v.ready && !v.noUpload && !v.suspended {
-			of[v.class]++
+			of[v.strength()]++
 		}
 	}
 	able := of[0] // never busy enough to be measured

@@ -105,14 +105,14 @@ func TestLiarsDoNotBringCopies(t *testing.T) {
 
 func TestAnImpossibleReportIsBoundedAndANewPlaybackBeginsAnew(t *testing.T) {
 	var f fare
-	f.report(1000, 1<<53-1, 0, 0)
-	f.report(2000, 5, 0, 0) // another playback
-	f.report(7000, 1_000_005, 1<<53-1, 0)
+	f.report(1000, 1<<53-1, 0, 0, 0)
+	f.report(2000, 5, 0, 0, 0) // another playback
+	f.report(7000, 1_000_005, 1<<53-1, 0, 0)
 	f.close()
 	if !f.known || f.mediaBps != 1_600_000 || f.rescuePerMille != maxShare {
 		t.Errorf("%+v", f)
 	}
-	f.report(12_000, 1<<53-1, 1<<53-1, 0)
+	f.report(12_000, 1<<53-1, 1<<53-1, 0, 0)
 	f.close()
 	if f.mediaBps <= 0 || f.rescuePerMille != 0 {
 		t.Errorf("%+v", f)

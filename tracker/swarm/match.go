@@ -93,16 +93,14 @@ func (v *viewer) crowd() int {
 func (s *Swarm) small(v *viewer) bool { return v.crowd() <= s.cfg.Degree }
 
 // wanted is how many neighbours v is filled up to. Who passes nothing on gets fewer: more would be slots that those who
-// do need among each other.
+// do need among each other. So does who is half way to be suspended.
 func (s *Swarm) wanted(v *viewer) int {
 	switch {
 	case s.small(v):
 		return v.crowd()
 	case v.seeder:
 		return s.cfg.SeederDegree
-	case s.doubtful(v):
-		return s.cfg.Degree / 2
-	case v.noUpload:
+	case s.doubtful(v) || v.noUpload:
 		return s.cfg.Degree / 2
 	}
 	return s.cfg.Degree
@@ -182,7 +180,7 @@ func (s *Swarm) meetViewers(v *viewer) {
 func (s *Swarm) meetSome(v *viewer) {
 	want := s.wantedNow(v)
 	if s.mayAsk(v) && !slices.ContainsFunc(v.edges, func(e edge) bool { return e.to.seeder }) {
-		if w := s.draw(v, v.channel.seeders.items, 4, false); w != nil {
+		if w := s.draw(v.room, v, v.channel.seeders.items, 4); w != nil {
 			s.introduce(v, w)
 		}
 	}
@@ -240,7 +238,7 @@ func (s *Swarm) meetNear(v *viewer) bool {
 func (s *Swarm) anybody(v *viewer, r *room) *viewer {
 	const tries, search = 16, 64
 	open := r.open.items
-	if w := s.drawIn(r, v, open, tries, false); w != nil || len(open) == 0 {
+	if w := s.draw(r, v, open, tries); w != nil || len(open) == 0 {
 		return w
 	}
 	start := r.rng.below(len(open))
@@ -252,18 +250,14 @@ func (s *Swarm) anybody(v *viewer, r *room) *viewer {
 	return nil
 }
 
-// draw takes the first of some random picks that suits.
-func (s *Swarm) draw(v *viewer, from []*viewer, tries int, sameRendition bool) *viewer {
-	return s.drawIn(v.room, v, from, tries, sameRendition)
-}
-
-func (s *Swarm) drawIn(r *room, v *viewer, from []*viewer, tries int, sameRendition bool) *viewer {
+// draw takes the first of some random picks that suits v; the chance is r's.
+func (s *Swarm) draw(r *room, v *viewer, from []*viewer, tries int) *viewer {
 	if len(from) == 0 {
 		return nil
 	}
 	for range tries {
 		w := from[r.rng.below(len(from))]
-		if s.suits(v, w) && (!sameRendition || v.sharesRendition(w)) {
+		if s.suits(v, w) {
 			return w
 		}
 	}

@@ -22,12 +22,13 @@ type model struct {
 	duties  map[uint64][]announce.Share
 	reports map[uint64]Report
 	expels  map[uint64]bool
+	caps    map[uint64]int64 // on uploads, as told
 }
 
 func newModel(t rapid.TB, cfg Config) *model {
 	return &model{
 		t: t, swarm: New(cfg), room: map[uint64]string{}, edges: map[[2]uint64]bool{}, never: map[[2]uint64]bool{},
-		duties: map[uint64][]announce.Share{}, reports: map[uint64]Report{}, expels: map[uint64]bool{},
+		duties: map[uint64][]announce.Share{}, reports: map[uint64]Report{}, expels: map[uint64]bool{}, caps: map[uint64]int64{},
 	}
 }
 
@@ -42,6 +43,7 @@ func (m *model) handle(nowMs int64, ev Event) []Action {
 		delete(m.room, ev.Viewer)
 		delete(m.duties, ev.Viewer)
 		delete(m.reports, ev.Viewer)
+		delete(m.caps, ev.Viewer)
 	case Report:
 		m.reports[ev.Viewer] = ev
 		for _, d := range ev.Dropped {
@@ -122,6 +124,11 @@ func (m *model) apply(ev Event, a Action) {
 			m.t.Fatal(err)
 		}
 		m.duties[a.Viewer] = a.Duties
+	case Cap:
+		if m.room[a.Viewer] == "" || m.swarm.viewers[a.Viewer].seeder || m.caps[a.Viewer] == a.UploadBps || a.UploadBps < 0 {
+			m.t.Fatalf("%v: it is not here, a seeder, or knows that", a)
+		}
+		m.caps[a.Viewer] = a.UploadBps
 	case Expel:
 		if m.expels[a.Viewer] || !m.swarm.viewers[a.Viewer].suspended {
 			m.t.Fatalf("%v: twice, or without suspicion", a)
@@ -159,11 +166,19 @@ func (m *model) judge() {
 		if len(v.past) > maxPast {
 			m.t.Fatalf("%d remembers %d pairs", id, len(v.past))
 		}
-		if len(v.accusations) > maxPast || len(v.accused) > maxAccused {
-			m.t.Fatalf("%d is accused %d times and accused %d", id, len(v.accusations), len(v.accused))
+		if len(v.accusations) > maxPast {
+			m.t.Fatalf("%d is accused %d times", id, len(v.accusations))
+		}
+		if got, bound := v.capBps(), v.channel.capBps; got != m.caps[id] || !v.seeder && bound > 0 && (got == 0 || got > bound) {
+			m.t.Fatalf("%d was told to upload at most %d, may %d, and nobody more than %d", id, m.caps[id], got, bound)
 		}
 	}
 	for name, c := range s.channels {
+		for from, said := range c.voices.of {
+			if len(said) == 0 || len(said) > maxAccused {
+				m.t.Fatalf("%v accused %d", from, len(said))
+			}
+		}
 		for i, r := range c.rooms {
 			n := r.members.len()
 			if n == 0 || n > s.cfg.RoomSize*3/2 || i > 0 && c.rooms[i-1].index >= r.index {
@@ -205,7 +220,7 @@ func (m *model) judgeDeal(d *deal) {
 	for _, v := range append(slices.Clone(d.room.members.items), d.room.channel.seeders.items...) {
 		rep, mask := m.reports[v.id], d.masks[v.id]
 		can := rep.Ready && !rep.NoUpload && !v.suspended && !v.rest.resting() && (v.seeder || slices.Contains(rep.Renditions, d.rendition)) &&
-			(v.class == 0 || v.class >= d.need)
+			(v.strength() == 0 || v.strength() >= d.need)
 		if can {
 			able++
 		} else if mask != 0 {
@@ -261,6 +276,11 @@ func drawEvent(t *rapid.T, next *uint64) Event {
 		}
 	case k == 4:
 		return Leave{Viewer: anyID.Draw(t, "leaver")}
+	case k == 5 && rapid.IntRange(0, 3).Draw(t, "bound") == 0:
+		return Allow{
+			Room:      rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "room"),
+			UploadBps: rapid.SampledFrom([]int64{0, 1, 800_000, 5_000_000, 1_000_000_000_000}).Draw(t, "most"),
+		}
 	case k == 5:
 		return Tick{}
 	}
@@ -272,6 +292,7 @@ func drawEvent(t *rapid.T, next *uint64) Event {
 		MediaBytes: rapid.SampledFrom([]int64{0, 1 << 20, 10 << 20, announce.MaxInteger}).Draw(t, "media"),
 		Rescues:    rapid.SampledFrom([]int64{0, 20, announce.MaxInteger}).Draw(t, "rescues"),
 		StallMs:    rapid.SampledFrom([]int64{0, 0, 3000, announce.MaxInteger}).Draw(t, "stalls"),
+		Uploaded:   rapid.SampledFrom([]int64{0, 1 << 20, 10 << 20, announce.MaxInteger}).Draw(t, "uploaded"),
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "round trips") {
 		r.RTTs = append(r.RTTs, RTT{Viewer: anyID.Draw(t, "measured"), Ms: rapid.SampledFrom([]int64{0, 20, 500, 60_000}).Draw(t, "ms")})

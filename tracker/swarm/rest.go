@@ -3,7 +3,7 @@ package swarm
 // For some viewers peers do harm: a line that is busier with promises than with media, a router that chokes on a dozen
 // connections. They stall again and again, while many of their leaves come late and are fetched from the CDN in the end. Such a one
 // is parted from everybody and plays from the CDN alone for a while. That needs no message of its own: a client without neighbours
-// does just that.
+// does just that. If its uplink is busy, it is told first to upload less (cap.go).
 
 const (
 	// A viewer is harmed that stalls and rescues harmShare of its media, in parts of 1000, harmRounds looks in a row.
@@ -31,12 +31,17 @@ func (s *Swarm) spare(r *room) {
 			stalled++
 		}
 	}
+	calm := stalled <= max(1, r.members.len()/calmShare)
 	for _, v := range r.members.items {
+		s.ease(v)
 		if !v.fare.fresh {
 			continue
 		}
-		harmed := v.fare.stalled && v.fare.rescuePerMille >= harmShare && stalled <= max(1, r.members.len()/calmShare)
-		if !harmed {
+		suffers := v.fare.stalled && calm
+		if suffers {
+			s.restrain(v)
+		}
+		if !suffers || v.fare.rescuePerMille < harmShare {
 			v.rest.harmed = 0
 		} else if v.rest.harmed++; v.rest.harmed >= harmRounds {
 			s.layOff(v)

@@ -20,9 +20,10 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into the scripts; 
 //
 //	> 2s join 7 seeder        at 2 s: viewer 7 enters; words: seeder, play=180p,360p, subnet=N, idle, uplink=BPS
 //	> 3s report 7 ready       words: ready, n=NEIGHBOURS, play=…, uplink=BPS, drop=ID:REASON, idle, media=BYTES,
-//	                          rescues=LEAVES
+//	                          rescues=LEAVES, uploaded=BYTES, stalls=MS
 //	> 4s leave 7
 //	> 5s tick
+//	> 5s allow BPS
 //	> 5s…90s tick             one tick every second
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -97,6 +98,9 @@ func scriptEvent(t *testing.T, words []string) Event {
 		return Tick{}
 	}
 	id := number(t, words[1])
+	if words[0] == "allow" {
+		return Allow{Room: "room", UploadBps: int64(id)}
+	}
 	join := Join{Room: "room", Viewer: id, Role: announce.Viewer, Renditions: []string{"360p"}}
 	report := Report{Viewer: id, Renditions: []string{"360p"}}
 	for _, w := range words[2:] {
@@ -122,6 +126,10 @@ func scriptEvent(t *testing.T, words []string) Event {
 			report.MediaBytes = int64(number(t, value))
 		case "rescues":
 			report.Rescues = int64(number(t, value))
+		case "uploaded":
+			report.Uploaded = int64(number(t, value))
+		case "stalls":
+			report.StallMs = int64(number(t, value))
 		case "drop":
 			other, reason, _ := strings.Cut(value, ":")
 			report.Dropped = append(report.Dropped, Drop{number(t, other), announce.Reason(reason)})
@@ -149,6 +157,8 @@ func describe(a Action) string {
 		return fmt.Sprintf("%d hears that %d is gone", a.Viewer, a.Neighbour)
 	case Expel:
 		return fmt.Sprintf("%d is expelled", a.Viewer)
+	case Cap:
+		return fmt.Sprintf("%d uploads %d b/s at most", a.Viewer, a.UploadBps)
 	case Duty:
 		if len(a.Duties) == 0 {
 			return fmt.Sprintf("%d has no duty", a.Viewer)

@@ -78,6 +78,8 @@ func (s *Swarm) Handle(nowMs int64, ev Event) []Action {
 		s.leave(ev)
 	case Report:
 		s.report(ev)
+	case Allow:
+		s.allow(ev)
 	case Tick:
 		s.tick()
 	}
@@ -98,6 +100,14 @@ func (s *Swarm) Size(channel string) (viewers, seeders int) {
 		viewers += r.members.len()
 	}
 	return viewers, c.seeders.len()
+}
+
+// Channels lists those in which somebody is, oldest first.
+func (s *Swarm) Channels() (names []string) {
+	for _, c := range s.order {
+		names = append(names, c.name)
+	}
+	return names
 }
 
 // Rooms tells, by index, how many viewers each room of a channel has. An index that is free for now has none.
@@ -158,6 +168,7 @@ func (s *Swarm) join(ev Join) {
 		s.setRenditions(v, ev.Renditions)
 		s.refresh(v)
 		s.resize(r)
+		s.capsFrom(v, ev.CapBps)
 	}
 	s.reunite(v, ev.Neighbours)
 	s.topUp(v)
@@ -219,7 +230,8 @@ func (s *Swarm) report(ev Report) {
 	for _, r := range ev.RTTs {
 		v.measured(r)
 	}
-	v.fare.report(s.nowMs, ev.MediaBytes, ev.Rescues, ev.StallMs)
+	v.fare.report(s.nowMs, ev.MediaBytes, ev.Rescues, ev.StallMs, ev.Uploaded)
+	v.fare.uplinkBps = ev.UplinkBps
 	v.ready, v.class = ev.Ready, uplinkClass(v.class, ev.UplinkBps)
 	s.setNoUpload(v, ev.NoUpload)
 	s.setRenditions(v, ev.Renditions)
@@ -247,7 +259,6 @@ func (s *Swarm) tick() {
 			s.look(r)
 		}
 		for _, v := range c.seeders.items {
-			s.reconsider(v)
 			s.topUp(v)
 		}
 	}

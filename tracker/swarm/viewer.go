@@ -30,8 +30,7 @@ type viewer struct {
 	rematchAtMs int64 // not before then it exchanges a neighbour
 	allowanceMs int64 // introductions asked for, as time: see mayAsk
 	accusations []accusation
-	accused     []verdict // whom it accused lately
-	suspended   bool      // evidence enough: no more neighbours, no duties
+	suspended   bool // evidence enough: no more neighbours, no duties
 	expelled    bool
 	renditions  []string // sorted
 	ready       bool
@@ -40,6 +39,7 @@ type viewer struct {
 	dirty       bool             // they may have changed since
 	fare        fare
 	rest        rest
+	restraint   restraint
 }
 
 // edge is a pair that was introduced, as one of the two sees it.

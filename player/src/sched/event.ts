@@ -24,6 +24,7 @@ export enum Kind {
   FetchFailed = 17,
   Buffered = 18,
   Duty = 19,
+  Cap = 20,
 }
 
 /** Stands for a neighbour in Verified: the leaf came over HTTP. */
