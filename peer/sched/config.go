@@ -14,7 +14,7 @@ type Config struct {
 	PipelineMs        int64 // requests in flight to a neighbour cover about this long at its rate
 	QueueMs           int64 // longer than this, an upload queue refuses
 	MaxFetches        int   // CDN requests at once
-	UploadBytesPerSec int64 // at most; 0: as much as there is. See Cap
+	UploadBytesPerSec int64 // cap; 0: none. Until the first Cap
 	NoUpload          bool  // announce nothing, serve nothing (no consent, metered link)
 }
 

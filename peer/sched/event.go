@@ -52,8 +52,7 @@ const (
 	// Duty: Value is the mask of the stripes of Rendition that are ours to fetch
 	// from the CDN; it replaces the mask before.
 	Duty
-	// Cap: from now on Value bytes/s are uploaded at most, or what is configured if that is
-	// less; 0: what is configured.
+	// Cap: from now on Value bytes/s are uploaded at most; 0: as much as there is.
 	Cap
 )
 

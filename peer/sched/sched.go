@@ -65,7 +65,7 @@ func NewIn(scratch *Scratch, cfg Config) *Core {
 	return &Core{
 		Scratch: scratch, cfg: cfg, startMs: -1, byID: make(map[int32]*object),
 		cdn:     cdn{leafUs: initialCDNLeafUs, waitMs: initialCDNWait},
-		uploads: uploads{mostPerSec: cfg.UploadBytesPerSec, trial: trial{leafTo: nobody, with: nobody}},
+		uploads: uploads{trial: trial{leafTo: nobody, with: nobody}},
 	}
 }
 
@@ -111,8 +111,7 @@ func (c *Core) apply(e *Event) {
 	case Duty:
 		c.setDuty(e.Rendition, e.Value)
 	case Cap:
-		c.setCap(e.Value)
-		return
+		c.cfg.UploadBytesPerSec = e.Value
 	case FetchDone, FetchFailed:
 		c.fetchEnded(e)
 	case NeighbourRemove, Buffered, Unsolicited:

@@ -43,7 +43,7 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files in testdata an
 //	cdn-fails o1 LEAVES [status=HTTP]
 //	buffered 2 BYTES | drains 2 BYTES     what the send buffer holds; gave out
 //	duty rendition=N stripes=A-B|none
-//	cap BYTES/S                           told by the tracker; 0: as configured
+//	cap BYTES/S                           told by the tracker; 0: none
 //	tick
 //	run MS [late=MS]                      ticks up to that time, each so much too late
 //	show                                  the books

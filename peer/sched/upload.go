@@ -21,16 +21,15 @@ type uploads struct {
 	bytes  int64 // in queue
 	parked int   // of queue, those that wait for a piece that is on its way to us
 
-	filled     []*neighbour // whose send buffers are not empty, in no order
-	rate       int64        // bytes/s, estimated; 0: never saturated, so not known
-	sinceMs    int64        // start of the running measurement
-	drained    int64        // bytes drained in it
-	sampledMs  int64        // when rate was estimated last
-	served     int64        // what the neighbour had that was served last
-	trial      trial
-	mostPerSec int64 // bytes/s that may be uploaded; 0: as much as there is
-	allowance  int64 // bytes of it that are still allowed
-	allowedMs  int64 // when allowance was last topped up
+	filled    []*neighbour // whose send buffers are not empty, in no order
+	rate      int64        // bytes/s, estimated; 0: never saturated, so not known
+	sinceMs   int64        // start of the running measurement
+	drained   int64        // bytes drained in it
+	sampledMs int64        // when rate was estimated last
+	served    int64        // what the neighbour had that was served last
+	trial     trial
+	allowance int64 // bytes that the cap still allows
+	allowedMs int64 // when allowance was last topped up
 }
 
 // UplinkBytesPerSec is the measured uplink, 0 while it was never saturated.
@@ -93,8 +92,8 @@ func (c *Core) uplink() int64 {
 	default:
 		rate = hopedUplink
 	}
-	if u.mostPerSec > 0 {
-		rate = min(rate, u.mostPerSec)
+	if c.cfg.UploadBytesPerSec > 0 {
+		rate = min(rate, c.cfg.UploadBytesPerSec)
 	}
 	return rate
 }
@@ -208,17 +207,9 @@ func (c *Core) refuseStale() {
 	})
 }
 
-// setCap bounds what is uploaded by what the tracker says, or what is configured if that is less.
-func (c *Core) setCap(told int64) {
-	if own := c.cfg.UploadBytesPerSec; own > 0 && (told == 0 || told > own) {
-		told = own
-	}
-	c.uploads.mostPerSec = told
-}
-
 // topUpAllowance and allowed are a token bucket of one second at the cap.
 func (c *Core) topUpAllowance() {
-	u, limit := &c.uploads, c.uploads.mostPerSec
+	u, limit := &c.uploads, c.cfg.UploadBytesPerSec
 	if limit > 0 {
 		elapsed := min(c.nowMs-u.allowedMs, 1000) // at first allowedMs is 0 and nowMs an epoch
 		u.allowance = min(u.allowance+elapsed*limit/1000, max(limit, leafSize))
@@ -227,7 +218,7 @@ func (c *Core) topUpAllowance() {
 }
 
 func (c *Core) allowed(bytes int64) bool {
-	if c.uploads.mostPerSec <= 0 {
+	if c.cfg.UploadBytesPerSec <= 0 {
 		return true
 	}
 	if c.uploads.allowance < bytes {

@@ -358,8 +358,14 @@ func (s *Session) assigned(duties []announce.Share) {
 	}
 }
 
-// capped bounds what is uploaded; 0: as configured.
-func (s *Session) capped(bps int64) { s.event(sched.Event{Kind: sched.Cap, Value: (bps + 7) / 8}) }
+// capped bounds what is uploaded by what the tracker says, or what is configured if that is less; 0 is none.
+func (s *Session) capped(bps int64) {
+	most, own := (bps+7)/8, s.cfg.UploadBytesPerSec
+	if most == 0 || own > 0 && own < most {
+		most = own
+	}
+	s.event(sched.Event{Kind: sched.Cap, Value: most})
+}
 
 // fetched books a leaf from the CDN: a rescue, if it was no duty and a neighbour
 // could have brought it.

@@ -133,7 +133,7 @@ export class Swarm {
         this.reportedMs = 0;
         this.config.ice?.(m.iceServers ?? [], m.relayOnly ?? false);
         this.assigned([]); // the duties of another visit are dealt anew
-        this.capped(0); // and so are its caps
+        this.host.event(event(Kind.Cap)); // and there is no cap yet
         break;
       case "neighbour":
         this.neighbours.meet(m.id, m.offer, this.visit);
@@ -145,7 +145,7 @@ export class Swarm {
         this.assigned(m.duties);
         break;
       case "cap":
-        this.capped(m.uploadBps);
+        this.host.event(event(Kind.Cap, { value: Math.ceil(m.uploadBps / 8) }));
         break;
       case "gone": // otherwise the connection may go on; if it does not, it will tell
         if (m.close) this.neighbours.part(m.id);
@@ -160,11 +160,6 @@ export class Swarm {
       const value = duties.find((d) => d.rendition === r.name)?.stripes ?? 0;
       this.host.event(event(Kind.Duty, { rendition: r.id, value }));
     }
-  }
-
-  /** Bounds what is uploaded; 0: as configured. */
-  private capped(bps: number): void {
-    this.host.event(event(Kind.Cap, { value: Math.ceil(bps / 8) }));
   }
 
   /** Regularly, and at once when something changed that duties or neighbours depend on. */

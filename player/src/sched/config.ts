@@ -14,7 +14,7 @@ export interface Config {
   pipelineMs: number;
   queueMs: number;
   maxFetches: number;
-  uploadBytesPerSec: number; // at most; 0: as much as there is
+  uploadBytesPerSec: number; // cap; 0: none. Until the first Cap
   noUpload: boolean; // announce nothing, serve nothing (no consent, metered link)
 }
 

@@ -25,7 +25,7 @@ import type { SwarmObject } from "./object";
 import { cameTooLate, expirePulls, pull, refused, verified } from "./pull";
 import { fetch, fetchEnded, type Start } from "./rescue";
 import { addObject, removeObject, setDuty, want } from "./room";
-import { filterUploads, requested, setCap, upload, Uploads } from "./upload";
+import { filterUploads, requested, upload, Uploads } from "./upload";
 import { careful, doubtful, silent } from "./trial";
 import { buffered, measureUplink } from "./uplink";
 
@@ -63,9 +63,7 @@ export class Core implements Scheduler {
   private actions: Action[] = [];
   private stirred = false; // something happened after which somebody may be asked
 
-  constructor(readonly cfg: Config) {
-    setCap(this, 0);
-  }
+  constructor(readonly cfg: Config) {}
 
   /** Tells what happened up to nowMs, which never goes back, and returns what is to be done, in order. */
   handle(nowMs: number, events: readonly Event[]): readonly Action[] {
@@ -108,7 +106,8 @@ export class Core implements Scheduler {
         setDuty(this, e.rendition, e.value);
         break;
       case Kind.Cap:
-        return setCap(this, e.value);
+        this.cfg.uploadBytesPerSec = e.value;
+        break;
       case Kind.FetchDone:
       case Kind.FetchFailed:
         fetchEnded(this, e);

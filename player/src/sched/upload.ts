@@ -41,8 +41,7 @@ export class Uploads {
   drained = 0; // bytes drained in it
   sampledMs = 0; // when rate was estimated last
   served = 0; // what the neighbour had that was served last
-  mostPerSec = 0; // bytes that may be uploaded; 0: as much as there is
-  allowance = 0; // bytes of it that are still allowed
+  allowance = 0; // bytes that the cap still allows
   allowedMs = 0; // when allowance was last topped up
   trial: Trial = noTrial();
 }
@@ -86,7 +85,7 @@ export function refuse(c: Core, n: Neighbour, o: SwarmObject, i: number, reason:
 export function uplink(c: Core): number {
   const u = c.uploads;
   const rate = u.rate || (u.trial.passed ? ASSUMED_UPLINK : HOPED_UPLINK);
-  return u.mostPerSec > 0 ? Math.min(rate, u.mostPerSec) : rate;
+  return c.cfg.uploadBytesPerSec > 0 ? Math.min(rate, c.cfg.uploadBytesPerSec) : rate;
 }
 
 /**
@@ -175,16 +174,10 @@ function refuseStale(c: Core): void {
   });
 }
 
-/** Bounds what is uploaded by what the tracker says, or what is configured if that is less. */
-export function setCap(c: Core, told: number): void {
-  const own = c.cfg.uploadBytesPerSec;
-  c.uploads.mostPerSec = told && own ? Math.min(told, own) : told || own;
-}
-
 /** topUpAllowance and allowed are a token bucket of one second at the cap. */
 function topUpAllowance(c: Core): void {
   const u = c.uploads;
-  const limit = u.mostPerSec;
+  const limit = c.cfg.uploadBytesPerSec;
   if (limit <= 0) return;
   const elapsed = Math.min(c.nowMs - u.allowedMs, 1000); // at first allowedMs is 0 and nowMs an epoch
   u.allowance = Math.min(u.allowance + Math.trunc((elapsed * limit) / 1000), Math.max(limit, LEAF_SIZE));
@@ -192,7 +185,7 @@ function topUpAllowance(c: Core): void {
 }
 
 function allowed(c: Core, bytes: number): boolean {
-  if (c.uploads.mostPerSec <= 0) return true;
+  if (c.cfg.uploadBytesPerSec <= 0) return true;
   if (c.uploads.allowance < bytes) return false;
   c.uploads.allowance -= bytes;
   return true;
