@@ -1,8 +1,8 @@
 package swarm
 
 // Who passes on all that its line carries harms itself: requests and acknowledgements of what it downloads wait behind what it
-// uploads. So a viewer that stalls while its uplink is busy, and hardly anybody else in its room stalls, is told to upload half as
-// much, half of that if it goes on, and after a while more again, step by step. And an operator may bound what each viewer of a
+// uploads. So a viewer that stalls twice in a row while its uplink is busy, and hardly anybody else in its room stalls, is told to upload
+// half as much, half of that if it goes on, and after a while more again, step by step. And an operator may bound what each viewer of a
 // channel uploads. The lower of the two is what it is told, and what it is given duties by.
 
 const (
@@ -19,6 +19,7 @@ type restraint struct {
 	bps     int64 // 0 = none
 	forMs   int64 // the last time, 0 = never
 	untilMs int64
+	stalled bool // while its uplink was busy, at the last look
 }
 
 // capBps is what v may upload; 0 = as much as it likes.
@@ -68,14 +69,19 @@ func (s *Swarm) capsFrom(v *viewer, bps int64) {
 	s.tellCap(v, bps)
 }
 
-// restrain cuts what v uploads, if its uplink is busy.
-func (s *Swarm) restrain(v *viewer) {
-	before, uploads := v.capBps(), v.fare.uploadBps
-	carries := lowerCap(v.fare.uplinkBps, before)
-	if v.fare.uplinkBps == 0 || uploads <= leastCapBps || uploads*1000 < carries*busyShare {
+// busy tells whether v's uplink was, as far as v may use it.
+func (v *viewer) busy() bool {
+	uploads, carries := v.fare.uploadBps, lowerCap(v.fare.uplinkBps, v.capBps())
+	return v.fare.uplinkBps > 0 && uploads > leastCapBps && uploads*1000 >= carries*busyShare
+}
+
+// restrain looks whether v stalled alone while its uplink was busy, and if it did at the last look too cuts what it uploads.
+func (s *Swarm) restrain(v *viewer, stalledAlone bool) {
+	c, again := &v.restraint, v.restraint.stalled
+	if c.stalled = stalledAlone && v.busy(); !c.stalled || !again {
 		return
 	}
-	c := &v.restraint
+	before, uploads := v.capBps(), v.fare.uploadBps
 	c.bps = lowerCap(c.bps, max(uploads/2, leastCapBps))
 	c.forMs = min(max(2*c.forMs, minCapMs), maxCapMs)
 	c.untilMs = s.nowMs + c.forMs

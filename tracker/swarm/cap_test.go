@@ -59,20 +59,20 @@ func TestWhoseUploadsHarmItselfUploadsLess(t *testing.T) {
 		t.Errorf("after two minutes it was told %v, want half as much again", told)
 	}
 	watch(m, 7, l, 260_000, 3600)
-	if stalled := (m.reports[7].StallMs - calm) / 700; stalled > 8 {
-		t.Errorf("in an hour it was told to try too much %d times", stalled)
+	if stalled := (m.reports[7].StallMs - calm) / 700; stalled > 12 {
+		t.Errorf("in an hour it tried too much so often that it stalled %d times", stalled)
 	}
 }
 
 func TestACapThatIsNeededNoLongerGoes(t *testing.T) {
 	m := crowd(t, Config{Seed: 5}, 60, 10, nil)
 	l := &line{uplinkBps: 4_000_000, askedBps: 4_000_000, bearsBps: 3_000_000}
-	watch(m, 7, l, 100_000, 10)
+	watch(m, 7, l, 100_000, 20)
 	if m.caps[7] == 0 {
 		t.Fatal("it was told nothing")
 	}
 	l.bearsBps = 4_000_000
-	watch(m, 7, l, 110_000, 300)
+	watch(m, 7, l, 120_000, 300)
 	if bps := m.caps[7]; bps != 0 {
 		t.Errorf("after five minutes without a stall it may still upload no more than %d b/s", bps)
 	}

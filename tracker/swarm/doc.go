@@ -88,8 +88,8 @@
 //
 // # Caps (cap.go)
 //
-// Who stalls while half of its uplink or more is in use, and hardly anybody else in the room stalls, is told to upload half as much, for
-// a minute; twice as long each time. Then it may upload half as much again, step by step. An operator may bound what each viewer of a
+// Who stalls two looks in a row while half of its uplink or more is in use, and hardly anybody else in the room stalls, is told to upload
+// half as much, for a minute; twice as long each time. Then it may upload half as much again, step by step. An operator may bound what each viewer of a
 // channel uploads (Allow). Duties go by what a viewer may upload.
 //
 // # Cost

@@ -37,11 +37,9 @@ func (s *Swarm) spare(r *room) {
 		if !v.fare.fresh {
 			continue
 		}
-		suffers := v.fare.stalled && calm
-		if suffers {
-			s.restrain(v)
-		}
-		if !suffers || v.fare.rescuePerMille < harmShare {
+		stalledAlone := v.fare.stalled && calm
+		s.restrain(v, stalledAlone)
+		if !stalledAlone || v.fare.rescuePerMille < harmShare {
 			v.rest.harmed = 0
 		} else if v.rest.harmed++; v.rest.harmed >= harmRounds {
 			s.layOff(v)
