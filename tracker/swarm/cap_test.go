@@ -41,7 +41,7 @@ func watch(m *model, id uint64, l *line, fromMs int64, seconds int) (told []int6
 }
 
 func TestWhoseUploadsHarmItselfUploadsLess(t *testing.T) {
-	m := crowd(t, Config{Seed: 5}, 60, 10, nil)
+	m := crowd(t, Config{Seed: 5}, 20, 10, nil)
 	l := &line{uplinkBps: 4_000_000, askedBps: 4_000_000, bearsBps: 1_500_000}
 	if told := watch(m, 7, l, 100_000, 30); len(told) != 2 || told[0] != 2_000_000 || told[1] != 1_000_000 {
 		t.Fatalf("it was told %v, want half of what it uploads and half of that", told)
@@ -65,7 +65,7 @@ func TestWhoseUploadsHarmItselfUploadsLess(t *testing.T) {
 }
 
 func TestACapThatIsNeededNoLongerGoes(t *testing.T) {
-	m := crowd(t, Config{Seed: 5}, 60, 10, nil)
+	m := crowd(t, Config{Seed: 5}, 20, 10, nil)
 	l := &line{uplinkBps: 4_000_000, askedBps: 4_000_000, bearsBps: 3_000_000}
 	watch(m, 7, l, 100_000, 20)
 	if m.caps[7] == 0 {
@@ -101,7 +101,7 @@ func TestNobodyIsCappedForWhatUploadsDidNotDo(t *testing.T) {
 		"everybody stalls, not only it": {uplinkBps: 4_000_000, askedBps: 4_000_000, othersStall: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := crowd(t, Config{Seed: 5}, 60, 10, nil)
+			m := crowd(t, Config{Seed: 5}, 20, 10, nil)
 			if told := watch(m, 7, l, 100_000, 60); len(told) > 0 {
 				t.Errorf("it was told %v", told)
 			}
