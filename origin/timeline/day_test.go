@@ -53,7 +53,7 @@ func TestADayOfPictures(t *testing.T) {
 				t.Fatalf("%s: picture %d is at %d, after %d", camera.name, n, epoch, last)
 			}
 			last = epoch
-			for next <= epoch+frame/2 { // the places that this picture is the nearest for, as the fps filter rounds
+			for next <= epoch+frame/2 { // the places that this picture is the nearest for, as the encoder takes it
 				number, err := timeline.Number(next.Ms())
 				if err != nil {
 					t.Fatal(err)

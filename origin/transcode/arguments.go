@@ -31,7 +31,11 @@ type plan struct {
 }
 
 func planFrom(firstPicture timeline.Ticks, framesPerSecond int) (plan, error) {
-	start, err := timeline.FloorToFrame(firstPicture, framesPerSecond)
+	frame, err := timeline.FrameTicks(framesPerSecond)
+	if err != nil {
+		return plan{}, err
+	}
+	start, err := timeline.FloorToFrame(firstPicture+frame/2, framesPerSecond) // the nearest, as for all pictures that follow
 	if err != nil {
 		return plan{}, err
 	}
@@ -98,7 +102,7 @@ func filters(ladder []Rung, framesPerSecond int, p plan, audio bool) string {
 			i, r.Width, r.Height, r.Height, r.Width, r.Width, r.Height, i)
 	}
 	if pictures > 0 {
-		fmt.Fprintf(&b, "[0:v:0]fps=%d:start_time=%s,split=%d%s%s", framesPerSecond, seconds(start), pictures, &splits, &scales)
+		fmt.Fprintf(&b, "[0:v:0]%s,split=%d%s%s", onGrid(framesPerSecond, start), pictures, &splits, &scales)
 	}
 	if audio {
 		// Sound begins with the picture and has no holes: what is missing becomes silence.
@@ -114,6 +118,15 @@ func filters(ladder []Rung, framesPerSecond int, p plan, audio bool) string {
 		}
 	}
 	return b.String()
+}
+
+// onGrid puts each picture on the nearest frame of the grid, and leaves out those from before the start and all but the first on the same frame.
+// Where frames are left without a picture the encoder repeats one (-r). ffmpeg's own filter for that (fps) gives a picture out when it has seen the
+// next one: all that is live would be a picture later.
+func onGrid(framesPerSecond int, start timeline.Ticks) string {
+	frame := timeline.TicksPerSecond / framesPerSecond
+	return fmt.Sprintf("settb=1/%d,setpts='%d*floor(PTS/%d+0.5)',select='gte(pts,%d)*(isnan(prev_selected_pts)+gt(pts,prev_selected_pts))'",
+		timeline.TicksPerSecond, frame, frame, start)
 }
 
 // encoding encodes one rung into fragmented MP4 on descriptor 3+i.
@@ -147,6 +160,8 @@ func encoding(i int, r Rung, framesPerSecond int, p plan, audio bool) []string {
 // picture is how a rung's picture is encoded.
 func picture(r Rung, framesPerSecond int, p plan) []string {
 	args := []string{
+		// With -copyts this does not fill the time from zero to the start.
+		"-r", strconv.Itoa(framesPerSecond),
 		"-c:v", "libx264", "-profile:v", profile(r), "-preset", "veryfast",
 		// No look-ahead and no B-frames: a picture leaves the encoder as it enters.
 		"-tune", "zerolatency", "-bf", "0",

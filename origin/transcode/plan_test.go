@@ -27,8 +27,10 @@ func TestPlan(t *testing.T) {
 	}{
 		{"on a boundary", boundary, boundary, boundaryMs/1000 - 10, 900_000},
 		{"one frame after", boundary + 3000, boundary + 3000, boundaryMs/1000 - 10, 903_000},
-		{"off the grid: back to it", boundary + 5999, boundary + 3000, boundaryMs/1000 - 10, 903_000},
-		{"just before a boundary", boundary - 1, boundary - 3000, boundaryMs/1000 - 12, 1_077_000},
+		{"off the grid: the nearest", boundary + 4499, boundary + 3000, boundaryMs/1000 - 10, 903_000},
+		{"off the grid, the other way", boundary + 4500, boundary + 6000, boundaryMs/1000 - 10, 906_000},
+		{"just before a boundary", boundary - 1, boundary, boundaryMs/1000 - 10, 900_000},
+		{"a frame before a boundary", boundary - 1501, boundary - 3000, boundaryMs/1000 - 12, 1_077_000},
 	} {
 		p, err := planFrom(c.first, 30)
 		if err != nil || p.start != c.start || p.offsetMs != c.offsetSeconds*1000 || p.input(p.start) != c.input {
@@ -38,7 +40,7 @@ func TestPlan(t *testing.T) {
 	for _, bad := range []struct {
 		first timeline.Ticks
 		rate  int
-	}{{-1, 30}, {timeline.FromMs(timeline.MaxEpochMs) + 90_000, 30}, {boundary, 7}} {
+	}{{-90_000, 30}, {timeline.FromMs(timeline.MaxEpochMs) + 90_000, 30}, {boundary, 7}} {
 		if p, err := planFrom(bad.first, bad.rate); err == nil {
 			t.Errorf("a plan from %d at %d frames a second: %+v", bad.first, bad.rate, p)
 		}
@@ -52,7 +54,7 @@ func TestArgumentsWithAndWithoutSound(t *testing.T) {
 	}
 	with := strings.Join(arguments(DemonstrationLadder(), 30, p, true), " ")
 	without := strings.Join(arguments(DemonstrationLadder(), 30, p, false), " ")
-	for _, want := range []string{"pipe:0", "pipe:3", "pipe:4", "pad=640:360", "pad=320:180", "-output_ts_offset 1763785200 ", "start_time=10.500000"} {
+	for _, want := range []string{"pipe:0", "pipe:3", "pipe:4", "pad=640:360", "pad=320:180", "-output_ts_offset 1763785200 ", "gte(pts,945000)"} {
 		if !strings.Contains(with, want) || !strings.Contains(without, want) {
 			t.Errorf("the command line lacks %q", want)
 		}
@@ -261,7 +263,7 @@ func TestStall(t *testing.T) {
 	p := stall{most: 10 * time.Second}
 	for _, c := range []struct {
 		pts   time.Duration
-		count int
+		count int64
 		want  bool
 	}{
 		{9 * time.Second, 0, false},

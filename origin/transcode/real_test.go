@@ -180,6 +180,7 @@ func checkRun(t *testing.T, segments []cmaf.Segment) {
 
 type times struct {
 	timescale, start, end, frame uint64
+	pictures                     int // or frames of sound
 	keyframe                     bool
 }
 
@@ -207,6 +208,7 @@ func timesOf(t *testing.T, segment cmaf.Segment) (video, sound times) {
 						t.Errorf("%s %d: a hole in track %d from %d to %d", segment.Rendition, segment.Number, track.Tkhd.TrackID, at.end, traf.Tfdt.BaseMediaDecodeTime())
 					}
 					at.end = traf.Tfdt.BaseMediaDecodeTime() + length
+					at.pictures += len(traf.Trun.Samples)
 				}
 			}
 		}
