@@ -43,10 +43,10 @@ func (s *Session) startRun(ctx context.Context, first sample) (*run, error) {
 	r := &run{session: s, mux: mux}
 	r.rungs, r.with = s.choose(first)
 	r.broken = make(chan error, len(r.rungs))
+	s.out.runStarts(s.status.Rungs, p.start.Ms())
 	if err := r.start(ctx, arguments(r.rungs, s.cfg.FrameRate, p, sound != nil)); err != nil {
 		return nil, err
 	}
-	s.out.runStarts(s.status.Rungs, p.start.Ms())
 	s.governor.Began(s.seen(r))
 	s.cfg.Logger.Info("ffmpeg was started", "pid", r.process.Pid(), "rungs", s.status.Rungs, "sound", sound != nil, "startMs", p.start.Ms())
 	return r, nil

@@ -180,10 +180,10 @@ func (s *Session) halfFrame() timeline.Ticks {
 // stall notices, on the publisher's clock, that input leads to no output.
 type stall struct {
 	most, since time.Duration
-	count       int
+	count       int64
 }
 
-func (p *stall) lasts(pts time.Duration, count int) bool {
+func (p *stall) lasts(pts time.Duration, count int64) bool {
 	if count != p.count {
 		p.since, p.count = pts, count
 	}

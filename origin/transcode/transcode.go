@@ -6,7 +6,7 @@
 // those on the epoch grid (package cmaf). Timestamps are epoch time from end to end:
 //
 //	publisher's clock ──anchor──▶ epoch ──less a whole number of segments──▶ MPEG-TS
-//	──fps filter: the 1/30 s frame grid──▶ encoder ──-output_ts_offset──▶ tfdt = epoch
+//	──filters: the 1/30 s frame grid──▶ encoder ──-output_ts_offset──▶ tfdt = epoch
 //
 // so a key frame, and with it a segment, starts on every multiple of 2 s, however and
 // whenever ffmpeg is started. Only the first segment of a run may start late and only
@@ -90,8 +90,8 @@ type Config struct {
 	OnRungs func(channel string, names []string)
 	// OnStatus is called about once a second.
 	OnStatus func(channel string, status Status)
-	// OnSegment is called for every complete segment, for one segment at a time, in the
-	// order of numbers within a rendition. ffmpeg waits for it: it must be quick, and it
+	// OnSegment is called for every complete segment: of a rendition for one at a time, in the
+	// order of numbers, of several renditions at once. ffmpeg waits for it: it must be quick, and it
 	// must not call the session.
 	OnSegment func(channel string, segment cmaf.Segment)
 	// OnPart is likewise called for every part of a segment, before the segment itself; nil: parts are not wanted.
