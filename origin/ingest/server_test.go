@@ -246,7 +246,8 @@ func TestAStrangerIsBounded(t *testing.T) {
 }
 
 func TestASilentPublisherIsGivenUp(t *testing.T) {
-	l := serve(t, func(c *ingest.Config) { c.IdleTimeout = 50 * ms }, nil)
+	t.Parallel()
+	l := serve(t, func(c *ingest.Config) { c.IdleTimeout = time.Second }, nil)
 	p := l.publisher("/live#secret", false)
 	p.show(0, 0, keyframe)
 	s := l.session()
