@@ -43,6 +43,7 @@ type feed struct {
 	sound      *mpeg4audio.AudioSpecificConfig
 	opus       bool // sound is Opus, which needs no parameters
 	announced  bool // the metadata promises sound
+	further    bool // there are tracks that are left out
 	firstDTS   time.Duration
 	seen       bool // firstDTS is valid
 
@@ -108,8 +109,18 @@ func (f *feed) takeAudio(m *rawmessage.Message) error {
 		return f.setSound(t.data)
 	case tagFrame:
 		return f.frame(m.Timestamp, t.data)
+	case tagFurther:
+		f.leaveOut()
 	}
 	return nil
+}
+
+// leaveOut takes note of a track that has no place in a channel.
+func (f *feed) leaveOut() {
+	if !f.further {
+		f.logger.Warn("one picture and one sound are enough: further tracks of the publisher are left out")
+	}
+	f.further = true
 }
 
 // setSound takes an AudioSpecificConfig.
@@ -149,6 +160,8 @@ func (f *feed) takeVideo(m *rawmessage.Message, now time.Time) (holdBack time.Du
 			return 0, err
 		}
 		return f.picture(units, keyframe, m.Timestamp, m.Timestamp+t.offset, now)
+	case tagFurther:
+		f.leaveOut()
 	}
 	return 0, nil
 }

@@ -16,9 +16,10 @@ import (
 type tagKind int
 
 const (
-	tagOther  tagKind = iota // nothing for us: end of sequence, metadata, an empty picture
-	tagConfig                // parameters
-	tagFrame                 // a picture or a frame of sound
+	tagOther   tagKind = iota // nothing for us: end of sequence, metadata, an empty picture
+	tagConfig                 // parameters
+	tagFrame                  // a picture or a frame of sound
+	tagFurther                // of another track than the first
 )
 
 // A tag is the body of an audio or video message (FLV 10.1, E.4.2 and E.4.3; Enhanced
@@ -28,15 +29,6 @@ type tag struct {
 	offset time.Duration // of the presentation from the decoding time
 	data   []byte
 }
-
-// Packet types of Enhanced RTMP.
-const (
-	exSequenceStart = 0
-	exCodedFrames   = 1
-	exFramesX       = 3 // a picture without an offset
-	exMultitrack    = 6
-	exMultitrackAAC = 5
-)
 
 // maxUnits bounds the NAL units of one picture: sliced encoders write a few dozen.
 const maxUnits = 256
@@ -71,28 +63,6 @@ func readVideo(body []byte) (tag, error) {
 	return tag{}, nil // the end of the sequence
 }
 
-func readExVideo(body []byte) (tag, error) {
-	if len(body) < 5 {
-		return tag{}, errors.New("a video message is cut off")
-	}
-	packet, codec := body[0]&0x0f, string(body[1:5])
-	switch {
-	case packet == exMultitrack:
-		return tag{}, refuse("several video tracks are not supported: publish one")
-	case codec != "avc1":
-		return tag{}, refuse("the video codec %s is not supported: publish H.264", quoted(codec))
-	case packet == exSequenceStart:
-		return tag{kind: tagConfig, data: body[5:]}, nil
-	case packet == exFramesX:
-		return tag{kind: tagFrame, data: body[5:]}, nil
-	case packet == exCodedFrames && len(body) < 8:
-		return tag{}, errors.New("a video message is cut off")
-	case packet == exCodedFrames:
-		return tag{kind: tagFrame, offset: offsetOf(body[5:]), data: body[8:]}, nil
-	}
-	return tag{}, nil
-}
-
 // offsetOf reads a signed number of 24 bits, in milliseconds.
 func offsetOf(b []byte) time.Duration {
 	return time.Duration(int32(uint32(b[0])<<24|uint32(b[1])<<16|uint32(b[2])<<8)>>8) * time.Millisecond
@@ -116,24 +86,6 @@ func readAudio(body []byte) (tag, error) {
 		return tag{kind: tagConfig, data: body[2:]}, nil
 	case body[1] == 1:
 		return tag{kind: tagFrame, data: body[2:]}, nil
-	}
-	return tag{}, nil
-}
-
-func readExAudio(body []byte) (tag, error) {
-	if len(body) < 5 {
-		return tag{}, errors.New("an audio message is cut off")
-	}
-	packet, codec := body[0]&0x0f, string(body[1:5])
-	switch {
-	case packet == exMultitrackAAC:
-		return tag{}, refuse("several audio tracks are not supported: publish one")
-	case codec != "mp4a":
-		return tag{}, refuse("the audio codec %s is not supported: publish AAC", quoted(codec))
-	case packet == exSequenceStart:
-		return tag{kind: tagConfig, data: body[5:]}, nil
-	case packet == exCodedFrames && len(body) > 5:
-		return tag{kind: tagFrame, data: body[5:]}, nil
 	}
 	return tag{}, nil
 }

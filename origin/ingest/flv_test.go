@@ -43,7 +43,14 @@ func TestReadTags(t *testing.T) {
 		{"enhanced, cut off", "a1 61766331 00", readVideo, tagOther, 0, "", "cut off"},
 		{"enhanced, without a codec", "a1 6176", readVideo, tagOther, 0, "", "cut off"},
 		{"AV1", "a1 61763031 00", readVideo, tagOther, 0, "", `"av01" is not supported`},
-		{"several video tracks", "96 01 61766331 00", readVideo, tagOther, 0, "", "several video tracks"},
+		{"the first of several tracks", "96 01 61766331 00 000021 aabb", readVideo, tagFrame, 33 * time.Millisecond, "aabb", ""},
+		{"a further track", "96 01 61763031 01 000021 aabb", readVideo, tagFurther, 0, "", ""},
+		{"tracks together", "96 13 61766331 01 000001 cc 00 000002 aabb", readVideo, tagFrame, 0, "aabb", ""},
+		{"further tracks together", "96 13 61766331 01 000001 cc 02 000002 aabb", readVideo, tagFurther, 0, "", ""},
+		{"tracks of several codecs", "96 20 61763031 01 000001 cc 61766331 00 000002 0142", readVideo, tagConfig, 0, "0142", ""},
+		{"the first of several is AV1", "96 01 61763031 00 000021 aabb", readVideo, tagOther, 0, "", `"av01" is not supported`},
+		{"a track that is longer than its message", "96 13 61766331 00 000003 aabb", readVideo, tagOther, 0, "", "cut off"},
+		{"tracks, cut off", "96 13 61766331 01 0000", readVideo, tagOther, 0, "", "cut off"},
 
 		{"no sound", "", readAudio, tagOther, 0, "", ""},
 		{"AAC parameters", "af 00 1190", readAudio, tagConfig, 0, "1190", ""},
@@ -53,7 +60,8 @@ func TestReadTags(t *testing.T) {
 		{"MP3", "2f ffff", readAudio, tagOther, 0, "", "MP3 is not supported"},
 		{"enhanced AAC parameters", "90 6d703461 1190", readAudio, tagConfig, 0, "1190", ""},
 		{"enhanced AAC", "91 6d703461 aabb", readAudio, tagFrame, 0, "aabb", ""},
-		{"several audio tracks", "95 01 6d703461 00", readAudio, tagOther, 0, "", "several audio tracks"},
+		{"the first of several sounds", "95 01 6d703461 00 aabb", readAudio, tagFrame, 0, "aabb", ""},
+		{"a further sound", "95 01 6d703461 01 aabb", readAudio, tagFurther, 0, "", ""},
 		{"AC-3", "91 61632d33 00", readAudio, tagOther, 0, "", `"ac-3" is not supported`},
 		{"enhanced sound, cut off", "91 6d70", readAudio, tagOther, 0, "", "cut off"},
 	} {
@@ -157,6 +165,7 @@ func FuzzConnection(f *testing.F) {
 		return "\x06\x00\x00\x10\x00\x00" + string([]byte{byte(len(body)), kind}) + "\x01\x00\x00\x00" + string(body)
 	}
 	f.Add([]byte(connect + publish + media(9, avcConfig(30)) + media(8, []byte{0xaf, 0, 0x11, 0x90}) + media(9, avcPicture(0x65)) + media(8, []byte{0xaf, 1, 9, 9})))
+	f.Add([]byte(connect + publish + media(9, unhex(f, "96 13 61766331 01 000001 cc 00 000002 aabb")) + media(8, unhex(f, "95 01 6d703461 01 aabb"))))
 	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x04\x01\x00\x00\x00\x00\x00\x00\x10\x00" + connect))
 	f.Add([]byte("\x02\x00\x00\x00\x00\x00\x06\x04\x00\x00\x00\x00\x00\x06\x00\x00\x00\x01"))
 	handshake := "\x03" + strings.Repeat("\x00", 2*1536)
