@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -295,7 +296,7 @@ func newServer(cfg Config, channels *channels, secret []byte) (*server.Server, e
 func newIngest(cfg Config, channels *channels, secure *tls.Config) ingest.Config {
 	config := ingest.Config{
 		Address: cfg.RTMP, SRT: cfg.SRT, RTMPS: cfg.RTMPS, WHIP: cfg.WHIP, WHIPHost: cfg.WHIPHost, TLS: secure,
-		Authorize: channels.authorize, Start: channels.start, Logger: cfg.Logger,
+		Authorize: channels.authorize, Start: channels.start, Dir: filepath.Join(cfg.DataDir, "ingest"), Logger: cfg.Logger,
 	}
 	if cfg.Role == RolePackage {
 		config.Package = func(name string) (ingest.Packaging, error) { return channels.named(name).packaged(cfg.LowLatency), nil }

@@ -121,6 +121,11 @@ func (p *packaging) Take(out cmaf.Output) {
 // Newest implements ingest.Packaging.
 func (p *packaging) Newest(rendition string) int64 { return p.ch.store.Newest(rendition) }
 
+// Discontinuities implements ingest.Packaging.
+func (p *packaging) Discontinuities(rendition string) int64 {
+	return p.ch.store.Discontinuities(rendition)
+}
+
 // Close implements ingest.Packaging.
 func (p *packaging) Close() error {
 	p.ch.publisher.Store(&server.Publisher{SinceMs: nowMs()})

@@ -23,6 +23,7 @@ type Demuxer struct {
 	boxes  boxes
 	at     uint64 // position of the next box in the stream
 	tracks []source
+	init   []byte       // the moov box that they are from
 	moof   *mp4.MoofBox // a fragment's header, until its media data come
 	moofAt uint64
 }
@@ -75,6 +76,9 @@ func (d *Demuxer) Restart() {
 // Ready reports whether an init section has come.
 func (d *Demuxer) Ready() bool { return len(d.tracks) > 0 }
 
+// Init is what another Demuxer has to be given to go on in this one's place, nil if no init section has come.
+func (d *Demuxer) Init() []byte { return d.init }
+
 func (d *Demuxer) take(name string, box []byte) ([]Unit, error) {
 	switch name {
 	case "moov":
@@ -96,7 +100,7 @@ func (d *Demuxer) takeInit(box []byte) (*Streams, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.tracks, d.moof = nil, nil
+	d.tracks, d.init, d.moof = nil, nil, nil
 	streams := &Streams{}
 	for _, trak := range moov.Traks {
 		if trak.Tkhd == nil || trak.Mdia == nil || trak.Mdia.Mdhd == nil || trak.Mdia.Hdlr == nil || trak.Mdia.Mdhd.Timescale == 0 {
@@ -132,6 +136,7 @@ func (d *Demuxer) takeInit(box []byte) (*Streams, error) {
 	if len(d.tracks) == 0 {
 		return nil, errors.New("the init section has no track")
 	}
+	d.init = bytes.Clone(box)
 	return streams, nil
 }
 

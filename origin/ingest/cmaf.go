@@ -18,7 +18,8 @@ const (
 	// PublisherHeader says, in a random word, who sends: requests of one sender come over several connections. Without it those from
 	// one address are one sender's.
 	PublisherHeader = "Slipstream-Publisher"
-	// DiscontinuitiesHeader is how many discontinuities there were in the channel up to the segment that the request brings.
+	// DiscontinuitiesHeader is how many discontinuities there were in the channel up to the segment that the request brings. The answer has
+	// it too: up to the newest segment that was published of the rendition. A newer one with fewer is refused (409): playlists cannot go back.
 	DiscontinuitiesHeader = "Slipstream-Discontinuities"
 	// RenditionsHeader names the renditions that are being made, with commas between them.
 	RenditionsHeader = "Slipstream-Renditions"
@@ -48,6 +49,8 @@ type Packaging interface {
 	Take(out cmaf.Output)
 	// Newest is the newest number that was ever published of a rendition.
 	Newest(rendition string) int64
+	// Discontinuities is how many there were up to that.
+	Discontinuities(rendition string) int64
 	Close() error
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -167,7 +168,8 @@ func timeOf(t *testing.T, event string) time.Duration {
 
 // A publication of segments is over when nothing more comes.
 func TestSegmentsOneByOne(t *testing.T) {
-	l := serve(t, func(c *ingest.Config) { c.IdleTimeout = 200 * time.Millisecond }, nil)
+	t.Parallel()
+	l := serve(t, func(c *ingest.Config) { c.IdleTimeout = time.Second }, nil)
 	url := l.over() + "/ingest/secret/"
 	init, fragments := film(t)
 	early := make(chan int, 1)
@@ -189,8 +191,66 @@ func TestSegmentsOneByOne(t *testing.T) {
 	if n := counts(events); n["video"] != 30 {
 		t.Errorf("%v", n)
 	}
-	l.waitLog("nothing has come for 600ms")
+	l.waitLog("nothing has come for 3s")
 	l.put(url+"init.mp4", init) // and the channel is free again
+}
+
+// An encoder that sends segments one by one sends its init sections once. It goes on with what the origin has kept of them when that was started
+// anew, both tracks at once; another encoder has to send its own.
+func TestAnEncoderGoesOnAfterARestartOfTheOrigin(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "ingest")
+	start := func() (l *lab, url string) {
+		l = serve(t, func(c *ingest.Config) { c.Dir = dir }, nil)
+		return l, l.over() + "/ingest/secret/"
+	}
+	init, fragments := film(t)
+	own := func(kind cmaf.Kind) []byte {
+		piece, err := cmaf.TrackInit(init, kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return piece
+	}
+	of := func(n int, kind cmaf.Kind) []byte {
+		pieces, err := cmaf.TrackSegment(init, fragments[n], kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return join(pieces...)
+	}
+
+	before, url := start()
+	before.put(url+"init-stream0.m4s", own(cmaf.Video))
+	before.put(url+"init-stream1.m4s", own(cmaf.Audio))
+	before.put(url+"chunk-stream0-00001.m4s", of(0, cmaf.Video))
+	before.put(url+"chunk-stream1-00001.m4s", of(0, cmaf.Audio))
+	if s := before.session(); s.is.Audio == nil {
+		t.Fatal("the first publication is without sound")
+	}
+	before.stop()
+
+	after, url := start()
+	after.put(url+"chunk-stream0-00002.m4s", of(3, cmaf.Video)) // at fragment 3 a segment begins
+	after.put(url+"chunk-stream1-00002.m4s", of(3, cmaf.Audio))
+	s := after.session()
+	if s.is.Audio == nil {
+		t.Error("the publication goes on without sound")
+	}
+	after.stop()
+	var events []string
+	for len(events) == 0 || events[len(events)-1] != "close" {
+		events = s.wait(t, len(events)+1)
+	}
+	if n := counts(events); n["video"] != 15 || n["audio"] == 0 || n["close"] != 1 {
+		t.Errorf("%v of the segment of 15 pictures", n)
+	}
+
+	other, url := start()
+	status, text, _ := other.send("PUT", url+"chunk-stream0-00003.m4s", bytes.NewReader(of(3, cmaf.Video)), ingest.PublisherHeader, "another")
+	if status != 412 || !strings.Contains(text, "init section of this track is missing") {
+		t.Errorf("another encoder's segment: %d %s", status, text)
+	}
 }
 
 func TestAnswersOfAPublishingPoint(t *testing.T) {
@@ -311,6 +371,7 @@ type packer struct {
 	mu     sync.Mutex
 	story  string
 	newest int64
+	counts int64 // discontinuities up to the newest
 	made   string
 	closed chan struct{}
 }
@@ -331,7 +392,7 @@ func (p *packer) Take(out cmaf.Output) {
 		if s.Slate {
 			p.story += "slate | "
 		}
-		p.newest = s.Number
+		p.newest, p.counts = s.Number, s.Discontinuities
 	} else {
 		p.story += fmt.Sprintf("%d.%d ", out.Part.Number%10, out.Part.Index)
 	}
@@ -341,6 +402,12 @@ func (p *packer) Newest(string) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.newest
+}
+
+func (p *packer) Discontinuities(string) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counts
 }
 
 func (p *packer) Close() error {
@@ -397,6 +464,14 @@ func TestReadyRenditionsAreTakenAsTheyAre(t *testing.T) {
 	if p.made != "360p and 180p" {
 		t.Errorf("what is made: %q", p.made)
 	}
+
+	// An encoder that was started with nothing has lost count.
+	lost := []string{ingest.PublisherHeader, "encoder", ingest.DiscontinuitiesHeader, "0"}
+	status, text, header := l.send("PUT", url+"360p/881892607.m4s", bytes.NewReader(join(init, f[7], f[8])), lost...)
+	if status != 409 || header.Get(ingest.DiscontinuitiesHeader) != "7" || !strings.Contains(text, "count on from there") {
+		t.Errorf("it is answered %d %s %v", status, text, header)
+	}
+	p.is(t, "")
 
 	// Another encoder's way: the init section by itself, and segments of other lengths.
 	l.put(url+"360p/init.m4s", init, as...)

@@ -23,8 +23,8 @@
 // flv.go reads the bodies of audio and video messages; feed.go decides when a session
 // begins, ends, and begins anew; claims.go lets one publisher in for each channel;
 // server.go listens and keeps the connections apart; srt.go and mpegts.go do for SRT what the first three do for RTMP,
-// whip.go and rtp.go for WHIP, with package rtc below them; cmaf.go, body.go, point.go, target.go, tracks.go and
-// interleave.go for CMAF ingest; input.go lets a stream in that did not come over a connection
+// whip.go, whip_session.go and rtp.go for WHIP, with package rtc below them; cmaf.go, body.go, point.go, request.go, target.go,
+// tracks.go, kept.go and interleave.go for CMAF ingest; input.go lets a stream in that did not come over a connection
 // (package pull).
 // gortmplib's own ServerConn and Reader are not used because they accept before a key can
 // be refused, read two seconds ahead, and decode nested values without bound.
@@ -93,6 +93,8 @@ type Config struct {
 	// Package begins, in Start's place, a publication by CMAF ingest whose tracks are the channel's renditions: nothing is transcoded.
 	// Then there is no other protocol.
 	Package func(channel string) (Packaging, error)
+	// Dir is where init sections of CMAF ingest are kept, for senders that go on after a fault and do not repeat them; "": nowhere.
+	Dir string
 
 	IdleTimeout    time.Duration // how long a message may take; 0: 10 s
 	MaxConnections int           // 0: 64

@@ -102,4 +102,7 @@ func initOf(t target, ready []target) (target, error) {
 	return target{}, answer(http.StatusPreconditionFailed, "the init section of this track is missing: send it first")
 }
 
+// name tells the tracks of a publication apart.
+func (t target) name() string { return t.folder + "/" + t.track }
+
 func (t target) String() string { return fmt.Sprintf("%.64q", path.Join(t.folder, t.track)) }

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -239,7 +240,7 @@ func (t *readyTrack) renew() {
 func (t *readyTrack) begin(about bodyInfo) error {
 	if about.withInit {
 		if t.cutter != nil {
-			t.emit(t.cutter.Close())
+			_ = t.emit(t.cutter.Close()) // nobody to tell
 		}
 		t.cutter, t.init = t.newCutter(about.counted), nil
 	}
@@ -252,8 +253,7 @@ func (t *readyTrack) begin(about bodyInfo) error {
 
 func (t *readyTrack) write(p []byte) error {
 	outputs, err := t.cutter.Write(p)
-	t.emit(outputs)
-	return err
+	return errors.Join(t.emit(outputs), err)
 }
 
 func (t *readyTrack) end(err error) bool {
@@ -262,7 +262,7 @@ func (t *readyTrack) end(err error) bool {
 	case err != nil: // half a segment is not published
 		t.renew()
 	case t.about.withInit && t.outputs > 0:
-		t.emit(t.cutter.Close())
+		_ = t.emit(t.cutter.Close())
 		t.renew()
 	}
 	if t.held != nil && err == nil {
@@ -274,11 +274,14 @@ func (t *readyTrack) end(err error) bool {
 
 func (t *readyTrack) ready() bool { return true }
 
-func (t *readyTrack) emit(outputs []cmaf.Output) {
+func (t *readyTrack) emit(outputs []cmaf.Output) error {
 	for _, out := range outputs {
 		t.outputs++
 		if out.Segment != nil {
 			t.init = out.Segment.Init
+			if err := t.follows(out.Segment.Number); err != nil {
+				return err
+			}
 			out.Segment.Counted, out.Segment.Discontinuities = t.about.counted, t.about.discontinuities
 			if t.about.counted { // it is the only one in its body
 				t.held = &out
@@ -286,6 +289,9 @@ func (t *readyTrack) emit(outputs []cmaf.Output) {
 			}
 		} else {
 			t.init = out.Part.Init
+			if err := t.follows(out.Part.Number); err != nil {
+				return err
+			}
 			if out.Part.Number == t.number && out.Part.Index < t.parts {
 				continue
 			}
@@ -294,4 +300,16 @@ func (t *readyTrack) emit(outputs []cmaf.Output) {
 		}
 		t.packaging.Take(out)
 	}
+	return nil
+}
+
+// follows refuses what is new and has fewer discontinuities before it than what was published: its encoder has lost count.
+func (t *readyTrack) follows(number int64) error {
+	if !t.about.counted || number <= t.packaging.Newest(t.rendition) {
+		return nil
+	}
+	if before := t.packaging.Discontinuities(t.rendition); t.about.discontinuities < before {
+		return answer(http.StatusConflict, "there were %d discontinuities before this segment, not %d: count on from there", before, t.about.discontinuities)
+	}
+	return nil
 }

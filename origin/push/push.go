@@ -11,7 +11,8 @@
 //
 //	ftyp moov (styp, prft,) moof mdat moof mdat …
 //
-// The answer says, as Slipstream-Newest, up to which number the target has the rendition already. A segment of which parts are
+// The answer says, as Slipstream-Newest, up to which number the target has the rendition already, and how many discontinuities it knows of
+// there. An encoder that has fewer, because its data were lost, is answered 409 and counts on from what it is told. A segment of which parts are
 // published ahead is sent while it is being filled, part by part.
 //
 // What is to be sent waits nowhere but in the encoder's own store, which each target's goroutines read at their own pace: a target
@@ -55,6 +56,7 @@ type Source interface {
 	After(rendition string, number int64) (store.Pending, bool)
 	Segment(rendition string, number int64) (store.Object, bool)
 	Part(rendition string, number int64, index int) (store.Object, bool)
+	CountOn(discontinuities int64)
 }
 
 // Config says what goes where.
@@ -206,6 +208,9 @@ func (l *line) send(ctx context.Context, next store.Pending) error {
 	if answer.StatusCode != http.StatusOK {
 		if answer.StatusCode == http.StatusBadRequest { // these bytes will never do
 			l.after = next.Number
+		}
+		if count, err := strconv.ParseInt(answer.Header.Get(ingest.DiscontinuitiesHeader), 10, 53); err == nil && answer.StatusCode == http.StatusConflict {
+			l.source.CountOn(count) // for all targets alike
 		}
 		return fmt.Errorf("it answers %d: %s", answer.StatusCode, strings.TrimSpace(string(said)))
 	}

@@ -30,6 +30,7 @@ type shelf struct {
 	begun    int64 // -1: nothing is being filled
 	parts    []string
 	slate    bool
+	told     int64 // of discontinuities
 	changed  chan struct{}
 }
 
@@ -70,6 +71,8 @@ func (s *shelf) addPart(number int64, part string) {
 func (s *shelf) Renditions() []string { return []string{"360p"} }
 
 func (s *shelf) Made(string) bool { return true }
+
+func (s *shelf) CountOn(discontinuities int64) { s.change(func() { s.told = discontinuities }) }
 
 func (s *shelf) Edge(string) (store.Edge, bool) {
 	s.mu.Lock()
@@ -195,7 +198,8 @@ func TestATargetThatHangsHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// A target that was away says what it has: only what is newer is pushed. What it will never take is not offered again.
+// A target that was away says what it has: only what is newer is pushed. What it will never take is not offered again. One that knows of more
+// discontinuities says so.
 func TestATargetThatWasAwayCatchesUp(t *testing.T) {
 	var mu sync.Mutex
 	away := true
@@ -204,6 +208,7 @@ func TestATargetThatWasAwayCatchesUp(t *testing.T) {
 		defer mu.Unlock()
 		switch {
 		case away:
+			w.Header().Set(ingest.DiscontinuitiesHeader, "12")
 			w.WriteHeader(http.StatusConflict)
 		case number == "5":
 			w.Header().Set(ingest.NewestHeader, "7")
@@ -218,6 +223,11 @@ func TestATargetThatWasAwayCatchesUp(t *testing.T) {
 	mu.Lock()
 	away = false
 	mu.Unlock()
+	s.change(func() {
+		if s.told != 12 {
+			t.Errorf("of 12 discontinuities %d were told", s.told)
+		}
+	})
 	for x.next() != "8.m4s init<8>" { // it may have been asked once more
 	}
 	x.gets("9.m4s init<9>")

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"testing"
 
 	"slipstream/origin/hls"
@@ -82,5 +83,49 @@ func TestTheEncoderCountsDiscontinuities(t *testing.T) {
 	view, _ := some.store.View("360p")
 	if _, err := hls.Media(view, some.nowMs); err != nil {
 		t.Error(err)
+	}
+}
+
+// An encoder that has lost its count with its data is told of it by who packages for it, after it has begun.
+func TestARunCountsOnFromWhatItIsTold(t *testing.T) {
+	s := newStation(t, nil)
+	s.publish(first, first+1)
+	s.init = "init two" // a discontinuity
+	s.publish(first + 2)
+	s.publishParts(first+3, 0, 1)
+	counts := func() (got []int64) {
+		for n := first - 1; ; n++ {
+			next, ok := s.store.After("360p", n)
+			if !ok {
+				return got
+			}
+			got = append(got, next.Discontinuities)
+		}
+	}
+	for _, c := range []struct {
+		told int64
+		want []int64
+	}{{-1, []int64{0, 0, 1, 1}}, {7, []int64{8, 8, 9, 9}}, {7, []int64{8, 8, 9, 9}}, {6, []int64{8, 8, 9, 9}}} {
+		if s.store.CountOn(c.told); !slices.Equal(counts(), c.want) {
+			t.Errorf("told of %d it has %v, want %v", c.told, counts(), c.want)
+		}
+	}
+	s.publish(first+3, first+4)
+	if n := s.store.Discontinuities("360p"); n != 9 {
+		t.Errorf("the newest segment is behind %d", n)
+	}
+	if _, story := s.watch(s.verifier()); story != "SS|SSS" {
+		t.Errorf("the playlist reads %s", story)
+	}
+	s.restart(nil)
+	if n := s.store.Discontinuities("360p"); n != 9 {
+		t.Errorf("after a restart the newest segment is behind %d", n)
+	}
+	s.publish(first + 5)
+	if n := s.store.Discontinuities("360p"); n != 10 {
+		t.Errorf("the next run is behind %d", n)
+	}
+	if n := s.store.Discontinuities("720p"); n != 0 {
+		t.Errorf("of a rendition that does not exist there are %d", n)
 	}
 }

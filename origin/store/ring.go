@@ -15,6 +15,7 @@ type ring struct {
 	signed     int64         // newest number ever signed, -1 if none
 	previous   manifest.Hash // of the newest record published, or found on disk
 	archive    *dvr.Archive  // nil: there is none
+	counted    int64         // discontinuities up to the newest segment of earlier runs
 
 	// The rest is guarded by Store.mu.
 	segments        []*segment
@@ -30,12 +31,12 @@ type ring struct {
 	published       Totals
 }
 
-// segment is one published segment. It never changes but for its parts, which go when nobody lists them any more.
+// segment is one published segment. It never changes but for that count, and its parts, which go when nobody lists them any more.
 type segment struct {
 	record          manifest.Record
 	delegation      manifest.Delegation
 	discontinuity   bool  // between the segment before it and this one
-	discontinuities int64 // up to and including this segment since the channel began
+	discontinuities int64 // up to and including this segment since the channel began, as far as is known (CountOn)
 	slate           bool
 	sinceMs         int64 // start of the first in a row without a hole or a discontinuity
 	data, leaves    []byte

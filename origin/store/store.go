@@ -45,6 +45,7 @@ type Store struct {
 	cfg   Config
 	rings map[string]*ring // never changes after Open
 	mu    sync.RWMutex     // guards what the rings hold
+	first int64            // discontinuities before this run, the same for all renditions; guarded by mu
 
 	// afterHead is called between the head on disk and the segment in the ring; tests crash there.
 	afterHead func()
@@ -65,7 +66,6 @@ func Open(cfg Config, nowMs int64) (*Store, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{cfg: cfg, rings: make(map[string]*ring), afterHead: func() {}}
-	first := int64(0) // discontinuities before the window of this run, the same for all renditions
 	for _, name := range cfg.Renditions {
 		h, found, err := readHead(cfg.Dir, name, nowMs)
 		if err != nil {
@@ -78,7 +78,8 @@ func Open(cfg Config, nowMs int64) (*Store, error) {
 		r := &ring{name: name, signed: begun, inits: make(map[manifest.Hash]*initSection), changed: make(chan struct{})}
 		if found {
 			r.signed, r.previous = max(begun, h.record.Sequence), h.record.Hash()
-			first = max(first, h.discontinuities+1) // a new run of the encoder is one
+			r.counted = h.discontinuities
+			s.first = max(s.first, h.discontinuities+1) // a new run of the encoder is one
 		}
 		if r.archive, err = cfg.openArchive(name); err != nil {
 			return nil, err
@@ -86,7 +87,7 @@ func Open(cfg Config, nowMs int64) (*Store, error) {
 		s.rings[name] = r
 	}
 	for _, r := range s.rings {
-		r.discontinuities = first
+		r.discontinuities = s.first
 	}
 	return s, nil
 }
