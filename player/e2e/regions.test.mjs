@@ -1,4 +1,5 @@
-// Two regions behind nginx: one of them is killed, frozen or left with a hole, and nobody who watches notices. FAILOVER_KILLS=20 is the long form.
+// Two regions behind nginx: one of them is killed, frozen or left with a hole, and nobody who watches notices. FAILOVER_KILLS=20 is the long form;
+// with FAILOVER_LOW_LATENCY=1 playlists have parts, and requests wait for them at the region that is killed.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { spawn } from "node:child_process";
@@ -10,7 +11,7 @@ import { freePort, launch, open, pause, playing, Program, publish, scratch, serv
 
 const kills = Number(process.env.FAILOVER_KILLS ?? 1);
 const seed = Number(process.env.FAILOVER_SEED ?? Date.now() % 1_000_000);
-const rung = "--rung=360p:640x360:800:96";
+const made = ["--rung=360p:640x360:800:96", ...(process.env.FAILOVER_LOW_LATENCY ? ["--low-latency"] : [])];
 
 test("a region that is killed or frozen is not missed, and is back by itself", async (t) => {
 	t.diagnostic(`FAILOVER_SEED=${seed}`);
@@ -20,7 +21,7 @@ test("a region that is killed or frozen is not missed, and is back by itself", a
 	const a = await Region.create(t, "a", b);
 	const [rtmp, dataDir] = [await freePort(), await scratch(t)];
 	// Its window is what a region that was away can catch up with: ten seconds.
-	const encoder = Program.start(t, ["origin", "--role=encode", "--http=127.0.0.1:0", `--rtmp=127.0.0.1:${rtmp}`, `--data=${dataDir}`, "--window=10s", rung,
+	const encoder = Program.start(t, ["origin", "--role=encode", "--http=127.0.0.1:0", `--rtmp=127.0.0.1:${rtmp}`, `--data=${dataDir}`, "--window=10s", ...made,
 		`--push=${a.point}`, `--push=${b.point}`]);
 	const [, key] = await encoder.says(/stream key (\S+)/);
 	publish(t, `rtmp://127.0.0.1:${rtmp}/live/${key}`);
@@ -112,7 +113,7 @@ class Region {
 
 	async start() {
 		this.program = Program.start(this.t, ["origin", "--role=package", `--region=${this.name}`, `--http=127.0.0.1:${this.http}`, `--data=${this.data}`,
-			"--fail-over=stale,incomplete", rung]);
+			"--fail-over=stale,incomplete", ...made]);
 		const { program } = this;
 		this.t.after(() => program.child.kill("SIGCONT"));
 		[this.point] = await program.says(/http:\S+\/ingest\/\S+/); // with the stream key
@@ -200,7 +201,7 @@ function plainPage(t, playlist) {
 		Object.assign(window, { waits: 0, loaded: [], fatal: "" });
 		const video = document.querySelector("video");
 		const hls = new Hls({ maxBufferLength: 6, maxMaxBufferLength: 6, liveSyncDurationCount: 3 });
-		hls.on(Hls.Events.FRAG_LOADED, (_, { frag }) => { if (frag.sn !== "initSegment") window.loaded.push(frag.sn); });
+		hls.on(Hls.Events.FRAG_LOADED, (_, { frag }) => { if (frag.sn !== "initSegment" && frag.sn !== window.loaded.at(-1)) window.loaded.push(frag.sn); });
 		hls.on(Hls.Events.ERROR, (_, e) => { if (e.fatal) window.fatal = e.details; });
 		video.addEventListener("waiting", () => window.waits++);
 		hls.loadSource(${JSON.stringify(playlist)});
