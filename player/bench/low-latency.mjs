@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { measure } from "./audience.mjs";
 import { freePort } from "./loopback.mjs";
-import { figures, glassToGlass, quantile } from "./measure.mjs";
+import { figures, glassToGlass } from "./measure.mjs";
 import { binary, cast, json, pause, scratch, startServices, until } from "./processes.mjs";
 
 const { values: options } = parseArgs({
@@ -104,10 +104,14 @@ try {
 } finally {
 	await place.close();
 }
-const of = (system, what) => quantile(runs.filter((r) => r.system === system).map((r) => r[what]), 0.5);
+/** Of all pages: where within a part one joins moves it by half a second, so it takes many. */
+const meanOf = (system) => {
+	const pages = runs.filter((r) => r.system === system).flatMap((r) => r.glassMsByPage);
+	return Math.round(pages.reduce((sum, ms) => sum + ms, 0) / pages.length);
+};
 const bars = [{ what: "stalls", measured: runs.filter((r) => r.system === "ours").reduce((sum, r) => sum + r.stalls, 0), bar: 0 }];
 if (runs.some((r) => r.system === "mediamtx")) {
-	bars.unshift({ what: "later than MediaMTX, glass to glass, median (ms)", measured: of("ours", "glassMsP50") - of("mediamtx", "glassMsP50"), bar: MAX_LATER_MS });
+	bars.unshift({ what: "later than MediaMTX, glass to glass, mean of all pages (ms)", measured: meanOf("ours") - meanOf("mediamtx"), bar: MAX_LATER_MS });
 }
 for (const bar of bars) bar.pass = bar.measured <= bar.bar;
 for (const bar of bars) console.error(`${bar.pass ? "met" : "MISSED"}: ${bar.what}: ${bar.measured}, at most ${bar.bar}`);
