@@ -30,11 +30,13 @@ func (c *channel) ring(t *testing.T, n int) []*spectator {
 	return viewers
 }
 
-// deal gives stripe i to viewer i mod n.
-func deal(viewers []*spectator) {
+func deal(viewers []*spectator) { dealAmong(len(viewers), viewers) }
+
+// dealAmong gives stripe i to viewer i mod n, if that is one of these.
+func dealAmong(n int, viewers []*spectator) {
 	for i, v := range viewers {
 		mask := uint16(0)
-		for stripe := i; stripe < 16; stripe += len(viewers) {
+		for stripe := i; stripe < 16; stripe += n {
 			mask |= 1 << stripe
 		}
 		v.session.Deal(announce.Share{Rendition: rendition, Stripes: mask})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"slipstream/origin/manifest"
+	"slipstream/peer/rtc"
 	"slipstream/peer/session"
 	"slipstream/peer/wire"
 	"slipstream/tracker/announce"
@@ -96,9 +97,13 @@ func (p *pipe) Send(b []byte) error {
 	if p.closed {
 		return context.Canceled
 	}
-	p.waits += len(b)
-	p.queue <- parcel{bytes.Clone(b), time.Now().Add(oneWay)}
-	return nil
+	select {
+	case p.queue <- parcel{bytes.Clone(b), time.Now().Add(oneWay)}:
+		p.waits += len(b)
+		return nil
+	default:
+		return rtc.ErrBufferFull
+	}
 }
 
 func (p *pipe) Close() {

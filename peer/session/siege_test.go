@@ -119,7 +119,6 @@ func siege(t *testing.T, kind hostile.Kind) (offload float64) {
 }
 
 func TestARoomUnderSiegePlaysOnAndTheCDNIsSpared(t *testing.T) {
-	t.Parallel()
 	clean := 0.0
 	synctest.Test(t, func(t *testing.T) { clean = siege(t, "") })
 	for _, kind := range hostile.Kinds {

@@ -2,12 +2,14 @@ package session_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	mathrand "math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"slipstream/origin/manifest"
@@ -16,8 +18,8 @@ import (
 	"slipstream/peer/session"
 )
 
-// These tests play in real time over real WebRTC and a real tracker; they run
-// beside each other, so together they take as long as the longest.
+// What a viewer of a live channel can rely on. The tests that are t.Parallel play in real time over real WebRTC and a real tracker;
+// they run beside each other, after the others, whose time is virtual and which keep the processors busy.
 
 // spectator plays like the Go viewer and checks every byte that it would show
 // against what was published.
@@ -190,15 +192,16 @@ func TestViewersCarryTheChannelForEachOther(t *testing.T) {
 }
 
 func TestAViewerAlonePlaysFromTheCDN(t *testing.T) {
-	t.Parallel()
-	c := newChannel(t)
-	alone := []*spectator{c.join(t, nil)}
-	within(t, 5*time.Second, "playing", alone, playing)
-	time.Sleep(6 * time.Second)
-	noStalls(t, alone)
-	if o := alone[0].observe(); o.P2PBytes != 0 || o.HTTPBytes == 0 {
-		t.Errorf("a viewer alone got %d bytes from peers and %d from the CDN", o.P2PBytes, o.HTTPBytes)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := offline(t)
+		alone := []*spectator{c.watch(t, nil)}
+		within(t, 5*time.Second, "playing", alone, playing)
+		time.Sleep(60 * time.Second)
+		noStalls(t, alone)
+		if o := alone[0].observe(); o.P2PBytes != 0 || o.HTTPBytes == 0 {
+			t.Errorf("a viewer alone got %d bytes from peers and %d from the CDN", o.P2PBytes, o.HTTPBytes)
+		}
+	})
 }
 
 func TestWithoutATrackerThoseWhoPlayGoOnAndANewcomerPlaysFromTheCDN(t *testing.T) {
@@ -238,91 +241,92 @@ func TestWhenANeighbourVanishesNobodyStalls(t *testing.T) {
 }
 
 func TestWhenTheCDNFailsForAMomentNobodyStalls(t *testing.T) {
-	t.Parallel()
-	c := newChannel(t)
-	viewers := c.audience(t, 3)
-	// Who has just begun has nothing in hand yet, with plain HLS as with us.
-	within(t, 10*time.Second, "three seconds ahead", viewers, func(o observation) bool { return o.aheadMs >= 3000 })
-	c.broken.Store(true)
-	time.Sleep(1500 * time.Millisecond)
-	c.broken.Store(false)
-	time.Sleep(5 * time.Second)
-	noStalls(t, viewers)
+	synctest.Test(t, func(t *testing.T) {
+		c := offline(t)
+		viewers := c.ring(t, 3)
+		deal(viewers)
+		// Who has just begun has nothing in hand yet, with plain HLS as with us.
+		within(t, 10*time.Second, "three seconds ahead", viewers, func(o observation) bool { return o.aheadMs >= 3000 })
+		c.broken.Store(true)
+		time.Sleep(1500 * time.Millisecond)
+		c.broken.Store(false)
+		time.Sleep(10 * time.Second)
+		noStalls(t, viewers)
+	})
 }
 
 func TestACDNThatKnowsNoRangesWillDo(t *testing.T) {
-	t.Parallel()
-	c := newChannel(t)
-	c.noRanges.Store(true)
-	viewers := c.audience(t, 2)
-	time.Sleep(6 * time.Second)
-	noStalls(t, viewers)
-	p2p := int64(0) // of both: the one who has the duties at first gets nothing until the other has some, after ten seconds
-	for i, v := range viewers {
-		o := v.observe()
-		p2p += o.P2PBytes
-		if o.RejectedLeaves != 0 {
-			t.Errorf("viewer %d: %+v", i, o.Stats)
+	synctest.Test(t, func(t *testing.T) {
+		c := offline(t)
+		c.noRanges.Store(true)
+		viewers := c.ring(t, 2)
+		deal(viewers)
+		time.Sleep(20 * time.Second)
+		noStalls(t, viewers)
+		for i, v := range viewers {
+			if o := v.observe(); o.RejectedLeaves != 0 || o.P2PBytes == 0 {
+				t.Errorf("viewer %d: %+v", i, o.Stats)
+			}
 		}
-	}
-	if p2p == 0 {
-		t.Error("nobody got anything from the other")
-	}
+	})
 }
 
 func TestASegmentThatVanishedIsNotAskedForAgainAndAgain(t *testing.T) {
-	t.Parallel()
-	c := newChannel(t)
-	c.missing.Store(c.edge() - 1) // the second that a viewer plays
-	v := c.join(t, nil)
-	time.Sleep(12 * time.Second)
-	if n := c.missed.Load(); n == 0 || n > 14 { // twice a second would be 24
-		t.Errorf("it was asked for %d times in 12 s", n)
-	}
-	if o := v.observe(); o.VerifiedLeaves < 4*leaves {
-		t.Errorf("other segments were held up: %+v", o.Stats)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := offline(t)
+		c.missing.Store(c.edge() - 1) // the second that a viewer plays
+		v := c.watch(t, nil)
+		time.Sleep(12 * time.Second)
+		if n := c.missed.Load(); n == 0 || n > 14 { // twice a second would be 24
+			t.Errorf("it was asked for %d times in 12 s", n)
+		}
+		if o := v.observe(); o.VerifiedLeaves < 4*leaves {
+			t.Errorf("other segments were held up: %+v", o.Stats)
+		}
+	})
 }
 
 func TestNeighboursThatPlayAnotherRenditionCauseNoPolls(t *testing.T) {
-	t.Parallel()
-	c := newChannel(t)
-	viewers := c.audience(t, 2)
-	// What an attacker boasts of is unknown to those who have not polled since, like
-	// every segment of a rendition that they do not follow.
-	c.attack(t, attacks["says nothing"])
-	before := c.polls.Load()
-	time.Sleep(10 * time.Second)
-	if polls := c.polls.Load() - before; polls > 2*5*3 {
-		t.Errorf("two viewers polled %d times in five segments", polls)
-	}
-	noStalls(t, viewers)
+	synctest.Test(t, func(t *testing.T) {
+		c := offline(t)
+		viewers := c.ring(t, 2)
+		deal(viewers)
+		// What an attacker boasts of is unknown to those who have not polled since, like
+		// every segment of a rendition that they do not follow.
+		c.attack(t.Context(), viewers, attacks["says nothing"])
+		before := c.polls.Load()
+		time.Sleep(20 * time.Second)
+		if polls := c.polls.Load() - before; polls > 2*10*3 {
+			t.Errorf("two viewers polled %d times in ten segments", polls)
+		}
+		noStalls(t, viewers)
+	})
 }
 
 func TestAChangedPlaylistIsRefusedAndNothingOfItIsPlayed(t *testing.T) {
-	t.Parallel()
 	for _, change := range []struct{ name, says string }{
 		{"record", "signature"}, {"yesterday's", "replay"},
 	} {
 		t.Run(change.name, func(t *testing.T) {
-			t.Parallel()
-			c := newChannel(t)
-			c.edit.Store(func(text string) string {
+			synctest.Test(t, func(t *testing.T) {
+				c := offline(t)
+				c.edit.Store(func(text string) string {
+					if change.name == "yesterday's" {
+						return c.playlist(c.first + 3) // see below: it was signed long ago
+					}
+					return flipRecord(text)
+				})
 				if change.name == "yesterday's" {
-					return c.playlist(c.first + 3) // see below: it was signed long ago
+					c.age(t, 24*time.Hour)
 				}
-				return flipRecord(text)
+				v := c.watch(t, nil)
+				within(t, 5*time.Second, "told why", []*spectator{v}, func(o observation) bool {
+					return strings.Contains(o.Refused, change.says)
+				})
+				if o := v.observe(); o.playing || o.VerifiedLeaves > 0 {
+					t.Errorf("it played all the same: %+v", o)
+				}
 			})
-			if change.name == "yesterday's" {
-				c.age(t, 24*time.Hour)
-			}
-			v := c.join(t, nil)
-			within(t, 5*time.Second, "told why", []*spectator{v}, func(o observation) bool {
-				return strings.Contains(o.Refused, change.says)
-			})
-			if o := v.observe(); o.playing || o.VerifiedLeaves > 0 {
-				t.Errorf("it played all the same: %+v", o)
-			}
 		})
 	}
 }
@@ -352,49 +356,54 @@ func (c *channel) age(t *testing.T, by time.Duration) {
 }
 
 func TestAPlaylistOfAnotherChannelIsNotJoined(t *testing.T) {
-	t.Parallel()
-	c := newChannel(t)
-	v := c.join(t, func(cfg *session.Config) { cfg.Channel[0]++ })
-	select {
-	case err := <-v.ended:
-		v.ended <- nil
-		if err == nil || !strings.Contains(err.Error(), "belongs to channel") {
-			t.Errorf("it ended with %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		c := offline(t)
+		v := c.watch(t, func(cfg *session.Config) { cfg.Channel[0]++ })
+		select {
+		case err := <-v.ended:
+			v.ended <- nil
+			if err == nil || !strings.Contains(err.Error(), "belongs to channel") {
+				t.Errorf("it ended with %v", err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Error("it joined")
 		}
-	case <-time.After(5 * time.Second):
-		t.Error("it joined")
-	}
+	})
 }
 
 func TestACorruptCDNIsNoSourceAndNeighboursHelp(t *testing.T) {
-	t.Parallel()
-	c := newChannel(t)
-	good := c.audience(t, 2)
-	bad := c.join(t, func(cfg *session.Config) { cfg.Client = corrupting() })
-	within(t, 20*time.Second, "playing from neighbours", []*spectator{bad}, playing)
-	o := bad.observe()
-	if o.RejectedLeaves == 0 || o.P2PBytes == 0 {
-		t.Errorf("behind a corrupt CDN: %+v", o.Stats)
-	}
-	noStalls(t, good)
-	for _, v := range good {
-		if o := v.observe(); o.RejectedLeaves != 0 {
-			t.Errorf("what the CDN corrupted was passed on: %+v", o.Stats)
+	synctest.Test(t, func(t *testing.T) {
+		c := offline(t)
+		good := c.ring(t, 2)
+		deal(good)
+		bad := c.watch(t, func(cfg *session.Config) { cfg.Client = corrupting(cfg.Client) })
+		time.Sleep(time.Second)
+		for i, v := range good {
+			connect(t.Context(), bad, v, fmt.Sprint("good", i))
 		}
-	}
+		within(t, 20*time.Second, "playing from neighbours", []*spectator{bad}, playing)
+		o := bad.observe()
+		if o.RejectedLeaves == 0 || o.P2PBytes == 0 {
+			t.Errorf("behind a corrupt CDN: %+v", o.Stats)
+		}
+		noStalls(t, good)
+		for _, v := range good {
+			if o := v.observe(); o.RejectedLeaves != 0 {
+				t.Errorf("what the CDN corrupted was passed on: %+v", o.Stats)
+			}
+		}
+	})
 }
 
 // corrupting is a client whose CDN flips a bit in everything but playlists.
-func corrupting() *http.Client { return &http.Client{Transport: corruptor{}} }
-
-type corruptor struct{}
-
-func (corruptor) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := http.DefaultTransport.RoundTrip(r)
-	if err == nil && strings.HasSuffix(r.URL.Path, ".m4s") {
-		resp.Body = flipped{resp.Body}
-	}
-	return resp, err
+func corrupting(client *http.Client) *http.Client {
+	return &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		resp, err := client.Transport.RoundTrip(r)
+		if err == nil && strings.HasSuffix(r.URL.Path, ".m4s") {
+			resp.Body = flipped{resp.Body}
+		}
+		return resp, err
+	})}
 }
 
 type flipped struct{ io.ReadCloser }
