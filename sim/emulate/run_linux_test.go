@@ -23,14 +23,19 @@ func build(t *testing.T) string {
 		t.Skip("the publisher is ffmpeg, which is not installed")
 	}
 	path := filepath.Join(t.TempDir(), "slipstream")
-	if said, err := exec.Command("go", "build", "-o", path, "slipstream").CombinedOutput(); err != nil {
+	if said, err := exec.Command("go", "build", "-trimpath", "-o", path, "slipstream").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
 	return path
 }
 
-func TestRealViewersCarryTheStreamForEachOther(t *testing.T) {
+func TestRealPrograms(t *testing.T) {
 	program := build(t)
+	t.Run("viewers carry the stream for each other", func(t *testing.T) { carryTheStream(t, program) })
+	t.Run("kept hosts are there until the input ends", func(t *testing.T) { keepHosts(t, program) })
+}
+
+func carryTheStream(t *testing.T, program string) {
 	cfg := parse(t, `
 duration: 24s
 measureAfter: 10s
@@ -65,8 +70,7 @@ network: { oneWay: 30ms }
 	}
 }
 
-func TestKeptHostsAreThereUntilTheInputEnds(t *testing.T) {
-	program := build(t)
+func keepHosts(t *testing.T, program string) {
 	in, endInput := io.Pipe()
 	out, told := io.Pipe()
 	ended := make(chan error, 1)

@@ -230,14 +230,22 @@ func TestWhoDoesNotReadIsClosedAndHarmsNobody(t *testing.T) {
 
 func TestWhoDoesNotAnswerPingsIsGone(t *testing.T) {
 	h := start(t, func(c *Config) {
-		c.Limits.PingInterval, c.Limits.WriteTimeout = 50*time.Millisecond, 500*time.Millisecond
+		c.Limits.PingInterval, c.Limits.WriteTimeout = 50*time.Millisecond, time.Second
 	})
 	awake := h.join(announce.Viewer)
-	// From here on this client does not read, so it does not answer. The other reads, so it answers all the time.
-	asleep := h.join(announce.Viewer)
-	receive[announce.Neighbour](awake)
-	if g := receive[announce.Gone](awake); g.ID != asleep.id {
-		t.Errorf("%s is gone, want %s", g.ID, asleep.id)
+	gone := make(chan announce.PeerID, 1)
+	go func() { // it reads all the time, so it answers all the time
+		defer close(gone)
+		for m, err := awake.next(); err == nil; m, err = awake.next() {
+			if g, ok := m.(announce.Gone); ok {
+				gone <- g.ID
+				return
+			}
+		}
+	}()
+	asleep := h.join(announce.Viewer) // from here on it does not read, so it does not answer
+	if id := <-gone; id != asleep.id {
+		t.Errorf("%s is gone, want %s", id, asleep.id)
 	}
 }
 
