@@ -7,7 +7,7 @@ import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
-import { freePort, launch, open, pause, playing, Program, publish, scratch, servePage, stats, until } from "./harness.mjs";
+import { freePort, launch, open, pause, playing, Program, publish, scratch, servePage, stats, until } from "../harness.mjs";
 
 const kills = Number(process.env.FAILOVER_KILLS ?? 1);
 const seed = Number(process.env.FAILOVER_SEED ?? Date.now() % 1_000_000);
@@ -184,7 +184,7 @@ async function relayTo(t, region) {
 /** nginx with the configuration that operators are given, but for the ports. */
 async function nginx(t, a, b) {
 	const [port, dir] = [await freePort(), await scratch(t)];
-	const text = await readFile(fileURLToPath(new URL("../../origin/two-regions.nginx.conf", import.meta.url)), "utf8");
+	const text = await readFile(fileURLToPath(new URL("../../../origin/two-regions.nginx.conf", import.meta.url)), "utf8");
 	await writeFile(`${dir}/nginx.conf`, text.replace("listen 8080;", `listen 127.0.0.1:${port};`).replace("127.0.0.1:8081", `127.0.0.1:${a}`).replace("127.0.0.1:8082", `127.0.0.1:${b}`));
 	const child = spawn("nginx", ["-p", dir, "-c", `${dir}/nginx.conf`, "-g", "daemon off; user root;"], { stdio: ["ignore", "ignore", "pipe"] });
 	let said = "";

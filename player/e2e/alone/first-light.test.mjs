@@ -2,20 +2,19 @@
 // viewers that carry a live channel for each other.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { json, launch, live, open, pause, playing, Program, startChannel, stats } from "./harness.mjs";
+import { json, launch, live, open, pause, playing, Program, startChannel, stats } from "../harness.mjs";
 
 test("three browsers and five Go viewers carry a live channel for each other", async (t) => {
 	const channel = await startChannel(t);
-	await live(channel);
-	const browser = await launch(t);
+	const [browser] = await Promise.all([launch(t), live(channel)]);
 	const pages = [];
 	for (let i = 0; i < 3; i++) pages.push(await open(browser, channel.watch));
-	const viewers = Program.start(t, ["peer", "-n", "5", "--warmup=10s", "--duration=41s", "--json", channel.playlist]);
+	const viewers = Program.start(t, ["peer", "-n", "5", "--warmup=10s", "--duration=31s", "--json", channel.playlist]);
 	for (const page of pages) await playing(page);
 	await pause(10_000); // the first ten seconds are for getting to know each other
 
 	const [before, cdnBefore] = [await Promise.all(pages.map(stats)), await json(`${channel.base}/stats.json`)];
-	await pause(30_000);
+	await pause(20_000);
 	const [after, cdnAfter] = [await Promise.all(pages.map(stats)), await json(`${channel.base}/stats.json`)];
 	await viewers.ended;
 	const go = JSON.parse(viewers.stdout);
