@@ -9,12 +9,13 @@ const dist = `${here}dist`;
 /** @type {esbuild.BuildOptions} */
 const pages = {
   ...common,
-  external: ["./hlsjs.js"],
+  external: ["./hlsjs.js", "./hlsjs-full.js"],
   entryPoints: {
     ed25519: "src/ed25519.ts", // for browsers that cannot check signatures
     cdns: "src/cdns.ts", // for streams that several CDNs have
     player: "src/element.ts", // the element
     hlsjs: "src/hlsjs.ts", // hls.js, which it loads
+    "hlsjs-full": "src/hlsjs-full.ts", // the same for streams that are not signed
     watch: "pages/watch.ts",
     stats: "pages/stats.ts",
     front: "pages/front.ts",

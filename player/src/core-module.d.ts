@@ -4,3 +4,8 @@ declare module "slipstream:core" {
   const serve: (scope: import("./port").CoreScope) => void;
   export default serve;
 }
+
+// It comes without types, and has those of the whole.
+declare module "hls.js/light" {
+  export { default } from "hls.js";
+}

@@ -13,8 +13,8 @@ import { offload, Overlay } from "./overlay";
 import type { PlayState } from "./playhead";
 
 /**
- * hls.js, in a file of its own. It is fetched and compiled at once, beside the page's thread; to run it keeps that busy, so this
- * happens when the stream has been asked for and the worker has begun to start, or after so long.
+ * hls.js, in a file of its own: its light build, which does all that a signed stream asks of it. It is fetched and compiled at once, beside
+ * the page's thread; to run it keeps that busy, so this happens when the stream has been asked for and the worker has begun to start, or after so long.
  */
 const HLSJS = new URL("hlsjs.js", import.meta.url).href;
 const RUN_AFTER_MS = 50;
@@ -159,8 +159,11 @@ export class SlipstreamPlayer extends HTMLElement {
 
   private async loadWith(engine: SlipstreamEngine, url: string): Promise<void> {
     await Promise.race([engine.prepared, new Promise((resolve) => setTimeout(resolve, RUN_AFTER_MS))]);
-    const Library = await import("./hlsjs.js").then((module) => module.default, () => undefined);
+    const light = await import("./hlsjs.js").catch(() => undefined);
+    await engine.read;
+    const module = engine.signed ? light : await import("./hlsjs-full.js").catch(() => light);
     if (this.engine !== engine) return; // there was another load meanwhile
+    const Library = module?.default;
     const play = this.hasAttribute("autoplay") || !this.video.paused;
     if (Library?.isSupported()) this.loadWithHls(Library, engine, url);
     else if (this.video.canPlayType("application/vnd.apple.mpegurl")) this.loadNatively(url);

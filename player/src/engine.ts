@@ -87,6 +87,8 @@ const ASSUMED_BANDWIDTH = 1_500_000;
 const CATCH_UP = 1.1;
 
 export class SlipstreamEngine implements LoaderHost {
+  /** Settles when it is known what stream it is, see signed. */
+  readonly read: Promise<unknown> | undefined;
   /** Settles when everything is under way that needs no player yet. */
   readonly prepared: Promise<unknown> | undefined;
   private beganMs: number | undefined;
@@ -111,7 +113,8 @@ export class SlipstreamEngine implements LoaderHost {
       this.beganMs = performance.now();
       const answer = this.begin(url);
       this.ahead = { url, answer };
-      this.prepared = answer.then(() => this.session?.prepared).catch(() => undefined);
+      this.read = answer.catch(() => undefined);
+      this.prepared = this.read.then(() => this.session?.prepared);
     }
   }
 
