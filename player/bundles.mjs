@@ -18,8 +18,8 @@ export const common = {
   logLevel: "warning",
 };
 
-/** What it speaks with: pages, hls.js, the tracker, and cdns.js and ed25519.js, which are files of their own. */
-const foreign = ["engine", "hls", "announce", "port", "fetch", "manifest/multivariant", "cdns", "ed25519"].map((name) => `${here}src/${name}.ts`);
+/** What it speaks with: pages, the tracker, and cdns.js and ed25519.js, which are files of their own. (What hls.js knows is said below.) */
+const foreign = ["engine", "announce", "port", "fetch", "manifest/multivariant", "cdns", "ed25519"].map((name) => `${here}src/${name}.ts`);
 
 /**
  * What a page that has hls.js already has to load. (What brings hls.js keeps its names: it might mean something else by them.)

@@ -11,6 +11,9 @@ export const ANNOUNCE_VERSION = 1;
 /** The largest message in bytes. */
 export const MAX_MESSAGE = 16384;
 export const MAX_DROPPED = 16;
+export const MAX_RTTS = 16;
+/** The longest round trip in milliseconds. */
+export const MAX_RTT = 60_000;
 export const MAX_DUTIES = 16;
 export const MAX_CANDIDATES = 16;
 export const MAX_CANDIDATE = 256;
@@ -82,6 +85,14 @@ export interface Report {
   rescues: number;
   /** Since the last report, not a total. */
   dropped: { id: PeerId; reason: string }[];
+  /** Each when it is first known, and again when it has doubled or halved. */
+  rtts?: Rtt[];
+}
+
+/** How long a round trip to a neighbour takes. */
+export interface Rtt {
+  id: PeerId;
+  ms: number;
 }
 
 export interface Share {
@@ -124,9 +135,7 @@ export type Message =
   | { type: "error"; code: string; message: string };
 
 /** A message that breaks a rule; its message says which member does, and holds nothing of the input. Which rule, Go's twin says. */
-export class AnnounceError extends Error {
-  override name = "AnnounceError";
-}
+export class AnnounceError extends Error {}
 
 /** Reads one message of the tracker's. Throws an AnnounceError. */
 export function decode(text: string): Message {

@@ -101,49 +101,43 @@ export function fromBase64Url(text: string): Bytes | undefined {
 export class Reader {
   failure = "";
   private at = 0;
-  private readonly view: DataView;
 
-  constructor(private readonly bytes: Bytes) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
+  constructor(private readonly bytes: Bytes) {}
 
   get left(): number {
     return this.bytes.length - this.at;
   }
 
   fail(reason: string): void {
-    if (!this.failure) this.failure = reason;
+    this.failure ||= reason;
   }
 
   /** A view, not a copy. */
   take(n: number): Bytes {
-    if (!this.failure && this.left < n) this.fail("it ends too early");
+    if (this.left < n) this.fail("it ends too early");
     if (this.failure) return new Uint8Array(n);
     this.at += n;
     return this.bytes.subarray(this.at - n, this.at);
   }
 
   u8(): number {
-    return this.claim(1) ? this.view.getUint8(this.at - 1) : 0;
+    return this.take(1)[0];
   }
 
   u16(): number {
-    return this.claim(2) ? this.view.getUint16(this.at - 2) : 0;
+    return this.integer(2);
   }
 
   u32(): number {
-    return this.claim(4) ? this.view.getUint32(this.at - 4) : 0;
+    return this.integer(4);
   }
 
   /** Refuses 2^53 and more. */
   u64(name: string): number {
-    if (!this.claim(8)) return 0;
-    const high = this.view.getUint32(this.at - 8);
-    if (high >= 2 ** 21) {
-      this.fail(`its ${name} is 2^53 or more`);
-      return 0;
-    }
-    return high * 2 ** 32 + this.view.getUint32(this.at - 4);
+    const v = this.integer(8);
+    if (v < MAX_INTEGER) return v;
+    this.fail(`its ${name} is 2^53 or more`);
+    return 0;
   }
 
   /** A length byte and that many bytes, one character each; the caller checks the alphabet. */
@@ -155,15 +149,15 @@ export class Reader {
 
   /** The first failure, or that bytes are left over, or "". */
   finish(): string {
-    if (!this.failure && this.left > 0) this.failure = `${this.left} bytes follow its end`;
+    if (this.left > 0) this.fail(`${this.left} bytes follow its end`);
     return this.failure;
   }
 
-  private claim(n: number): boolean {
-    if (!this.failure && this.left < n) this.fail("it ends too early");
-    if (this.failure) return false;
-    this.at += n;
-    return true;
+  /** Exact below 2^53. */
+  private integer(length: number): number {
+    let v = 0;
+    for (const byte of this.take(length)) v = v * 256 + byte;
+    return v;
   }
 }
 

@@ -4,10 +4,9 @@
 // it arrives, for which the leaf list is fetched at the same time.
 
 import type { Bytes } from "./bytes";
-import { HttpError } from "./fetch";
 import type { MediaHttp } from "./media-http";
 import { HASH_SIZE, LEAF_SIZE, leafLength, parseLeaves } from "./manifest";
-import { DeliveryError, UNSIGNED, type Carried } from "./objects";
+import { deliveryError, DeliveryError, UNSIGNED, type Carried } from "./objects";
 import { blames, type Outcome, type Store } from "./store";
 import type { Clock } from "./timing";
 
@@ -50,7 +49,7 @@ export class Cdn {
       else await this.fetchLeaves(o, first, last, headers, count);
     } catch (e) {
       if (this.abort.signal.aborted) return;
-      error = toDeliveryError(e);
+      error = deliveryError(e);
       if (error.unsigned) (await this.http.cdns)?.blame(from);
     }
     const now = this.clock.now();
@@ -157,12 +156,6 @@ export function leafListUrl(url: string): string {
 
 function unsigned(): DeliveryError {
   return new DeliveryError(0, UNSIGNED, true);
-}
-
-function toDeliveryError(e: unknown): DeliveryError {
-  if (e instanceof DeliveryError) return e;
-  if (e instanceof HttpError) return new DeliveryError(e.status, e.message);
-  return new DeliveryError(0, e instanceof Error ? e.message : String(e));
 }
 
 /** Cuts a stream of bytes into leaves. */

@@ -2,7 +2,7 @@
 // connection under it is the page's (rtc.ts), since workers have no RTCPeerConnection;
 // the channel itself moves here.
 
-import type { Signal } from "./announce";
+import { isCandidate, type Signal } from "./announce";
 import type { Bytes } from "./bytes";
 
 /** How long a connection may take to come about. */
@@ -32,6 +32,8 @@ export interface Connection {
   /** False if the connection is gone or its buffer is full. */
   send(bytes: Bytes): boolean;
   readonly bufferedAmount: number;
+  /** As measured last; 0: not yet. */
+  readonly roundTripMs: number;
   signal(signal: Signal): void;
   close(): void;
 }
@@ -46,6 +48,7 @@ export interface LineControl {
 }
 
 export class ChannelConnection implements Connection {
+  roundTripMs = 0;
   private channel: RTCDataChannel | undefined;
   private ended = false;
   private readonly timer: ReturnType<typeof setTimeout>;
@@ -72,9 +75,11 @@ export class ChannelConnection implements Connection {
     };
   }
 
-  /** The page says something of the line. */
+  /** The page has something to signal. Candidates of a kind that may not travel stay here. */
   signalled(signal: Signal): void {
-    if (!this.ended) this.callbacks.signal(signal);
+    const candidates = signal.candidates.filter(isCandidate);
+    if (this.ended || (signal.kind === "candidate" && candidates.length === 0)) return;
+    this.callbacks.signal({ ...signal, candidates });
   }
 
   get bufferedAmount(): number {

@@ -5,7 +5,7 @@ import { ChannelConnection, type Connector } from "./channel";
 import { ed25519Provider, javascriptFrom } from "./crypto";
 import { MediaHttp } from "./media-http";
 import { MAX_PLAYLIST_BYTES, parseHash } from "./manifest";
-import { DeliveryError, type Entry } from "./objects";
+import type { Entry } from "./objects";
 import { letter, opened, type Account, type CdnsModule, type CoreConfig, type CoreScope, type Failure, type FromCore, type Letter, type Place, type ToCore } from "./port";
 import { newScheduler } from "./sched";
 import { Session, type Audience, type Ticket } from "./session";
@@ -60,6 +60,11 @@ class Core implements Audience {
         return this.lines.get(m.line)?.attach(m.channel);
       case "signalled":
         return this.lines.get(m.line)?.signalled(m.signal);
+      case "measured": {
+        const line = this.lines.get(m.line);
+        if (line) line.roundTripMs = m.roundTripMs;
+        return;
+      }
       case "ended":
         return this.lines.get(m.line)?.end(m.reason);
       case "certified":
@@ -219,8 +224,6 @@ class Core implements Audience {
 }
 
 function failure(error: unknown): Failure {
-  const message = error instanceof Error ? error.message : String(error);
-  const { status } = error as { status?: unknown };
-  const unsigned = error instanceof DeliveryError && error.unsigned;
-  return { status: typeof status === "number" ? status : 0, message, unsigned };
+  const { status = 0, message, unsigned = false } = error as Error & Partial<Failure>;
+  return { status, message, unsigned };
 }

@@ -26,7 +26,7 @@ import { CoreLink } from "./link";
 import { PageHttp } from "./page-http";
 import { Playhead, type PlayState } from "./playhead";
 import type { CoreConfig, Place, Sources } from "./port";
-import { NO_ACCOUNT, Remote } from "./remote";
+import { NO_ACCOUNT, NOTHING, Remote } from "./remote";
 import { address, multivariantPlaylist } from "./retell";
 import { supportsWebRtc } from "./rtc";
 import type { Ticket } from "./session";
@@ -100,6 +100,7 @@ export class SlipstreamEngine implements LoaderHost {
   private id = "";
   private playhead: Playhead | undefined;
   private unsigned = false;
+  private plainBytes = 0; // of media that is not signed
   private stopped = false;
   private ahead: { url: string; answer: Promise<Text> } | undefined;
 
@@ -164,13 +165,13 @@ export class SlipstreamEngine implements LoaderHost {
 
   get stats(): Stats {
     const s = (this.session?.account ?? NO_ACCOUNT).stats;
-    const { mediaBytes, playlistBytes, requests } = this.http.counters; // the multivariant playlist, and what is unsigned
+    const { requests, bytes } = this.http;
     const { startupMs = 0, stalls = 0, stallMs = 0, latencyMs = 0, rendition: level = "", state = "starting" } = this.playhead ?? ({} as Partial<Playhead>);
     return {
       ...s,
-      httpBytes: s.httpBytes + mediaBytes,
-      playlistBytes: s.playlistBytes + playlistBytes,
-      requests: { ...s.requests, playlist: s.requests.playlist + requests.playlist },
+      httpBytes: s.httpBytes + this.plainBytes,
+      playlistBytes: s.playlistBytes + bytes,
+      requests: { ...s.requests, playlist: s.requests.playlist + requests },
       startupMs,
       stalls,
       stallMs,
@@ -237,11 +238,11 @@ export class SlipstreamEngine implements LoaderHost {
   deliver(url: string, delivery: Delivery): Ticket {
     if (this.session) return this.session.deliver(url, delivery);
     queueMicrotask(() => delivery.failed(new DeliveryError(404, "No verified playlist lists this segment.")));
-    return { progress: () => ({ loaded: 0, total: 0, elapsedMs: 0, firstByteMs: 0 }), cancel: () => undefined };
+    return { progress: () => NOTHING, cancel: () => undefined };
   }
 
   countPlain(bytes: number): void {
-    this.http.counters.mediaBytes += bytes;
+    this.plainBytes += bytes;
   }
 
   private manifest(url: string): Promise<Text> {
@@ -322,10 +323,8 @@ export class SlipstreamEngine implements LoaderHost {
     const tracker = address(list.tracker, base, ["ws:", "wss:", "http:", "https:"]);
     const token = address(list.token, base);
     if (!tracker || !token) return undefined; // everything from the CDN
-    if (tracker.protocol === "http:") tracker.protocol = "ws:";
-    if (tracker.protocol === "https:") tracker.protocol = "wss:";
     return {
-      trackerUrl: tracker.href,
+      trackerUrl: tracker.href.replace(/^http/, "ws"),
       tokenUrl: token.href,
       maxNeighbours: this.options.maxNeighbours ?? 16,
       upload: this.uploads,

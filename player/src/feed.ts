@@ -234,7 +234,7 @@ export class Feed {
       const now = this.clock.now();
       this.answer((r) => this.suits(r, changed) || now >= r.untilMs);
     } catch (error) {
-      this.failed(error instanceof Error ? error : new Error(String(error)));
+      this.failed(error as Error);
     }
   }
 

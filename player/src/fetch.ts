@@ -43,7 +43,8 @@ export interface Text {
   url: string;
   /** When it was complete, on the clock of performance.now(). */
   receivedMs: number;
-  header: (name: string) => string | null;
+  /** What the header Age says: how long a cache has had it. */
+  age: string | null;
   /** Which CDN it came from; and whether that was asked for a second opinion. */
   from?: number;
   second?: boolean;

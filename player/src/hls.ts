@@ -14,9 +14,8 @@ import type {
   PlaylistLoaderContext,
 } from "hls.js";
 import type { Place } from "./port";
-import { HttpError, type Text } from "./fetch";
-import { ManifestError } from "./manifest";
-import { DeliveryError, type Delivery } from "./objects";
+import type { Text } from "./fetch";
+import type { Delivery } from "./objects";
 import type { Progress, Ticket } from "./session";
 
 /** HTTP's "bad gateway": what is in between sent something invalid. hls.js tries such a load again. */
@@ -52,10 +51,8 @@ function newStats(): LoaderStats {
 
 /** What hls.js is told of an error: a status, which decides whether it tries again, and a sentence. */
 export function loadError(error: unknown): { code: number; text: string } {
-  const text = error instanceof Error ? error.message : String(error);
-  if (error instanceof ManifestError) return { code: REFUSED, text };
-  if (error instanceof DeliveryError || error instanceof HttpError) return { code: error.status || REFUSED, text };
-  return { code: REFUSED, text };
+  const { status, message: text } = error as Error & { status?: number };
+  return { code: status || REFUSED, text };
 }
 
 /** What hls.js wants of every loader: one load, which ends once, by itself or not. */
@@ -133,12 +130,8 @@ export function playlistLoader(host: LoaderHost): LoaderClass<PlaylistLoaderCont
     }
 
     getCacheAge(): number | null {
-      const age = this.answer?.header("age");
+      const age = this.answer?.age;
       return age ? parseFloat(age) : null;
-    }
-
-    getResponseHeader(name: string): string | null {
-      return this.answer?.header(name) ?? null;
     }
 
     private succeeded(text: Text): void {

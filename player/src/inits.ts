@@ -3,10 +3,9 @@
 
 import { bound } from "./bound";
 import type { Bytes } from "./bytes";
-import { HttpError } from "./fetch";
 import type { MediaHttp } from "./media-http";
 import { checkObject, ManifestError, type SignedRecord } from "./manifest";
-import { DeliveryError, type Delivery } from "./objects";
+import { deliveryError, type Delivery, type DeliveryError } from "./objects";
 import type { Progress, Ticket } from "./session";
 import { Transfer, type Clock, type NetworkMeter } from "./timing";
 
@@ -67,7 +66,7 @@ export class Inits {
       })
       .catch((error: unknown) => {
         init.bytes = undefined; // the next one to ask tries again
-        throw new DeliveryError(error instanceof HttpError ? error.status : 0, (error as Error).message);
+        throw deliveryError(error);
       });
     return init.bytes;
   }

@@ -139,8 +139,7 @@ export class MediaHttp {
     });
     const response = await this.stream(url, { cache: "no-cache" }, [200], undefined, take, stallMs);
     text += decoder.decode();
-    const header = (name: string) => response.headers.get(name);
-    return { text, url: response.url || url, receivedMs: performance.now(), header };
+    return { text, url: response.url || url, receivedMs: performance.now(), age: response.headers.get("age") };
   }
 
   private async stream(
@@ -219,7 +218,6 @@ function watchdog(stallMs: number, limitMs: number, bark: (why: string) => void)
   feed();
   return { feed, stop };
 }
-
 
 /** The address of a playlist that has a part, or waits until it has. */
 function waiting(url: string, { number, part }: Place): string {

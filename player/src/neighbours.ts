@@ -1,40 +1,31 @@
-// The neighbours: connections to other viewers and seeders, what they say, and
-// what we say to them. Messages become events for the scheduler; whatever
-// peer/PROTOCOL.md forbids ends the connection.
+// The neighbours: connections to other viewers and seeders, and what they say, which
+// becomes events for the scheduler; whatever peer/PROTOCOL.md forbids ends the
+// connection. What we say to them is in speech.ts.
 
-import { MAX_DROPPED, type DropReason, type PeerId, type Signal } from "./announce";
-import { Announced } from "./announced";
+import { MAX_DROPPED, MAX_RTTS, type DropReason, type PeerId, type Rtt, type Signal } from "./announce";
 import { bound } from "./bound";
-import type { Turn } from "./feed";
 import { fromHex, toHex, Writer, type Bytes } from "./bytes";
-import { Allowance } from "./allowance";
-import { ASKS_AT_ONCE, ASKS_PER_SEC, Gossip, type Judgement, type Teller } from "./gossip";
-import { HASH_SIZE, parseLeaves, type SignedRecord } from "./manifest";
+import type { Connector } from "./channel";
+import type { Turn } from "./feed";
+import { Gossip, type Judgement } from "./gossip";
+import { parseLeaves, type SignedRecord } from "./manifest";
+import { Neighbour } from "./neighbour";
 import type { Carried } from "./objects";
-import type { Connection, Connector } from "./channel";
-import { Outbox } from "./outbox";
 import { Do, event, Kind, Reason, type Action, type Event } from "./sched";
-import { NO_OBJECT, Sounding } from "./sounding";
+import { NO_OBJECT } from "./sounding";
+import { batches, Speech, type SpeechHost } from "./speech";
 import { blames, type Store } from "./store";
 import {
-  bitfieldLength,
   byeReason,
   FLAG_NEED_LIST,
   FLAG_TELL_ME,
-  hasBit,
   HELLO_TIMEOUT_MS,
   keyOf,
-  MAX_BATCH,
-  MAX_LIST_LEAVES,
   NOT_HELD,
-  pieceCount,
-  pieceLeaves,
-  pieceSpan,
-  setBit,
-  unbundle,
   WIRE_VERSION,
   WireError,
   within,
+  unbundle,
   type Key,
   type Message,
   type Wanted,
@@ -45,25 +36,18 @@ const FORGIVE_MS = 10_000;
 const MAX_FORGIVEN = 256;
 /** Nobody who reads lets so much wait; it is half of what a connection takes. */
 const UNREAD_BYTES = 4 * 1024 * 1024;
-/** How many messages that are no leaves a neighbour may send: in a second, and at once (a HAVE for each object that it holds). */
-const MESSAGES_PER_SEC = 200;
-const MESSAGES_AT_ONCE = 8192;
 
 /** What neighbours need of the session. */
-export interface NeighboursHost {
+export interface NeighboursHost extends SpeechHost {
   readonly channel: Bytes;
-  object(id: number): Carried | undefined;
   objectByKey(key: Key): Carried | undefined;
   expects(neighbour: number, object: number, leaf: number): boolean;
   /** Whether neighbours get anything from us. */
   passesOn(): boolean;
-  /** Whether our uplink has carried a leaf in time: before, it must be known when one has arrived. */
-  proven(): boolean;
   event(e: Event): void;
   /** A verified leaf came from a neighbour. */
   stored(o: Carried, leaf: number, neighbour: number, bytes: number): void;
   rejected(): void;
-  uploaded(bytes: number): void;
   /** Judges a record that a neighbour told, and takes it in. */
   learn(record: SignedRecord): Promise<Judgement>;
   /** Whether its record is known. */
@@ -74,41 +58,12 @@ export interface NeighboursHost {
   signal(to: PeerId, signal: Signal, visit: number): void;
 }
 
-interface Neighbour extends Teller {
-  /** The scheduler's name for it. */
-  id: number;
-  peer: PeerId;
-  /** The visit to the tracker at which it was introduced. */
-  visit: number;
-  connection: Connection;
-  /** Its HELLO was good: the scheduler knows it. */
-  open: boolean;
-  helloTimer?: ReturnType<typeof setTimeout>;
-  /** Drawn by the other side when it started: known from its HELLO on. */
-  instance?: Key;
-  /** It wants records unasked. */
-  tellIt?: boolean;
-  /** Objects that it was told of. */
-  told: Map<number, Key>;
-  /** Leaf lists that it asked us for: whether it has got them. Each goes out once, so that asking again costs us nothing. */
-  lists: Map<Key, boolean>;
-  /** Objects whose record it got from us, likewise. */
-  recordSent: Set<Key>;
-  unknown: Announced;
-  outbox: Outbox;
-  buffered: number;
-  sounding: Sounding;
-  /** Something was sent since its buffer was looked at. */
-  sent: boolean;
-  /** Messages from it that are no leaves. */
-  messages: Allowance;
-}
-
 export class Neighbours {
   private readonly byId = new Map<number, Neighbour>();
   private readonly byPeer = new Map<PeerId, Neighbour>();
   private readonly instance: Key = toHex(crypto.getRandomValues(new Uint8Array(8)));
   private readonly gossip: Gossip<Neighbour>;
+  private readonly speech: Speech;
   private nextId = 0;
   /** Objects that were given up, and when, oldest first. */
   private readonly gone = new Map<Key, number>();
@@ -122,6 +77,7 @@ export class Neighbours {
     /** Whether we give anything to anybody. */
     private readonly upload: boolean,
   ) {
+    this.speech = new Speech(host, store);
     this.gossip = new Gossip<Neighbour>({
       tellers: () => this.byId.values(),
       ask: (n, key) => n.outbox.send({ type: "ASK", key }),
@@ -145,7 +101,7 @@ export class Neighbours {
     for (const n of this.byId.values()) {
       if (!n.open) continue;
       turn.among++;
-      if (lot(n.instance!, sequence) < mine) turn.rank++;
+      if (lot(n.instance, sequence) < mine) turn.rank++;
     }
     return turn;
   }
@@ -159,16 +115,25 @@ export class Neighbours {
     return this.drops.splice(0);
   }
 
+  /** How long round trips take, as far as that is new to the tracker. */
+  roundTrips(): Rtt[] | undefined {
+    const rtts: Rtt[] = [];
+    for (const n of this.byId.values()) {
+      const ms = n.open && rtts.length < MAX_RTTS && n.newRoundTripMs();
+      if (ms) rtts.push({ id: n.peer, ms });
+    }
+    return rtts.length > 0 ? rtts : undefined;
+  }
+
   /** Starts a connection to a viewer that the tracker introduced. */
   meet(peer: PeerId, makesOffer: boolean, visit: number): void {
     const known = this.byPeer.get(peer);
     if (known && (known.open || known.visit === visit)) return;
     if (known) this.remove(known); // its signals belonged to an earlier visit
     if (this.byId.size >= this.limit) return;
-    const id = this.nextId++;
-    let connection: Connection;
+    const n = new Neighbour(this.nextId++, peer, visit);
     try {
-      connection = this.connect(makesOffer, {
+      n.connection = this.connect(makesOffer, {
         signal: (signal) => this.host.signal(peer, signal, visit),
         open: () => this.opened(n),
         message: (bytes) => this.received(n, bytes),
@@ -179,31 +144,7 @@ export class Neighbours {
       this.noteDrop(peer, "unreachable"); // WebRTC is there but forbidden
       return;
     }
-    const unknown = new Announced();
-    const asks = new Allowance(ASKS_PER_SEC, ASKS_AT_ONCE);
-    const n: Neighbour = {
-      announced: (key) => unknown.has(key),
-      id,
-      peer,
-      visit,
-      connection,
-      open: false,
-      told: new Map(),
-      lists: new Map(),
-      recordSent: new Set(),
-      asked: new Set(),
-      unknown,
-      outbox: new Outbox((bundle) => {
-        n.sent = true;
-        return connection.send(bundle);
-      }),
-      buffered: 0,
-      sounding: new Sounding(() => n.outbox.send({ type: "ASK", key: NO_OBJECT })),
-      sent: false,
-      messages: new Allowance(MESSAGES_PER_SEC, MESSAGES_AT_ONCE),
-      mayAsk: (nowMs) => asks.take(nowMs),
-    };
-    this.byId.set(id, n);
+    this.byId.set(n.id, n);
     this.byPeer.set(peer, n);
   }
 
@@ -245,28 +186,9 @@ export class Neighbours {
     if (!found || !this.upload || !this.host.passesOn() || this.store.heldBytes(o.key) > 0) return;
     for (const n of this.byId.values()) {
       if (!n.open || n.told.has(o.id)) continue;
-      if (n.tellIt) this.receivedAsk(n, o.key, o);
-      this.sendHave(n, o);
+      if (n.tellIt) this.speech.record(n, o.key, o);
+      this.speech.have(n, o);
     }
-  }
-
-  private sendHave(n: Neighbour, o: Carried): void {
-    n.told.set(o.id, o.key);
-    n.outbox.send({ type: "HAVE", key: o.key, leaves: o.leaves, bitfield: this.pieces(o) });
-  }
-
-  /** Which pieces we hold. */
-  private pieces(o: Carried): Bytes {
-    const bits = this.store.bitfield(o.key) ?? new Uint8Array(bitfieldLength(o.leaves));
-    const count = pieceCount(o.leaves);
-    const pieces = new Uint8Array(bitfieldLength(count));
-    for (let piece = 0; piece < count; piece++) {
-      const { first, count: length } = pieceSpan(piece, o.leaves);
-      let held = true;
-      for (let leaf = first; leaf < first + length; leaf++) held &&= hasBit(bits, leaf);
-      if (held) setBit(pieces, piece);
-    }
-    return pieces;
   }
 
   forgetObject(o: Carried): void {
@@ -291,68 +213,13 @@ export class Neighbours {
 
   /** Does the scheduler's actions that concern neighbours; consecutive ones of one kind become one message. */
   run(actions: readonly Action[]): void {
-    for (let i = 0; i < actions.length; ) {
-      const a = actions[i];
-      let end = i + 1;
-      while (end < actions.length && end - i < MAX_BATCH && batches(a) && together(a, actions[end])) end++;
-      const batch = actions.slice(i, end);
-      i = end;
+    for (const batch of batches(actions)) {
+      const [a] = batch;
       const n = this.byId.get(a.neighbour);
-      if (n) this.act(n, a, batch);
+      if (!n) continue;
+      if (a.kind === Do.Drop) this.drop(n, ...(DROPS[a.reason] ?? DROPS[Reason.TooManyAsked]));
+      else this.speech.act(n, batch);
     }
-  }
-
-  private act(n: Neighbour, a: Action, batch: readonly Action[]): void {
-    if (a.kind === Do.Drop) {
-      const [reason, sentence] = DROPS[a.reason] ?? DROPS[Reason.TooManyAsked];
-      return this.drop(n, reason, sentence);
-    }
-    if (a.kind === Do.SendLost) {
-      const key = n.told.get(a.object);
-      n.told.delete(a.object);
-      if (key) n.outbox.mention({ type: "LOST", key });
-      return;
-    }
-    const o = this.host.object(a.object);
-    if (!o) return;
-    const key = o.key;
-    const pieces = () => batch.map((x) => x.piece);
-    switch (a.kind) {
-      case Do.SendHave:
-        if (n.told.has(o.id) && this.store.heldBytes(key) === 0) return; // it knows the record
-        return this.sendHave(n, o);
-      case Do.SendGain:
-        n.outbox.send({ type: "GAIN", key, pieces: pieces() });
-        return;
-      case Do.SendComing:
-        n.outbox.send({ type: "COMING", key, pieces: pieces() });
-        return;
-      case Do.SendRequest: {
-        const flags = this.store.listed(key) ? 0 : FLAG_NEED_LIST;
-        n.outbox.send({ type: "REQUEST", key, flags, wanted: batch.map((x): Wanted => [x.piece, x.mask]) });
-        return;
-      }
-      case Do.SendCancel:
-        n.outbox.send({ type: "CANCEL", key, pieces: pieces() });
-        return;
-      case Do.SendRefuse:
-        n.outbox.send({ type: "REFUSE", key, reason: a.reason, pieces: pieces() });
-        return;
-      case Do.SendLeaf:
-        this.sendLeaf(n, o, a.leaf);
-    }
-  }
-
-  private sendLeaf(n: Neighbour, o: Carried, leaf: number): void {
-    const data = this.store.leaf(o.key, leaf);
-    if (!data) {
-      n.outbox.send({ type: "REFUSE", key: o.key, reason: NOT_HELD, pieces: [Math.trunc(leaf / pieceLeaves(o.leaves))] });
-      return;
-    }
-    if (n.lists.get(o.key) === false) this.sendList(n, o.key);
-    if (!n.outbox.conclude({ type: "LEAF", key: o.key, leaf, data })) return;
-    if (!this.host.proven()) n.sounding.sent(data.length);
-    this.host.uploaded(data.length);
   }
 
   private opened(n: Neighbour): void {
@@ -445,7 +312,7 @@ export class Neighbours {
         if (o) each(Kind.Refuse, m.pieces, m.reason);
         return;
       case "ASK":
-        return this.receivedAsk(n, m.key, o);
+        return this.speech.record(n, m.key, o);
       case "RECORD":
         if (!this.gossip.received(n, m.key, m.data, performance.now())) this.unsolicited(n, -1);
     }
@@ -462,14 +329,6 @@ export class Neighbours {
     this.host.event(event(Kind.Unsolicited, { neighbour: n.id, object, leaf }));
   }
 
-  /** Each record goes out once, so that asking again costs us nothing. */
-  private receivedAsk(n: Neighbour, key: Key, o: Carried | undefined): void {
-    if (!o) return n.outbox.send({ type: "LOST", key });
-    if (n.recordSent.has(key)) return;
-    n.recordSent.add(key);
-    n.outbox.send({ type: "RECORD", key, data: o.record.encoded });
-  }
-
   /** A leaf list that does not match the signed root costs its sender the connection, like a bad leaf. */
   private receivedList(n: Neighbour, o: Carried, hashes: Bytes): void {
     if (this.store.listed(o.key)) return;
@@ -480,21 +339,10 @@ export class Neighbours {
     if (!wanted.every((w) => within(w, o.leaves))) {
       return this.drop(n, "protocol", "asked for leaves that the object does not have");
     }
-    if (flags & FLAG_NEED_LIST) this.sendList(n, o.key);
+    if (flags & FLAG_NEED_LIST) this.speech.list(n, o.key);
     for (const [piece, mask] of wanted) {
       this.host.event(event(Kind.Request, { neighbour: n.id, object: o.id, piece, mask }));
     }
-  }
-
-  /**
-   * Gives a neighbour a leaf list, once. If we have none yet, because what it asks for is only on its way to us, it gets it
-   * before the first leaf.
-   */
-  private sendList(n: Neighbour, key: Key): void {
-    if (n.lists.get(key)) return;
-    const hashes = this.store.leafList(key);
-    n.lists.set(key, hashes !== undefined);
-    if (hashes && hashes.length <= MAX_LIST_LEAVES * HASH_SIZE) n.outbox.send({ type: "LEAVES", key, hashes });
   }
 
   private async receivedLeaf(n: Neighbour, o: Carried, leaf: number, data: Bytes): Promise<void> {
@@ -558,16 +406,6 @@ export function lot(instance: Key, sequence: number): number {
   let hash = 0x811c9dc5;
   for (const b of w.bytes()) hash = Math.imul(hash ^ b, 0x01000193);
   return hash >>> 0;
-}
-
-const BATCHED: readonly number[] = [Do.SendGain, Do.SendComing, Do.SendRequest, Do.SendCancel, Do.SendRefuse];
-
-function batches(a: Action): boolean {
-  return BATCHED.includes(a.kind);
-}
-
-function together(a: Action, b: Action): boolean {
-  return a.kind === b.kind && a.neighbour === b.neighbour && a.object === b.object && a.reason === b.reason;
 }
 
 const DROPS: { [reason: number]: [DropReason, string] } = {

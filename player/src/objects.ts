@@ -3,6 +3,7 @@
 
 import type { SignedRecord, Verifier } from "./manifest";
 import type { Feed } from "./feed";
+import type { HttpError } from "./fetch";
 import type { Transfer } from "./timing";
 import type { Key } from "./wire";
 
@@ -89,8 +90,14 @@ export class DeliveryError extends Error {
     readonly unsigned = false,
   ) {
     super(message);
-    this.name = "DeliveryError";
   }
+}
+
+/** What else went wrong on the way to bytes. */
+export function deliveryError(error: unknown): DeliveryError {
+  if (error instanceof DeliveryError) return error;
+  const { status = 0, message } = error as Partial<HttpError> & Error;
+  return new DeliveryError(status, message);
 }
 
 /** Said of bytes that came from the CDN and do not match the record. */

@@ -1,7 +1,7 @@
 // What a neighbour is told next. A message of the data channel costs both ends about the same whether it carries ten bytes
 // or a thousand: so what is said in one go travels as one bundle, and what is in no hurry waits for company.
 
-import type { Bytes } from "./bytes";
+import { concat, type Bytes } from "./bytes";
 import { encode, MAX_MESSAGE, type Message } from "./wire";
 
 /** How long something that is in no hurry waits for something else to be said. */
@@ -51,10 +51,6 @@ export class Outbox {
   private with(m: Message): Bytes {
     const encoded = encode(m);
     if (this.bundle.length + encoded.length > MAX_MESSAGE) this.flush();
-    if (this.bundle.length === 0) return encoded;
-    const both = new Uint8Array(this.bundle.length + encoded.length);
-    both.set(this.bundle);
-    both.set(encoded, this.bundle.length);
-    return both;
+    return this.bundle.length > 0 ? concat(this.bundle, encoded) : encoded;
   }
 }

@@ -2,15 +2,16 @@
 // more ways, is in the worker.
 
 import type { Bytes } from "./bytes";
-import { HttpError, LIMIT_MS, type HttpCounters, type Text } from "./fetch";
+import { HttpError, LIMIT_MS, type Text } from "./fetch";
 
 export class PageHttp {
-  readonly counters: HttpCounters = { requests: { playlist: 0, list: 0, media: 0, other: 0 }, mediaBytes: 0, playlistBytes: 0 };
+  /** What it cost so far. */
+  requests = 0;
+  bytes = 0;
 
   /** Gets a playlist. Refuses one beyond limit. */
   async text(url: string, limit: number, init: RequestInit = {}, limitMs = LIMIT_MS): Promise<Text> {
-    const { counters } = this;
-    counters.requests.playlist++;
+    this.requests++;
     const response = await fetch(url, { ...init, signal: AbortSignal.timeout(limitMs) }).catch(() => {
       throw new HttpError(0, `${url} could not be reached.`);
     });
@@ -22,8 +23,8 @@ export class PageHttp {
     for (;;) {
       const { value } = await reader.read();
       text += decoder.decode(value as Bytes, { stream: !!value });
-      if (!value) return { text, url: response.url || url, receivedMs: performance.now(), header: (name) => headers.get(name) };
-      counters.playlistBytes += value.length;
+      if (!value) return { text, url: response.url || url, receivedMs: performance.now(), age: headers.get("age") };
+      this.bytes += value.length;
       limit -= value.length;
       if (limit < 0) throw new HttpError(0, `${url} is too long.`);
     }

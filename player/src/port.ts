@@ -64,22 +64,15 @@ export interface Failure {
   unsigned: boolean;
 }
 
-/** A playlist on its way between the two. */
-export interface Letter {
-  text: string;
-  url: string;
-  /** Epoch ms: page and worker count performance.now() from different moments. */
-  receivedMs: number;
-  age: string | null;
+/** A playlist on its way between the two, received at a time since the epoch: page and worker count performance.now() from different moments. */
+export type Letter = Text;
+
+export function letter(text: Text): Letter {
+  return { ...text, receivedMs: text.receivedMs + performance.timeOrigin };
 }
 
-export function letter({ text, url, receivedMs, header }: Text): Letter {
-  return { text, url, receivedMs: receivedMs + performance.timeOrigin, age: header("age") };
-}
-
-export function opened({ text, url, receivedMs, age }: Letter): Text {
-  const header = (name: string) => (name.toLowerCase() === "age" ? age : null);
-  return { text, url, receivedMs: receivedMs - performance.timeOrigin, header };
+export function opened(letter: Letter): Text {
+  return { ...letter, receivedMs: letter.receivedMs - performance.timeOrigin };
 }
 
 /** What a player waits for: a part of a segment, or without its index the whole. */
@@ -106,6 +99,7 @@ export type ToCore =
   | { type: "view"; view: View }
   | { type: "channel"; line: number; channel: RTCDataChannel }
   | { type: "signalled"; line: number; signal: Signal }
+  | { type: "measured"; line: number; roundTripMs: number }
   | { type: "ended"; line: number; reason: string }
   /** Of the certificate that all lines have; "" if each has its own. */
   | { type: "certified"; fingerprint: string }

@@ -17,7 +17,7 @@ const VIEW_AT_LEAST_EVERY_MS = 4000;
 /** The core says goodbye to neighbours before it ends. */
 const FAREWELL_MS = 300;
 
-const NOTHING: Progress = { loaded: 0, total: 0, elapsedMs: 0, firstByteMs: 0 };
+export const NOTHING: Progress = { loaded: 0, total: 0, elapsedMs: 0, firstByteMs: 0 };
 export const NO_ACCOUNT: Account = {
   stats: {
     httpBytes: 0,
@@ -196,6 +196,7 @@ export class Remote {
     try {
       const line = new Line(makesOffer, this.rtc, {
         signal: (signal) => this.link.say({ type: "signalled", line: id, signal }),
+        measured: (roundTripMs) => this.link.say({ type: "measured", line: id, roundTripMs }),
         ended,
       });
       this.lines.set(id, line);

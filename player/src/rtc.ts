@@ -4,12 +4,14 @@
 // between two session descriptions: both sides rebuild the rest from the template in the
 // specification of tracker/announce.
 
-import { MAX_CANDIDATES, isCandidate, type Signal } from "./announce";
+import { MAX_CANDIDATES, type Signal } from "./announce";
 
 /** How long a broken connection may take to mend by itself. */
 const DISCONNECT_TIMEOUT_MS = 8_000;
 /** Candidates are gathered this long before they are signalled, to need fewer messages. */
 const GATHER_MS = 50;
+/** How often a round trip is looked up, which costs the page's thread half a millisecond: as often as the tracker exchanges neighbours. */
+const MEASURE_EVERY_MS = 30_000;
 
 /** Whether this browser can connect to neighbours at all. */
 export function supportsWebRtc(): boolean {
@@ -19,6 +21,8 @@ export function supportsWebRtc(): boolean {
 export interface LineEvents {
   /** To be carried to the neighbour by the tracker. */
   signal(signal: Signal): void;
+  /** How long a round trip takes, as ICE last measured it. */
+  measured(roundTripMs: number): void;
   /** Once, with a reason for people; not after close(). */
   ended(reason: string): void;
 }
@@ -83,6 +87,7 @@ export class Line {
   private closed = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private gatherTimer: ReturnType<typeof setTimeout> | undefined;
+  private measureTimer: ReturnType<typeof setTimeout> | undefined;
   /** Set until the offer or answer went out: what the candidates gathered meanwhile travel with. */
   private description: Signal | undefined;
   private ufrag = "";
@@ -112,6 +117,7 @@ export class Line {
     this.closed = true;
     clearTimeout(this.timer);
     clearTimeout(this.gatherTimer);
+    clearTimeout(this.measureTimer);
     this.pc.close();
   }
 
@@ -123,7 +129,7 @@ export class Line {
 
   private inTurn(step: () => Promise<void>): void {
     this.turn = this.turn.then(step).catch((error: unknown) => {
-      this.end(`a signal was not understood: ${error instanceof Error ? error.message : String(error)}`);
+      this.end(`a signal was not understood: ${(error as Error).message}`);
     });
   }
 
@@ -154,9 +160,8 @@ export class Line {
   }
 
   private gather(candidate: string): void {
-    const text = candidate.startsWith("a=") ? candidate.slice(2) : candidate;
-    if (isCandidate(text)) this.gathered.push(text);
-    if (text && this.gathered.length < MAX_CANDIDATES) this.scheduleSignal();
+    if (candidate) this.gathered.push(candidate.replace(/^a=/, ""));
+    if (candidate && this.gathered.length < MAX_CANDIDATES) this.scheduleSignal();
     else this.flush(); // gathering ended, or a signal is full
   }
 
@@ -176,11 +181,21 @@ export class Line {
     if (this.gathered.length > 0) this.scheduleSignal();
   }
 
+  private async measure(): Promise<void> {
+    clearTimeout(this.measureTimer);
+    this.measureTimer = setTimeout(() => void this.measure(), MEASURE_EVERY_MS);
+    const stats = await this.pc.getStats().catch(() => new Map() as RTCStatsReport);
+    stats.forEach(({ nominated, currentRoundTripTime }: RTCIceCandidatePairStats) => {
+      if (nominated && currentRoundTripTime) this.events.measured(Math.ceil(currentRoundTripTime * 1000));
+    });
+  }
+
   /** Browsers notice a death after 8 to 18 s; the scheduler's own deadlines are far shorter. */
   private stateChanged(): void {
     const state = this.pc.connectionState;
     if (state === "failed" || state === "closed") this.end("the connection was lost");
     clearTimeout(this.timer);
+    if (state === "connected") void this.measure();
     if (state === "disconnected") {
       this.timer = setTimeout(() => this.end("the connection was lost"), DISCONNECT_TIMEOUT_MS);
     }

@@ -50,7 +50,8 @@ interface Held {
 export class Store {
   private readonly objects = new Map<Key, Held>();
   private gone: SignedRecord[] = [];
-  private bytes = 0;
+  /** Bytes counted against the budget. */
+  used = 0;
 
   /**
    * Keeps at most budget bytes: data, leaf lists, and 1 KiB for each object; more only
@@ -60,11 +61,6 @@ export class Store {
     private readonly budget: number,
     private readonly awaited: (key: Key) => boolean = () => false,
   ) {}
-
-  /** Bytes counted against the budget. */
-  get used(): number {
-    return this.bytes;
-  }
 
   /** Makes an object known by its record, which the caller has verified. */
   add(record: SignedRecord): Outcome {
@@ -76,7 +72,7 @@ export class Store {
     const o: Held = { record, leaves, have: new Uint8Array(bitfieldLength(leaves)), held: 0 };
     if (leaves === 1) o.hashes = [record.root]; // its only leaf hash is the root
     this.objects.set(key, o);
-    this.bytes += cost(o);
+    this.used += cost(o);
     this.makeRoom(o);
     return "stored";
   }
@@ -123,10 +119,6 @@ export class Store {
     for (let i = 0; i < o.leaves; i++) setBit(o.have, i);
     o.held = o.leaves;
     return "stored";
-  }
-
-  knows(key: Key): boolean {
-    return this.objects.has(key);
   }
 
   /** Whether the object's leaf list is there. */
@@ -176,7 +168,7 @@ export class Store {
     const o = this.objects.get(key);
     if (!o) return;
     this.objects.delete(key);
-    this.bytes -= cost(o);
+    this.used -= cost(o);
   }
 
   /** Records of the objects that the budget has pushed out since the last call. */
@@ -187,15 +179,15 @@ export class Store {
   }
 
   private grow(o: Held, change: () => void): void {
-    this.bytes -= cost(o);
+    this.used -= cost(o);
     change();
-    this.bytes += cost(o);
+    this.used += cost(o);
     this.makeRoom(o);
   }
 
   /** Pushes out the oldest objects that hold data, but not keep, nor any that is waited for. */
   private makeRoom(keep: Held): void {
-    while (this.bytes > this.budget) {
+    while (this.used > this.budget) {
       let oldest: Held | undefined;
       for (const o of this.objects.values()) {
         const spared = o === keep || !o.data || this.awaited(keyOf(o.record.root));

@@ -30,7 +30,7 @@ export interface SwarmConfig {
 /** What the tracker is told about the viewer. */
 export type Account = Omit<
   Report,
-  "type" | "ready" | "noUpload" | "neighbours" | "renditions" | "rescues" | "dropped"
+  "type" | "ready" | "noUpload" | "neighbours" | "renditions" | "rescues" | "dropped" | "rtts"
 >;
 
 export interface SwarmHost extends Omit<NeighboursHost, "signal"> {
@@ -175,7 +175,8 @@ export class Swarm {
     const { rescues } = this;
     const account = this.host.account();
     this.uplinkBps = account.uplinkBps;
-    if (!this.tracker.send({ type: "report", ready, noUpload, neighbours, renditions, ...account, rescues, dropped })) return;
+    const rtts = this.neighbours.roundTrips();
+    if (!this.tracker.send({ type: "report", ready, noUpload, neighbours, renditions, ...account, rescues, dropped, rtts })) return;
     this.reportedMs = nowMs;
     this.reported = urgent;
   }

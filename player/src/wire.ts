@@ -3,7 +3,7 @@
 // specification, peer/wire/testdata/vectors.json its examples. What decode
 // accepts it would encode in exactly the same bytes.
 
-import { exceedsBytes, fromHex, toHex, Writer, type Bytes } from "./bytes";
+import { exceedsBytes, fromHex, Reader, toHex, Writer, type Bytes } from "./bytes";
 
 /** The version of the protocol, carried in HELLO. */
 export const WIRE_VERSION = 2;
@@ -31,8 +31,6 @@ export const FLAG_TELL_ME = 1;
 export const HELLO_TIMEOUT_MS = 5000;
 /** How many objects one neighbour's announcements are remembered for. */
 export const MAX_ANNOUNCED = 256;
-/** How long a COMING counts. */
-export const COMING_MS = 2000;
 
 /** In REQUEST: send the leaf list before the first leaf. */
 export const FLAG_NEED_LIST = 1;
@@ -112,7 +110,6 @@ const TYPES = [
 export class WireError extends Error {
   constructor(reason: string) {
     super(`this is not a valid message: ${reason}`);
-    this.name = "WireError";
   }
 }
 
@@ -198,25 +195,26 @@ export function* unbundle(bytes: Bytes): Generator<Message> {
   do {
     const d = new Decoder(bytes);
     yield d.message();
-    bytes = d.rest;
+    bytes = d.take(d.left);
   } while (bytes.length > 0);
 }
 
-class Decoder {
-  private at = 1;
-  private readonly name: string;
+class Decoder extends Reader {
+  private readonly type: string;
 
-  constructor(private readonly bytes: Bytes) {
-    this.name = TYPES[bytes[0]] ?? "";
-    this.demand(this.name !== "" && bytes.length <= MAX_MESSAGE);
+  constructor(bytes: Bytes) {
+    super(bytes);
+    this.type = TYPES[this.u8()] ?? "";
+    this.demand(this.type !== "" && bytes.length <= MAX_MESSAGE);
   }
 
-  get rest(): Bytes {
-    return this.bytes.subarray(this.at);
+  /** Which rule a message breaks, nobody in a browser would read: Go's twin says it. */
+  override fail(): never {
+    throw new WireError(`sent a malformed ${this.type || "message"}`);
   }
 
   message(): Message {
-    const type = this.name as Message["type"];
+    const type = this.type as Message["type"];
     switch (type) {
       case "HELLO":
         return this.hello();
@@ -242,10 +240,6 @@ class Decoder {
       case "RECORD":
         return this.record();
     }
-  }
-
-  finish(): void {
-    this.demand(this.at === this.bytes.length);
   }
 
   private hello(): Message {
@@ -275,7 +269,7 @@ class Decoder {
   private leaf(): Message {
     const key = this.key();
     const leaf = this.u16();
-    const data = this.take(this.bytes.length - this.at);
+    const data = this.take(this.left);
     this.demand(leaf < MAX_LEAVES && data.length > 0 && data.length <= LEAF_SIZE);
     return { type: "LEAF", key, leaf, data };
   }
@@ -293,23 +287,8 @@ class Decoder {
     try {
       return { type: "BYE", reason: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(words) };
     } catch {
-      throw this.malformed(); // not UTF-8
+      return this.fail(); // not UTF-8
     }
-  }
-
-  private take(n: number): Bytes {
-    this.at += n;
-    this.demand(this.at <= this.bytes.length);
-    return this.bytes.subarray(this.at - n, this.at);
-  }
-
-  private u8(): number {
-    return this.take(1)[0];
-  }
-
-  private u16(): number {
-    const b = this.take(2);
-    return (b[0] << 8) | b[1];
   }
 
   private key(): Key {
@@ -319,8 +298,7 @@ class Decoder {
   private entries(): number[] {
     const count = this.u8();
     this.demand(count > 0 && count <= MAX_BATCH);
-    const b = this.take(2 * count);
-    return Array.from({ length: count }, (_, i) => (b[2 * i] << 8) | b[2 * i + 1]);
+    return Array.from({ length: count }, () => this.u16());
   }
 
   private pieces(): number[] {
@@ -348,13 +326,8 @@ class Decoder {
     return { type: "RECORD", key, data: this.take(length) };
   }
 
-  /** Which rule a message breaks, nobody in a browser would read: Go's twin says it. */
   private demand(fits: boolean): void {
-    if (!fits) throw this.malformed();
-  }
-
-  private malformed(): WireError {
-    return new WireError(`sent a malformed ${this.name || "message"}`);
+    if (!fits) this.fail();
   }
 }
 

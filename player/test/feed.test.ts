@@ -49,7 +49,7 @@ class World {
 
   private text(): Text {
     if (!this.interrupted) this.head = this.published();
-    return { text: String(this.head * SEGMENT_MS), url: "u", receivedMs: Date.now(), header: () => null };
+    return { text: String(this.head * SEGMENT_MS), url: "u", receivedMs: Date.now(), age: null };
   }
 
   /** A neighbour tells of each segment so long after it was published. */
@@ -139,7 +139,7 @@ describe("the feed", () => {
     const world = new World();
     await world.play(4000);
     const forged = vi.spyOn(world as never, "text" as never) as unknown as { mockReturnValue(v: Text): void };
-    forged.mockReturnValue({ text: "forged", url: "u", receivedMs: 0, header: () => null });
+    forged.mockReturnValue({ text: "forged", url: "u", receivedMs: 0, age: null });
     const answers = await world.play(4000);
     expect(answers.map(([, text]) => text)).toContain("segment 7: it was changed");
     expect(world.feed.healthy).toBe(false);
@@ -235,7 +235,7 @@ describe("where the server holds requests", () => {
           await new Promise((resolve) => setTimeout(resolve, this.interrupted ? 4000 : Math.max(at, 0)));
           if (this.interrupted) throw new HttpError(0, "brought nothing for 4 s");
         }
-        return { text: String(this.parts()), url: "u", receivedMs: Date.now(), header: () => null };
+        return { text: String(this.parts()), url: "u", receivedMs: Date.now(), age: null };
       },
       accept: async ({ text }) => this.edge(Number(text)),
       turn: () => ({ rank: 0, among: 1 }),

@@ -201,7 +201,7 @@ describe("playlist loads", () => {
     text,
     url: "https://cdn.test/a.m3u8",
     receivedMs: performance.now(),
-    header: (name) => (name === "age" ? "3" : null),
+    age: "3",
   });
   const load = (host: FakeHost, type: string, retries: number) => {
     const Loader = playlistLoader(host);

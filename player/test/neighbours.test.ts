@@ -26,6 +26,7 @@ class World {
   readonly sent: Message[][] = [];
   known: Carried | undefined;
   buffered = 0;
+  roundTripMs = 0;
   proven = true;
   silent = false;
   judgement: Judgement = "genuine";
@@ -54,12 +55,16 @@ class World {
     } as NeighboursHost,
     this.store,
     (_, callbacks): Connection => {
+      const world = this;
       const wire = { ...callbacks, signalled: 0, closed_: false };
       const sent: Message[] = [];
       this.wires.push(wire);
       this.sent.push(sent);
       return {
         bufferedAmount: this.buffered,
+        get roundTripMs() {
+          return world.roundTripMs;
+        },
         send: (b) => sent.push(...unbundle(b)) > 0,
         signal: () => void wire.signalled++,
         close: () => void (wire.closed_ = true),
@@ -95,6 +100,21 @@ class World {
 
 beforeEach(() => void vi.useFakeTimers({ now: 1_767_225_600_000 }));
 afterEach(() => void vi.useRealTimers());
+
+test("a round trip is told when it is first known, and when it has doubled or halved", () => {
+  const world = new World();
+  const { neighbours } = world;
+  world.meet();
+  const measured = (ms: number) => {
+    world.roundTripMs = ms;
+    return neighbours.roundTrips()?.map((r) => r.ms);
+  };
+  expect(measured(0)).toBeUndefined();
+  expect(neighbours.roundTrips()).toBeUndefined();
+  world.roundTripMs = 31;
+  expect(neighbours.roundTrips()).toEqual([{ id: PEER, ms: 31 }]);
+  expect([31, 61, 16, 62, 32, 31, 90_000].map(measured)).toEqual([undefined, undefined, undefined, [62], undefined, [31], [60_000]]);
+});
 
 describe("visits to the tracker", () => {
   test("a late candidate goes with the visit that introduced the neighbour", () => {

@@ -89,6 +89,7 @@ export class Room {
 
 class MemoryEnd implements Connection {
   bufferedAmount = 0;
+  roundTripMs = 0;
   private other: MemoryEnd | undefined;
 
   constructor(

@@ -62,6 +62,7 @@ class FakeConnection {
   static last: FakeConnection;
   static generateCertificate = async (algorithm: object) => ({ algorithm });
   connectionState = "new";
+  roundTripTime = 0;
   onicecandidate?: (event: { candidate: { candidate: string } | null }) => void;
   onconnectionstatechange?: () => void;
   readonly channel = new FakeChannel();
@@ -98,6 +99,14 @@ class FakeConnection {
     this.calls.push(`candidate ${c.usernameFragment} ${c.candidate.split(" ")[4]}`);
   }
 
+  async getStats() {
+    return new Map<string, object>([
+      ["T01", { type: "transport" }],
+      ["CP1", { type: "candidate-pair", nominated: false, currentRoundTripTime: 9 }],
+      ["CP2", { type: "candidate-pair", nominated: true, currentRoundTripTime: this.roundTripTime }],
+    ]);
+  }
+
   close(): void {
     this.closed = true;
   }
@@ -108,6 +117,7 @@ function connect(makesOffer: boolean) {
   const signals: Signal[] = [];
   const line = new Line(makesOffer, {}, {
     signal: (s) => connection.signalled(s),
+    measured: (ms) => (connection.roundTripMs = ms),
     ended: (reason) => connection.end(reason),
   });
   const connection = new ChannelConnection(line, {
@@ -177,6 +187,22 @@ describe("a connection", () => {
     pc.channel.onclose!();
     expect(heard).toEqual(["closed: no connection came about"]);
     expect(pc.closed).toBe(true);
+  });
+
+  test("tells how long a round trip takes as soon as it is known, and again every half minute", async () => {
+    const { connection, pc } = connect(true);
+    pc.channel.onopen!();
+    expect(connection.roundTripMs).toBe(0);
+    pc.roundTripTime = 0.0305;
+    pc.connectionState = "connected";
+    pc.onconnectionstatechange!();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(connection.roundTripMs).toBe(31);
+    pc.roundTripTime = 0.2;
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(connection.roundTripMs).toBe(200);
+    connection.close();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test("survives a short disconnection, not a long one", async () => {

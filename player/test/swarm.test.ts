@@ -25,7 +25,7 @@ test("signals for those who were introduced at an earlier visit to the tracker a
     upload: true,
     connect: (_: boolean, callbacks: Callbacks) => {
       wires.push(callbacks);
-      return { bufferedAmount: 0, send: () => true, signal: () => undefined, close: () => undefined };
+      return { bufferedAmount: 0, roundTripMs: 0, send: () => true, signal: () => undefined, close: () => undefined };
     },
     environment: {
       fetch: async () => new Response(`{"token":"t"}`),

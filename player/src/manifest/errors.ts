@@ -40,6 +40,5 @@ export class ManifestError extends Error {
     readonly leaf = -1,
   ) {
     super(`${where}: ${reason}`);
-    this.name = "ManifestError";
   }
 }

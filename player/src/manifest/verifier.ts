@@ -228,8 +228,10 @@ export class Verifier {
     if (record.sequence !== s.number || record.part !== (part ?? 0)) {
       throw refuse("sequence", `its record is that of ${place(record)}`);
     }
+    const genuine = this.signed(init, keys, `${where}: its init section`);
+    genuine.catch(() => undefined); // told in its turn
     await Promise.all([this.signed(record, keys, where), hashAhead(record)]);
-    await this.signed(init, keys, `${where}: its init section`);
+    await genuine;
     if (!equalBytes(record.init, init.root)) {
       throw refuse("init", "it was signed for another init section than the one listed");
     }
