@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { test } from "node:test";
-import { launch, live, open, pause, plainPage, Program, startChannel, until } from "./harness.mjs";
+import { launch, live, open, pause, plainPage, playhead, playing, Program, startChannel, stats, until } from "./harness.mjs";
 
 const run = promisify(execFile);
 const ourTags = /.*Skip \('#EXT-X-(VERSION|INDEPENDENT|SLIPSTREAM|SERVER|PROGRAM).*\n/g;
@@ -50,6 +50,31 @@ test("hls.js goes back to before a restart and plays the other renderings, ffpro
 			assert.deepEqual(to.errors, []);
 		});
 	}
+
+	await t.test("our own page goes back as far, and believes nothing that is not signed", async (t) => {
+		const ours = await open(browser, `${channel.base}/watch/demo?muted&dvr`);
+		await playing(ours);
+		const span = () => ours.evaluate(() => {
+			const { max, min } = document.querySelector("slipstream-player").shadowRoot.querySelector("input") ?? {};
+			return Number(max) - Number(min);
+		});
+		await until(async () => (await span()) > 9, 15_000, async () => `the timeline is ${await span()} s long`);
+		await ours.evaluate(() => {
+			const timeline = document.querySelector("slipstream-player").shadowRoot.querySelector("input");
+			timeline.value = timeline.min;
+			timeline.dispatchEvent(new Event("change"));
+		});
+		const { time } = await playhead(ours);
+		await until(async () => (await playhead(ours)).time > time + 3, 10_000, async () => `it does not play there: ${JSON.stringify(await stats(ours))} ${ours.complaints}`);
+		const there = await stats(ours);
+		t.diagnostic(JSON.stringify(there));
+		assert.ok(there.latencyMs > 13_000, `only ${there.latencyMs} ms behind live`);
+		assert.equal(there.state, "playing");
+		assert.equal(there.rejectedLeaves, 0);
+		assert.deepEqual(ours.complaints, []);
+		await ours.evaluate(() => document.querySelector("slipstream-player").shadowRoot.querySelector(".live").click());
+		await until(async () => (await stats(ours)).latencyMs < 12_000, 10_000, async () => `it does not come back to live: ${JSON.stringify(await stats(ours))}`);
+	});
 
 	await t.test("ffprobe finds every frame at its time", async () => {
 		for (const name of ["ts", "dvr"]) await probed(`${base}/360p/${name}.m3u8`, ["aac", "h264"]);

@@ -1,5 +1,5 @@
 // The watch page /watch/<channel>. Options in the address: ?p2p=off, ?stats=on,
-// ?muted, ?id=<channel id> to insist on a channel.
+// ?muted, ?dvr to go back in time, ?id=<channel id> to insist on a channel.
 
 const player = document.querySelector("slipstream-player")!;
 const query = new URLSearchParams(location.search);
@@ -13,7 +13,7 @@ if (query.get("p2p") === "off") {
   link.textContent = "Watch with other viewers";
   link.href = location.pathname;
 }
-if (query.has("muted")) player.setAttribute("muted", "");
+for (const name of ["muted", "dvr"]) if (query.has(name)) player.setAttribute(name, "");
 if (query.has("id")) player.setAttribute("channel", query.get("id")!);
 player.setAttribute("src", `/live/${encodeURIComponent(channel)}/index.m3u8`);
 if (query.get("stats") === "on") {

@@ -3,6 +3,7 @@
 // accepted gets in, from a playlist or by a neighbour's word.
 
 import { concat, equalBytes, type Bytes } from "./bytes";
+import { readPast, type Past } from "./chapters";
 import { Feed, type Edge, type Turn } from "./feed";
 import type { Text } from "./fetch";
 import type { MediaHttp } from "./media-http";
@@ -22,7 +23,7 @@ import {
   type SignedRecord,
   type Verified,
 } from "./manifest";
-import { turnOf, type Carried, type Listing, type Rendition } from "./objects";
+import { turnOf, type Carried, type Listing, type Offered, type Rendition } from "./objects";
 import { address, listed, listedPart, mediaPlaylist, partTargetMs, targetDurationMs, type Listed, type ListedPart } from "./retell";
 import { event, Kind, type Event } from "./sched";
 import type { Store } from "./store";
@@ -82,8 +83,8 @@ export class Catalogue {
   private nextObject = 0;
 
   constructor(
-    channel: Bytes,
-    renditions: { name: string; url: string }[],
+    private readonly channel: Bytes,
+    renditions: Offered[],
     private readonly http: MediaHttp,
     private readonly store: Store,
     private readonly inits: Inits,
@@ -91,14 +92,14 @@ export class Catalogue {
     clock: Clock,
     private readonly host: CatalogueHost,
   ) {
-    this.renditions = renditions.map(({ name, url }, id) => {
+    this.renditions = renditions.map(({ name, url, dvr }, id) => {
       const verifier = new Verifier(channel, name);
       const feed = new Feed(clock, {
         load: (until, second) => http.playlist(url, until, second),
         accept: (text) => this.accept(r, text),
         turn: (sequence) => host.turn(name, sequence),
       });
-      const r: Rendition = { id, name, url, feed, verifier, ahead: [], window: [], split: [] };
+      const r: Rendition = { id, name, url, dvr, feed, verifier, ahead: [], window: [], split: [] };
       return r;
     });
   }
@@ -215,7 +216,7 @@ export class Catalogue {
       const verified = await r.verifier.playlist(playlist, Date.now());
       cdns?.judge(text, before, r.verifier.head);
       const list = [...listed(playlist, verified, text.url)];
-      const length = list.length;
+      let { length } = list;
       this.refused = "";
       const parts = await r.verifier.parts(playlist, Date.now()).then(
         (parts) => parts.map((p) => listedPart(p, text.url)),
@@ -228,6 +229,12 @@ export class Catalogue {
       if (known[0]?.segment.number === after && !playlist.endList) list.push(...known);
       // Nor does what a young channel's playlist still lists come back: players count from the first.
       if (told) shorten(playlist, list, told.playlist.mediaSequence - playlist.mediaSequence);
+      const past: Past | undefined = r.dvr ? (told ?? (await this.past(r, r.dvr))) : undefined;
+      if (past) {
+        prolong(playlist, list, past);
+        length = told?.length ?? list.length;
+        shorten(playlist, list, list.length - length);
+      }
       const newest = parts.at(-1);
       if (newest && told) parts.push(...told.parts.filter((p) => p.record.startMs > newest.record.startMs));
       return this.tell(r, { playlist, list, parts, base: text.url, length }, true);
@@ -236,6 +243,11 @@ export class Catalogue {
       this.refused = (error as Error).message;
       throw error;
     }
+  }
+
+  /** Without a past there is the live window. */
+  private past(r: Rendition, url: string): Promise<Past | undefined> {
+    return readPast(url, (url) => this.http.playlist(url), this.channel, r.name).catch(() => undefined);
   }
 
   /** Asks for what a player begins with while the playlist is verified; the bytes are, whenever they are taken. */
@@ -328,7 +340,7 @@ export class Catalogue {
     for (const p of open) if (p.mapUrl) this.inits.add(p.mapUrl, p.initRecord!);
     r.window.push(...open.map(part));
     // A recording is long, and of a live window only the end is played: the rest is entered when the playhead comes near, see session.ts.
-    r.sinceMs ??= ended ? Infinity : (beginningMs(r.window, false) ?? 0);
+    if (r.dvr || r.sinceMs === undefined) r.sinceMs = ended ? Infinity : (beginningMs(r.window, false) ?? 0);
     for (const entries of [r.window, r.split]) {
       entries.forEach((e, i) => {
         if (e.startMs >= r.sinceMs!) this.enter(r, e, found && i === entries.length - 1);
@@ -414,6 +426,14 @@ export class Catalogue {
 /** Which encoder's segments are known. */
 function variantOf(r: Rendition): number | undefined {
   return r.window[0]?.segment?.record.variant;
+}
+
+/** Lists what came before, too, if there is nothing between. */
+function prolong(playlist: Playlist, list: Listed[], { playlist: { mediaSequence, discontinuitySequence }, list: older }: Past): void {
+  const before = older.filter((e) => e.segment.number < playlist.mediaSequence);
+  if (before.at(-1)?.segment.number !== playlist.mediaSequence - 1) return;
+  list.unshift(...before);
+  Object.assign(playlist, { mediaSequence, discontinuitySequence });
 }
 
 /** Takes segments off a playlist's beginning, but one. */

@@ -109,18 +109,18 @@ export class Controls {
     this.spinner.hidden = !busy || said;
   }
 
-  showLive(atEdge: boolean): void {
-    this.live.hidden = false;
-    this.timeline.hidden = true;
+  showLive(live: boolean, atEdge: boolean): void {
+    this.live.hidden = !live;
     this.live.classList.toggle("on", atEdge);
     this.live.title = atEdge ? "Live" : "Go to live";
   }
 
-  /** A recording has a beginning and an end to seek between, and is not live. */
-  showTimeline(start: number, end: number, position: number): void {
+  /** Where one can seek, if there is a beginning and an end to seek between. */
+  showTimeline(range: readonly [start: number, end: number] | undefined, position: number): void {
     const { timeline } = this;
-    this.live.hidden = true;
-    timeline.hidden = false;
+    timeline.hidden = !range;
+    if (!range) return;
+    const [start, end] = range;
     timeline.min = String(start);
     timeline.max = String(end);
     if (!timeline.matches(":active")) timeline.value = String(position);

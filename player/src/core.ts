@@ -10,7 +10,7 @@ import { letter, opened, type Account, type CdnsModule, type CoreConfig, type Co
 import { newScheduler } from "./sched";
 import { Session, type Audience, type Ticket } from "./session";
 import { Clock } from "./timing";
-import { beginningMs, deadlineMs, NO_VIEW, type View } from "./view";
+import { beginningMs, deadlineMs, LOOK_AHEAD_MS, NO_VIEW, type View } from "./view";
 
 /** How often the page is told how its deliveries go, if they go, and what the session did so far. */
 const PROGRESS_EVERY_MS = 250;
@@ -184,7 +184,13 @@ class Core implements Audience {
   deadlineMs(nowMs: number, entry: Entry, rendition: string): number {
     if (rendition !== this.view.rendition) return 0;
     const ended = this.session!.ended(rendition);
-    return deadlineMs(this.view, this.beginning(this.session!.window(rendition), ended), nowMs, entry, ended);
+    return deadlineMs(this.view, this.beginning(this.session!.window(rendition), ended), nowMs, entry, ended || this.goneBack);
+  }
+
+  /** The viewer has gone back so far that what is live is no concern of this viewer's, and there is as much time as with a recording. */
+  private get goneBack(): boolean {
+    const { rendition, positionMs = Infinity } = this.view;
+    return positionMs < (this.session!.window(rendition).at(-1)?.startMs ?? 0) - LOOK_AHEAD_MS;
   }
 
   private beginning(window: readonly Entry[], ended: boolean): number | undefined {
@@ -193,7 +199,7 @@ class Core implements Audience {
   }
 
   renditions(): string[] {
-    return this.view.idle || !this.view.rendition ? [] : [this.view.rendition];
+    return this.view.idle || !this.view.rendition || this.goneBack ? [] : [this.view.rendition];
   }
 
   experience(): View {

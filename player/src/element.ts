@@ -1,4 +1,4 @@
-// <slipstream-player src channel cdns autoplay muted p2p="off" upload="off">: a live
+// <slipstream-player src channel cdns dvr autoplay muted p2p="off" upload="off">: a live
 // player in one element. hls.js plays, the engine decides where bytes come from.
 //
 // Properties: stats, state, channel, video. Events: "stats" (once a second,
@@ -30,8 +30,10 @@ const RETRY_MAX_MS = 10_000;
 const MEDIA_RECOVERY_MS = 5000;
 /** Further behind the edge than this is not live. */
 const LIVE_WITHIN_S = 15;
+/** So much of the oldest that is listed is about to go: whoever sought to it would be thrown to the live edge. */
+const GOING_S = 10;
 
-const ATTRIBUTES = ["src", "channel", "cdns", "p2p", "upload", "muted", "poster"];
+const ATTRIBUTES = ["src", "channel", "cdns", "dvr", "p2p", "upload", "muted", "poster"];
 
 export class SlipstreamPlayer extends HTMLElement {
   static readonly observedAttributes = ATTRIBUTES;
@@ -147,6 +149,7 @@ export class SlipstreamPlayer extends HTMLElement {
         src: mayPlay ? url : undefined,
         channel: this.getAttribute("channel") ?? undefined,
         cdns: this.getAttribute("cdns")?.match(/\S+/g) ?? [],
+        dvr: this.hasAttribute("dvr"),
         p2p: this.getAttribute("p2p") !== "off",
         upload: this.getAttribute("upload") === "off" ? false : undefined,
       });
@@ -312,7 +315,7 @@ export class SlipstreamPlayer extends HTMLElement {
       f: () => void this.toggleFullscreen(),
       s: () => this.toggleStats(),
       ...(onControl ? {} : { " ": () => this.togglePlay() }), // space on a button presses it
-      ...(onControl || !this.engine?.recording ? {} : { ArrowLeft: () => this.skip(-5), ArrowRight: () => this.skip(5) }),
+      ...(onControl || !(this.engine?.recording || this.hasAttribute("dvr")) ? {} : { ArrowLeft: () => this.skip(-5), ArrowRight: () => this.skip(5) }),
     };
     const action = actions[event.key];
     if (!action) return;
@@ -344,10 +347,8 @@ export class SlipstreamPlayer extends HTMLElement {
     const busy = !this.failed && !video.paused && (video.readyState < 3 || (this.engine?.held ?? false));
     controls.showPlayback(video.paused, video.muted, busy);
     const behind = this.hls?.liveSyncPosition ? this.hls.latency : 0;
-    const { seekable } = video;
-    if (this.engine?.recording && seekable.length > 0) {
-      controls.showTimeline(seekable.start(0), seekable.end(0), video.currentTime);
-    } else controls.showLive(stats.state === "playing" && behind < LIVE_WITHIN_S);
+    controls.showTimeline(this.range(), video.currentTime);
+    controls.showLive(!this.engine?.recording, stats.state === "playing" && behind < LIVE_WITHIN_S);
     controls.showShare(stats.peers > 0 || stats.p2pBytes > 0 ? `${Math.round(offload(stats) * 100)} % from peers` : "");
     this.overlay.update(stats, this.note());
     if (stats.state !== this.lastState) {
@@ -357,6 +358,15 @@ export class SlipstreamPlayer extends HTMLElement {
       this.dispatchEvent(new CustomEvent("statechange", { detail: stats.state }));
     }
     if (this.updates++ % STATS_EVERY_UPDATES === 0) this.dispatchEvent(new CustomEvent("stats", { detail: stats }));
+  }
+
+  /** Between which times one can seek, if there is more to it than going live. */
+  private range(): [from: number, to: number] | undefined {
+    const { seekable } = this.video;
+    if (this.engine?.recording && seekable.length > 0) return [seekable.start(0), seekable.end(0)];
+    const first = this.hls?.latestLevelDetails?.fragments[0]?.start;
+    const live = this.hls?.liveSyncPosition;
+    return this.hasAttribute("dvr") && first !== undefined && live ? [Math.min(first + GOING_S, live), live] : undefined;
   }
 
   private note(): string {

@@ -39,6 +39,8 @@ export interface EngineOptions {
   src?: string;
   /** Addresses of the same at other CDNs, the preferred one first, for streams that do not name theirs (Content Steering). */
   cdns?: string[];
+  /** Whether one can go back as far as the origin keeps the channel on disk. It is all verified first: for each hour 280 kB are loaded. */
+  dvr?: boolean;
   /** False: everything comes from the CDN, still verified. Default true. */
   p2p?: boolean;
   /** False: take from neighbours, give nothing. By default nothing is given on metered links. */
@@ -297,7 +299,8 @@ export class SlipstreamEngine implements LoaderHost {
   }
 
   private join(channel: string, list: Multivariant, variants: Variant[], base: string, sources?: Sources): void {
-    const renditions = variants.map((v) => ({ name: v.rendition, url: v.uri }));
+    const { dvr } = this.options;
+    const renditions = variants.map((v) => ({ name: v.rendition, url: v.uri, dvr: dvr ? new URL("dvr.m3u8", v.uri).href : undefined }));
     for (const r of renditions) this.levels.set(r.url, r.name);
     const swarm = this.swarm(list, base);
     const rtc = { iceServers: this.options.iceServers ?? [] };

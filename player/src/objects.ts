@@ -32,12 +32,19 @@ export interface Carried {
   waiting: Set<Delivery>;
 }
 
+/** Where a rendition is. */
+export interface Offered {
+  name: string;
+  /** Of its playlist. */
+  url: string;
+  /** Of the playlist of hours, if one may go back. */
+  dvr?: string;
+}
+
 /** One rendition of the channel. */
-export interface Rendition {
+export interface Rendition extends Offered {
   /** The scheduler's name for it. */
   id: number;
-  name: string;
-  url: string;
   feed: Feed;
   verifier: Verifier;
   /** Segments that were there before are on the books only if somebody asks for them. */

@@ -5,14 +5,14 @@
 
 import type { IceServer, Signal } from "./announce";
 import type { Text } from "./fetch";
-import type { Entry } from "./objects";
+import type { Entry, Offered } from "./objects";
 import type { Progress, SessionStats } from "./session";
 import type { View } from "./view";
 
 export interface CoreConfig {
   /** Its id as text. */
   channel: string;
-  renditions: { name: string; url: string }[];
+  renditions: Offered[];
   /** Where several CDNs have them. */
   sources?: Sources;
   /** Address of ed25519.js, for browsers that have no Ed25519 of their own. */

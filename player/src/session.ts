@@ -20,7 +20,7 @@ import type { Place } from "./port";
 import type { MediaHttp } from "./media-http";
 import { Inits } from "./inits";
 import { KIND_PART } from "./manifest";
-import { DeliveryError, type Carried, type Delivery, type Entry, type Listing } from "./objects";
+import { DeliveryError, type Carried, type Delivery, type Entry, type Listing, type Offered } from "./objects";
 import { CDN, Do, event, Kind, TICK_MS, type Action, type Event, type Scheduler } from "./sched";
 import { Store } from "./store";
 import { Swarm, type SwarmConfig } from "./swarm";
@@ -51,7 +51,7 @@ export interface Audience {
 
 export interface SessionConfig {
   channel: Bytes;
-  renditions: { name: string; url: string }[];
+  renditions: Offered[];
   http: MediaHttp;
   scheduler: Scheduler;
   audience: Audience;

@@ -24,7 +24,7 @@ svg { width: 22px; height: 22px; fill: currentColor; display: block; }
 
 .bar {
   position: absolute; inset: auto 0 0 0; display: flex; align-items: center; gap: 4px; padding: 28px 10px 8px;
-  background: linear-gradient(transparent, rgb(0 0 0 / 72%)); transition: opacity .25s;
+  background: linear-gradient(transparent, rgb(0 0 0 / 55%) 40%, rgb(0 0 0 / 85%)); text-shadow: 0 0 4px #000; transition: opacity .25s;
 }
 .bar .space { flex: 1; }
 :host(.idle) .bar { opacity: 0; pointer-events: none; }

@@ -4,7 +4,7 @@
 import type { Entry } from "./objects";
 
 /** Nothing is fetched that is further ahead of the playhead than this: the player buffers about as much of a live stream. */
-const LOOK_AHEAD_MS = 30_000;
+export const LOOK_AHEAD_MS = 30_000;
 /** A segment is needed this long before it is shown: it has to be parsed and appended. */
 const APPEND_MS = 200;
 /** Where a live player starts: this many segments, or parts, behind the newest (the default of hls.js, and what retell.ts tells it). */

@@ -146,8 +146,7 @@ export class TestChannel {
     ].join("\n");
   }
 
-  playlist(window = 10): string {
-    const listed = this.segments.slice(-window);
+  playlist(window = 10, listed = this.segments.slice(-window)): string {
     const first = listed[0]?.record.sequence ?? 0;
     const parts = (of: TestSegment[]) =>
       of.flatMap((p) => [
