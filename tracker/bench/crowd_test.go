@@ -82,6 +82,7 @@ func rush(t *tracker, rate int, length, hold time.Duration, channels int) (*crow
 		return nil, err
 	}
 	defer vs.close()
+	vs.mint(int(float64(rate) * length.Seconds()))
 	events := make([]unix.EpollEvent, 512)
 	before, mine, from := cpu(t.cmd.Process.Pid), cpu(os.Getpid()), time.Now()
 	var peak int64
@@ -101,13 +102,13 @@ func rush(t *tracker, rate int, length, hold time.Duration, channels int) (*crow
 		vs.turn(events, 1, elapsed < length) // the last crowd stays together until it is counted
 	}
 	vs.leaveAll()
-	for goodbye := time.Now().Add(10 * time.Second); len(vs.conns) > 0 && time.Now().Before(goodbye); {
+	for goodbye := time.Now().Add(10 * time.Second); vs.live > 0 && time.Now().Before(goodbye); {
 		vs.turn(events, 10, true)
 	}
 	took := time.Since(from).Seconds()
 	used := cpu(t.cmd.Process.Pid) - before
 	r := &vs.results
-	r.lost += len(vs.conns) // never said goodbye
+	r.lost += vs.live // never said goodbye
 	c := &crowd{
 		Rate: rate, Seconds: length.Seconds(), HoldSeconds: hold.Seconds(), Begun: vs.begun, Welcomed: r.welcomed, Refused: r.refused, Lost: r.lost, Why: r.why,
 		JoinP50Ms: quantileMs(r.sinceJoin, 0.5), JoinP95Ms: quantileMs(r.sinceJoin, 0.95), JoinP99Ms: quantileMs(r.sinceJoin, 0.99),

@@ -205,11 +205,11 @@ func holdViewers(args []string) (any, error) {
 		}
 		vs.turn(events, 5, false)
 	}
-	fmt.Println(len(vs.conns))
+	fmt.Println(vs.live)
 	for {
 		select {
 		case <-told:
-			return len(vs.conns), nil
+			return vs.live, nil
 		default:
 			vs.turn(events, 100, false)
 		}

@@ -98,7 +98,7 @@ func joinTLS(address string, n int) (net.Conn, error) {
 		c.Close()
 		return nil, err
 	}
-	if _, err := c.Write(upgrade(n, channelID(0), time.Now())); err != nil {
+	if _, err := c.Write(upgrade(nil, token(n, channelID(0), time.Now()))); err != nil {
 		return fail(err)
 	}
 	in := bufio.NewReaderSize(c, 512)

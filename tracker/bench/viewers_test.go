@@ -24,16 +24,18 @@ type viewers struct {
 	hold    time.Duration // from the join to the close
 
 	epfd    int
-	conns   map[int]*viewer
+	conns   []*viewer // by descriptor
+	live    int       // of them
 	joined  []*viewer // in the order of their joins, which is that of their ends
+	tokens  []string  // of the first viewers, made beforehand as a back end makes them elsewhere; those of others are made when they come
 	buf     []byte
 	begun   int // have connected
-	asked   int // for a WebSocket
 	results results
 }
 
 type viewer struct {
 	fd         int
+	n          int
 	phase      byte // 0 connecting, 1 asked for a WebSocket, 2 joined, 3 welcome, 4 has a neighbour, 5 closes
 	rest       []byte
 	begunAt    time.Time
@@ -67,13 +69,15 @@ func newViewers(address string, hold time.Duration, channel func(n int) string) 
 	}
 	return &viewers{
 		to: unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()}, channel: channel, hold: hold,
-		epfd: epfd, conns: map[int]*viewer{}, buf: make([]byte, 64<<10), results: results{why: map[string]int{}},
+		epfd: epfd, buf: make([]byte, 64<<10), results: results{why: map[string]int{}},
 	}, nil
 }
 
 func (vs *viewers) close() {
-	for fd := range vs.conns {
-		unix.Close(fd)
+	for _, v := range vs.conns {
+		if v != nil {
+			unix.Close(v.fd)
+		}
 	}
 	unix.Close(vs.epfd)
 }
@@ -93,8 +97,29 @@ func (vs *viewers) begin(now time.Time) error {
 	if err := unix.Connect(fd, &vs.to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return err
 	}
-	vs.conns[fd] = &viewer{fd: fd, begunAt: now}
+	v := &viewer{fd: fd, n: vs.begun, begunAt: now}
+	for len(vs.conns) <= fd {
+		vs.conns = append(vs.conns, nil)
+	}
+	vs.conns[fd] = v
+	vs.live++
 	return unix.EpollCtl(vs.epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd)})
+}
+
+// at is who has a descriptor; nil if nobody has.
+func (vs *viewers) at(fd int) *viewer {
+	if fd >= len(vs.conns) {
+		return nil
+	}
+	return vs.conns[fd]
+}
+
+// mint makes the tokens of the first n viewers.
+func (vs *viewers) mint(n int) {
+	now := time.Now()
+	for i := range n {
+		vs.tokens = append(vs.tokens, token(i+1, vs.channel(i+1), now))
+	}
 }
 
 // turn serves what has happened, and ends those whose time is over as long as others come.
@@ -102,7 +127,7 @@ func (vs *viewers) turn(events []unix.EpollEvent, waitMs int, come bool) {
 	n, _ := unix.EpollWait(vs.epfd, events, waitMs) // EINTR is as good as nothing
 	now := time.Now()
 	for _, e := range events[:max(n, 0)] {
-		v := vs.conns[int(e.Fd)]
+		v := vs.at(int(e.Fd))
 		if v == nil {
 			continue
 		}
@@ -120,10 +145,10 @@ func (vs *viewers) turn(events []unix.EpollEvent, waitMs int, come bool) {
 }
 
 // upgrade asks for a WebSocket, and shows a token.
-func upgrade(n int, channel string, now time.Time) []byte {
-	return fmt.Appendf(nil, "GET /tracker HTTP/1.1\r\nHost: tracker.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: slipstream, %s\r\n\r\n",
-		token(n, channel, now))
+func upgrade(dst []byte, token string) []byte {
+	dst = append(dst, "GET /tracker HTTP/1.1\r\nHost: tracker.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: slipstream, "...)
+	return append(append(dst, token...), "\r\n\r\n"...)
 }
 
 const joinMessage = `{"type":"join","version":1,"role":"viewer","renditions":["720p"],"noUpload":false,"uplinkBps":0}`
@@ -131,8 +156,13 @@ const joinMessage = `{"type":"join","version":1,"role":"viewer","renditions":["7
 func (vs *viewers) ask(v *viewer) {
 	v.phase = 1
 	unix.EpollCtl(vs.epfd, unix.EPOLL_CTL_MOD, v.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(v.fd)}) //nolint:errcheck // it is in there
-	vs.asked++
-	request := upgrade(vs.asked, vs.channel(vs.asked), time.Now())
+	shown := ""
+	if v.n <= len(vs.tokens) {
+		shown = vs.tokens[v.n-1]
+	} else {
+		shown = token(v.n, vs.channel(v.n), time.Now())
+	}
+	request := upgrade(vs.buf[:0], shown)
 	vs.results.handshake += int64(len(request))
 	vs.write(v, request)
 }
@@ -140,10 +170,15 @@ func (vs *viewers) ask(v *viewer) {
 func (vs *viewers) join(v *viewer) {
 	v.phase, v.joinedAt = 2, time.Now()
 	vs.joined = append(vs.joined, v)
-	b := frame(0x81, []byte(joinMessage))
+	b := joinFrame
 	v.bytes = len(b)
 	vs.write(v, b)
 }
+
+var (
+	joinFrame  = frame(0x81, []byte(joinMessage))
+	closeFrame = frame(0x88, []byte{0x03, 0xe9})
+)
 
 // frame is a client's frame of at most 64 KiB. Its mask is 0, which is a mask as any other.
 func frame(first byte, payload []byte) []byte {
@@ -205,7 +240,7 @@ func (vs *viewers) read(v *viewer) {
 		vs.hear(v, b[0], b[at:at+size])
 		b = b[at+size:]
 	}
-	if len(b) > 0 && vs.conns[v.fd] == v {
+	if len(b) > 0 && vs.at(v.fd) == v {
 		v.rest = bytes.Clone(b)
 	}
 }
@@ -243,12 +278,12 @@ func (vs *viewers) hear(v *viewer, first byte, payload []byte) {
 
 // leave closes as a browser does.
 func (vs *viewers) leave(v *viewer) {
-	if vs.conns[v.fd] != v {
+	if vs.at(v.fd) != v {
 		return
 	}
 	vs.results.neighbours = append(vs.results.neighbours, v.neighbours)
 	v.phase = 5
-	vs.write(v, frame(0x88, []byte{0x03, 0xe9}))
+	vs.write(v, closeFrame)
 }
 
 // leaveAll ends everybody who is left.
@@ -260,10 +295,11 @@ func (vs *viewers) leaveAll() {
 }
 
 func (vs *viewers) end(v *viewer, why string) {
-	if vs.conns[v.fd] != v {
+	if vs.at(v.fd) != v {
 		return
 	}
-	delete(vs.conns, v.fd)
+	vs.conns[v.fd] = nil
+	vs.live--
 	unix.Close(v.fd)
 	switch {
 	case v.phase < 3:

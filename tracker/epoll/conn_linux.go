@@ -32,6 +32,7 @@ type Conn struct {
 	fd      int    // -1 once closed
 	pending []byte // to be written
 	queued  bool   // the loop knows that something is pending
+	gathers bool   // the loop knows that something is pending which may wait
 	ended   bool   // nothing may follow what is pending
 	slow    bool   // too much was pending
 	cut     bool   // to be closed without another word
@@ -50,6 +51,19 @@ const (
 // Send queues a text message. The payload is the caller's again when Send returns.
 func (c *Conn) Send(payload []byte) {
 	c.queue(func(pending []byte) []byte { return appendFrame(pending, opText, payload) }, false)
+}
+
+// SendSoon is Send for what may wait until there is more, Config.Gather at most: to write costs more than to decide what, and
+// one write may carry many messages.
+func (c *Conn) SendSoon(payload []byte) {
+	c.mu.Lock()
+	ok := c.add(func(pending []byte) []byte { return appendFrame(pending, opText, payload) }, false)
+	tell := ok && !c.queued && !c.gathers
+	c.gathers = c.gathers || tell
+	c.mu.Unlock()
+	if tell {
+		c.loop.gather(c)
+	}
 }
 
 // SetMaxMessage has this connection take longer messages, or only shorter ones, than the others. It is for Open to call.
@@ -71,21 +85,33 @@ func (c *Conn) Cut() {
 // queue adds to what is pending, and has the loop write it.
 func (c *Conn) queue(add func([]byte) []byte, last bool) {
 	c.mu.Lock()
+	ok := c.add(add, last)
+	tell := ok && !c.queued
+	c.queued = c.queued || ok
+	c.mu.Unlock()
+	if tell {
+		c.loop.enqueue(c)
+	}
+}
+
+// add adds to what is pending; false if nothing can be. The caller has the lock.
+func (c *Conn) add(add func([]byte) []byte, last bool) bool {
 	if c.fd < 0 || c.ended {
-		c.mu.Unlock()
-		return
+		return false
 	}
 	if c.pending == nil {
 		c.pending = buffers.Get().([]byte)[:0]
 	}
 	c.pending, c.ended = add(c.pending), last
 	c.slow = c.slow || len(c.pending) > c.loop.cfg.MaxPending
-	tell := !c.queued
-	c.queued = true
-	c.mu.Unlock()
-	if tell {
-		c.loop.enqueue(c)
-	}
+	return true
+}
+
+// gathered notes that its time to wait is over.
+func (c *Conn) gathered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gathers = false
 }
 
 // buffers are for what is pending: of a thousand connections few have something.

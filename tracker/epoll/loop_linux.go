@@ -33,6 +33,8 @@ type loop struct {
 	mu       sync.Mutex
 	arrivals []arrival
 	queued   []*Conn // have something pending
+	waiting  []*Conn // have something pending that may wait
+	untilMs  int64   // … until then
 	woken    bool
 	stopped  bool
 }
@@ -77,6 +79,17 @@ func (l *loop) enqueue(c *Conn) {
 	l.wake()
 }
 
+// gather has the loop write what a connection has pending when the time to wait is over, which begins with the first one.
+func (l *loop) gather(c *Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.waiting) == 0 {
+		l.untilMs = time.Now().Add(l.cfg.Gather).UnixMilli()
+		l.wake() // to set the alarm
+	}
+	l.waiting = append(l.waiting, c)
+}
+
 func (l *loop) arrive(a arrival) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -108,12 +121,16 @@ func (l *loop) run() {
 	defer l.epoll.Close()
 	events := make([]unix.EpollEvent, 256)
 	for {
-		arrivals, queued, stopped := l.inbox()
 		l.nowMs = time.Now().UnixMilli()
+		arrivals, queued, gathered, stopped := l.inbox()
 		for _, a := range arrivals {
 			l.adopt(a)
 		}
 		for _, c := range queued {
+			l.write(c)
+		}
+		for _, c := range gathered {
+			c.gathered()
 			l.write(c)
 		}
 		if stopped {
@@ -139,13 +156,21 @@ func (l *loop) run() {
 }
 
 // inbox takes what others left, and sets the alarm.
-func (l *loop) inbox() (arrivals []arrival, queued []*Conn, stopped bool) {
+func (l *loop) inbox() (arrivals []arrival, queued, gathered []*Conn, stopped bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	arrivals, queued, stopped = l.arrivals, l.queued, l.stopped
 	l.arrivals, l.queued, l.woken = nil, nil, false
-	l.epoll.SetReadDeadline(time.UnixMilli(l.wheel.nextMs())) //nolint:errcheck // newLoop tried it
-	return arrivals, queued, stopped
+	alarmMs := l.wheel.nextMs()
+	switch {
+	case len(l.waiting) == 0:
+	case l.nowMs >= l.untilMs:
+		gathered, l.waiting = l.waiting, nil
+	default:
+		alarmMs = min(alarmMs, l.untilMs)
+	}
+	l.epoll.SetReadDeadline(time.UnixMilli(alarmMs)) //nolint:errcheck // newLoop tried it
+	return arrivals, queued, gathered, stopped
 }
 
 // adopt begins with a connection. What it wants is mostly there already, so who is refused needs not be watched.

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/epoll"
@@ -12,7 +14,18 @@ import (
 type socket struct {
 	guest
 	conn *epoll.Conn
+	met  atomic.Uint32 // neighbours that it heard of
 }
+
+// promptly is of how many neighbours a newcomer hears at once. What comes later about neighbours, most of it when others come and
+// leave, waits for more: it is most of what a tracker says in a rush, and nothing depends on it for a quarter of a second. A
+// signal or a duty takes it along.
+const promptly = 6
+
+var (
+	ofNeighbour = []byte(`{"type":"neighbour"`)
+	ofGone      = []byte(`{"type":"gone"`)
+)
 
 // Open decides about a request for a WebSocket; it is for epoll.Config.Paths.
 func (s *Server) Open(r *http.Request, conn *epoll.Conn) (epoll.Client, *epoll.Refusal) {
@@ -38,7 +51,11 @@ func (c *socket) send(frame []byte, end string) {
 	if frame == nil {
 		return
 	}
-	c.conn.Send(frame)
+	if bytes.HasPrefix(frame, ofGone) || bytes.HasPrefix(frame, ofNeighbour) && c.met.Add(1) > promptly {
+		c.conn.SendSoon(frame)
+	} else {
+		c.conn.Send(frame)
+	}
 	if end != "" {
 		c.srv.metrics.reject(c.srv.metrics.errors, end)
 		c.conn.End(epoll.Status(statusOf(end)), end)
