@@ -103,7 +103,11 @@ func (vs *viewers) begin(now time.Time) error {
 	}
 	vs.conns[fd] = v
 	vs.live++
-	return unix.EpollCtl(vs.epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd)})
+	events := uint32(unix.EPOLLOUT)
+	if vs.ask(v) { // on loopback it is connected by now, unless the backlog is full
+		events = unix.EPOLLIN
+	}
+	return unix.EpollCtl(vs.epfd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)})
 }
 
 // at is who has a descriptor; nil if nobody has.
@@ -131,10 +135,13 @@ func (vs *viewers) turn(events []unix.EpollEvent, waitMs int, come bool) {
 		if v == nil {
 			continue
 		}
-		if v.phase == 0 {
-			vs.ask(v)
-		} else {
+		switch {
+		case v.phase > 0:
 			vs.read(v)
+		case vs.ask(v):
+			unix.EpollCtl(vs.epfd, unix.EPOLL_CTL_MOD, v.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: e.Fd}) //nolint:errcheck // it is in there
+		default:
+			vs.end(v, "not connected")
 		}
 	}
 	for come && len(vs.joined) > 0 && now.Sub(vs.joined[0].joinedAt) >= vs.hold {
@@ -153,9 +160,8 @@ func upgrade(dst []byte, token string) []byte {
 
 const joinMessage = `{"type":"join","version":1,"role":"viewer","renditions":["720p"],"noUpload":false,"uplinkBps":0}`
 
-func (vs *viewers) ask(v *viewer) {
-	v.phase = 1
-	unix.EpollCtl(vs.epfd, unix.EPOLL_CTL_MOD, v.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(v.fd)}) //nolint:errcheck // it is in there
+// ask asks for a WebSocket; false if the connection is not there yet.
+func (vs *viewers) ask(v *viewer) bool {
 	shown := ""
 	if v.n <= len(vs.tokens) {
 		shown = vs.tokens[v.n-1]
@@ -163,8 +169,12 @@ func (vs *viewers) ask(v *viewer) {
 		shown = token(v.n, vs.channel(v.n), time.Now())
 	}
 	request := upgrade(vs.buf[:0], shown)
+	if n, err := unix.Write(v.fd, request); err != nil || n < len(request) {
+		return false
+	}
+	v.phase = 1
 	vs.results.handshake += int64(len(request))
-	vs.write(v, request)
+	return true
 }
 
 func (vs *viewers) join(v *viewer) {

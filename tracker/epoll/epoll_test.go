@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,6 +33,10 @@ type echo struct {
 func (e *echo) Message(_ bool, payload []byte) {
 	if string(payload) == "bye" {
 		e.End(GoingAway, "as you like")
+	}
+	if strings.HasPrefix(string(payload), "soon") {
+		e.SendSoon(payload)
+		return
 	}
 	for range 1 + strings.Count(string(payload), "!") {
 		e.Send(payload)
@@ -214,6 +219,41 @@ func TestAConversation(t *testing.T) {
 	c.write(frame(opClose, true, "\x03\xe8"))
 	c.wants("8\x03\xe8", "EOF")
 	s.ends(ErrEnded)
+}
+
+func TestWhatMayWaitGoesWithWhatMayNot(t *testing.T) {
+	s := serve(t, func(cfg *Config) { cfg.Gather, cfg.Loops = time.Hour, 1 })
+	c, other := s.open(), s.open()
+	for _, said := range []string{"soon", "soon too", "soon as well"} {
+		c.write(frame(opText, true, said))
+	}
+	for range 2 { // turns of their loop, so it has written whatever it will
+		other.write(frame(opText, true, "how are you?"))
+		other.wants("1how are you?")
+	}
+	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Read(func(fd uintptr) bool {
+		b := make([]byte, 64)
+		if n, err := unix.Read(int(fd), b); err == nil {
+			t.Errorf("%q came at once", b[:n])
+		}
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c.write(frame(opText, true, "now"))
+	c.wants("1soon", "1soon too", "1soon as well", "1now")
+}
+
+func TestWhatMayWaitDoesNotWaitForEver(t *testing.T) {
+	c := serve(t, func(cfg *Config) { cfg.Gather = 5 * time.Millisecond }).open()
+	for range 3 { // also a second time
+		c.write(frame(opText, true, "soon"))
+		c.wants("1soon")
+	}
 }
 
 func TestAMessageMayComeWithTheRequest(t *testing.T) {

@@ -17,10 +17,10 @@ type socket struct {
 	met  atomic.Uint32 // neighbours that it heard of
 }
 
-// promptly is of how many neighbours a newcomer hears at once. What comes later about neighbours, most of it when others come and
-// leave, waits for more: it is most of what a tracker says in a rush, and nothing depends on it for a quarter of a second. A
-// signal or a duty takes it along.
-const promptly = 6
+// promptly is of how many neighbours a newcomer hears at once: as many as it begins with. What comes later about neighbours, most of
+// it because others come and leave, waits for more: it is most of what a tracker says in a rush, and nothing depends on it for half
+// a second. A signal or a duty takes it along.
+const promptly = 5
 
 var (
 	ofNeighbour = []byte(`{"type":"neighbour"`)
