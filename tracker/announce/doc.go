@@ -126,6 +126,8 @@
 //	id          id
 //	offer       boolean: you make the offer; otherwise wait for it
 //
+// Neighbours after the first few, and gone, may come half a second late, but in order with everything else.
+//
 // gone: this neighbour left the room. A connection that works may go on, unless the tracker says that it shall not:
 // then both were told to part, because a growing room puts newcomers between those who know each other. A client closes
 // the connection, also one that is not open yet, and does not report that as a drop:
