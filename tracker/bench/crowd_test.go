@@ -84,7 +84,7 @@ func rush(t *tracker, rate int, length, hold time.Duration, channels int) (*crow
 		return nil, err
 	}
 	defer vs.close()
-	vs.mint(int(float64(rate) * length.Seconds()))
+	vs.mint(rate, length)
 	events := make([]unix.EpollEvent, 512)
 	before, mine, from := cpu(t.cmd.Process.Pid), cpu(os.Getpid()), time.Now()
 	var peak int64

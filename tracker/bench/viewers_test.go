@@ -118,11 +118,13 @@ func (vs *viewers) at(fd int) *viewer {
 	return vs.conns[fd]
 }
 
-// mint makes the tokens of the first n viewers.
-func (vs *viewers) mint(n int) {
-	now := time.Now()
-	for i := range n {
-		vs.tokens = append(vs.tokens, token(i+1, vs.channel(i+1), now))
+// mint makes the tokens of those who come at a rate. Each is as old as the rush is long when it is shown, so that their ends are
+// as far apart as they are: the tracker remembers used tokens by their end. None may be older than a token lives.
+func (vs *viewers) mint(rate int, length time.Duration) {
+	length = min(length, 90*time.Second)
+	from := time.Now().Add(-length)
+	for i := range int(float64(rate) * length.Seconds()) {
+		vs.tokens = append(vs.tokens, token(i+1, vs.channel(i+1), from.Add(time.Duration(i)*time.Second/time.Duration(rate))))
 	}
 }
 
