@@ -50,6 +50,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer t.Close()
+	defer startThrift()()
 	if cfg.Debug != "" {
 		stop, err := serveDebug(ctx, cfg.Debug, cfg.DebugAnywhere, cfg.Log)
 		if err != nil {

@@ -22,6 +22,8 @@ type viewers struct {
 	to      unix.SockaddrInet4
 	channel func(n int) string
 	hold    time.Duration // from the join to the close
+	report  bool          // each reports when it is welcome
+	spread  bool          // each says that it is somewhere else (X-Forwarded-For)
 
 	epfd    int
 	conns   []*viewer // by descriptor
@@ -162,6 +164,8 @@ func upgrade(dst []byte, token string) []byte {
 
 const joinMessage = `{"type":"join","version":1,"role":"viewer","renditions":["720p"],"noUpload":false,"uplinkBps":0}`
 
+const reportMessage = `{"type":"report","ready":true,"neighbours":10,"renditions":["720p"],"uplinkBps":5000000,"httpBytes":1000000,"p2pBytes":90000000}`
+
 // ask asks for a WebSocket; false if the connection is not there yet.
 func (vs *viewers) ask(v *viewer) bool {
 	shown := ""
@@ -171,6 +175,10 @@ func (vs *viewers) ask(v *viewer) bool {
 		shown = token(v.n, vs.channel(v.n), time.Now())
 	}
 	request := upgrade(vs.buf[:0], shown)
+	if vs.spread { // 40 ISPs with 256 networks each
+		from := netip.AddrFrom4([4]byte{11, byte(v.n % 40), byte(v.n / 40), 1 + byte(v.n/10240)})
+		request = fmt.Appendf(request[:len(request)-2], "X-Forwarded-For: %s\r\n\r\n", from)
+	}
 	if n, err := unix.Write(v.fd, request); err != nil || n < len(request) {
 		return false
 	}
@@ -270,6 +278,9 @@ func (vs *viewers) hear(v *viewer, first byte, payload []byte) {
 	case bytes.HasPrefix(payload, kinds.welcome):
 		v.phase = 3
 		r.welcomed++
+		if vs.report {
+			vs.write(v, frame(0x81, []byte(reportMessage)))
+		}
 	case bytes.HasPrefix(payload, kinds.neighbour):
 		if v.neighbours++; v.phase == 3 {
 			v.phase = 4

@@ -10,6 +10,7 @@ import (
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/server"
+	"slipstream/tracker/tight"
 )
 
 // bus carries what nodes tell each other. What is sent to one node arrives in order, or not at all.
@@ -37,11 +38,11 @@ type Relay struct {
 	// mu is never held while anything waits.
 	mu       sync.Mutex
 	members  *members
-	owners   []server.NodeID // that take rooms, as of the last change
-	shards   map[string]int  // of channels that have more than one
-	sizes    map[string]int  // viewers of each channel in this node's rooms
-	stays    map[server.ConnID]*stay
-	guests   map[server.Address]server.Seat // other nodes' clients in this node's rooms
+	owners   []server.NodeID   // that take rooms, as of the last change
+	shards   map[string]int    // of channels that have more than one
+	tallies  map[string]*tally // of the channels in this node's rooms
+	stays    tight.Index[*stay]
+	guests   map[server.NodeID]map[server.ConnID]*counted // other nodes' clients in this node's rooms
 	outboxes map[server.NodeID]*outbox
 	moving   []move
 	orphans  []server.Seat // of clients whose edge is gone
@@ -69,8 +70,8 @@ const (
 func newRelay(id server.NodeID, name string, b bus, log *slog.Logger) *Relay {
 	r := &Relay{
 		id: id, name: name, log: log, bus: b, metrics: newMetrics(), started: make(chan struct{}),
-		wake: make(chan struct{}, 1), done: make(chan struct{}), members: newMembers(id), shards: map[string]int{}, sizes: map[string]int{}, stays: map[server.ConnID]*stay{},
-		guests: map[server.Address]server.Seat{}, outboxes: map[server.NodeID]*outbox{},
+		wake: make(chan struct{}, 1), done: make(chan struct{}), members: newMembers(id), shards: map[string]int{}, tallies: map[string]*tally{},
+		guests: map[server.NodeID]map[server.ConnID]*counted{}, outboxes: map[server.NodeID]*outbox{},
 	}
 	r.owners = r.members.owners()
 	return r
@@ -115,15 +116,15 @@ func (r *Relay) stop() {
 
 // Enter implements server.Rooms.
 func (r *Relay) Enter(from server.Address, e server.Enter) (server.Seat, *announce.Error) {
-	st := &stay{relay: r, addr: from, enter: e}
+	st := newStay(r, from, e)
 	r.mu.Lock()
-	n := shards(r.shards[e.Channel], r.sizes[e.Channel]+r.members.viewers(e.Channel))
+	n := shards(r.shards[e.Channel], r.size(e.Channel)+r.members.viewers(e.Channel))
 	if r.shards[e.Channel] = n; n == 1 {
 		delete(r.shards, e.Channel)
 	}
-	st.shard = shardOf(n, e.ISP, from.Conn)
-	st.owner.Store(uint64(owner(r.owners, place{e.Channel, st.shard})))
-	r.stays[from.Conn] = st
+	st.shard = uint16(shardOf(n, e.ISP, from.Conn))
+	st.owner.Store(uint64(owner(r.owners, st.belongs())))
+	r.stays.Put(st)
 	r.mu.Unlock()
 	st.turn.Lock()
 	defer st.turn.Unlock()
@@ -137,43 +138,67 @@ func (r *Relay) Enter(from server.Address, e server.Enter) (server.Seat, *announ
 // settle gives a stay its place at its owner; its turn is held.
 func (r *Relay) settle(st *stay) *announce.Error {
 	st.lost.Store(false)
-	e := st.enter
-	e.Resume = st.resume()
+	e := st.enter()
 	if st.place() != r.id {
-		r.tell(st.place(), entry{Kind: enters, Conn: st.addr.Conn, Body: encode(arrivalOf(e))})
+		r.tell(st.place(), entry{Kind: enters, Conn: st.conn, Body: encode(arrivalOf(e))})
 		return nil
 	}
-	seat, refusal := r.here.Enter(st.addr, e)
+	seat, refusal := r.here.Enter(st.addr(), e)
 	if refusal != nil {
 		return refusal
 	}
-	st.seat = &counted{Seat: seat, relay: r, channel: e.Channel}
-	r.count(e.Channel, 1)
+	st.seat = r.count(seat, e.Channel)
 	return nil
 }
 
 // counted is a seat in this node's rooms.
 type counted struct {
 	server.Seat
-	relay   *Relay
-	channel string
+	in *tally
 }
 
-func (c *counted) Leave() { c.Seat.Leave(); c.relay.count(c.channel, -1) }
-func (c *counted) Move()  { c.Seat.Move(); c.relay.count(c.channel, -1) }
+// tally counts the seats of a channel. There is one as long as it has any.
+type tally struct {
+	relay   *Relay
+	channel string
+	seats   int
+}
 
-func (r *Relay) count(channel string, by int) {
+func (c *counted) Leave() { c.Seat.Leave(); c.in.less() }
+func (c *counted) Move()  { c.Seat.Move(); c.in.less() }
+
+func (r *Relay) count(seat server.Seat, channel string) *counted {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sizes[channel] += by; r.sizes[channel] <= 0 {
-		delete(r.sizes, channel)
+	t := r.tallies[channel]
+	if t == nil {
+		t = &tally{relay: r, channel: channel}
+		r.tallies[channel] = t
 	}
+	t.seats++
+	return &counted{seat, t}
+}
+
+func (t *tally) less() {
+	t.relay.mu.Lock()
+	defer t.relay.mu.Unlock()
+	if t.seats--; t.seats == 0 {
+		delete(t.relay.tallies, t.channel)
+	}
+}
+
+// size is how many of a channel have their places in this node's rooms; mu is held.
+func (r *Relay) size(channel string) int {
+	if t := r.tallies[channel]; t != nil {
+		return t.seats
+	}
+	return 0
 }
 
 func (r *Relay) forget(st *stay) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.stays, st.addr.Conn)
+	r.stays.Delete(st.Key())
 }
 
 // Deliver implements server.Post.
@@ -189,13 +214,13 @@ func (r *Relay) Deliver(to server.Address, frame []byte, end string) {
 // passes on.
 func (r *Relay) deliver(from server.NodeID, conn server.ConnID, frame []byte, end string) {
 	r.mu.Lock()
-	st := r.stays[conn]
+	st := r.stays.Get(uint64(conn))
 	r.mu.Unlock()
 	if st == nil || st.place() != from && !bytes.HasPrefix(frame, relays) {
 		return
 	}
 	st.note(frame)
-	r.connections.Deliver(st.addr, frame, end)
+	r.connections.Deliver(st.addr(), frame, end)
 }
 
 // tell puts an entry into a node's outbox and never waits.
@@ -275,9 +300,9 @@ func (r *Relay) tick() {
 func (r *Relay) beat() {
 	r.mu.Lock()
 	h := heartbeat{Node: r.id, Name: r.name, State: r.state, SentMs: time.Now().UnixMilli(), Sees: r.members.sees()}
-	for c, n := range r.sizes {
-		if n >= largeChannel && len(h.Channels) < maxTold {
-			h.Channels = append(h.Channels, channelSize{Channel: c, Viewers: n})
+	for c, t := range r.tallies {
+		if t.seats >= largeChannel && len(h.Channels) < maxTold {
+			h.Channels = append(h.Channels, channelSize{Channel: c, Viewers: t.seats})
 		}
 	}
 	r.nodes.Set(float64(1 + len(r.members.others)))
@@ -308,7 +333,7 @@ func (r *Relay) hear(b []byte) {
 		r.bury(h.Node)
 	}
 	if c.forgot {
-		for _, st := range r.stays {
+		for st := range r.stays.All() {
 			if st.place() == h.Node {
 				st.lost.Store(true)
 				r.schedule(st)
@@ -324,12 +349,10 @@ func (r *Relay) hear(b []byte) {
 // bury lets a gone node's clients leave their places here; mu is held.
 func (r *Relay) bury(id server.NodeID) {
 	delete(r.outboxes, id)
-	for addr, seat := range r.guests {
-		if addr.Node == id {
-			r.orphans = append(r.orphans, seat)
-			delete(r.guests, addr)
-		}
+	for _, seat := range r.guests[id] {
+		r.orphans = append(r.orphans, seat)
 	}
+	delete(r.guests, id)
 }
 
 // reconsider looks where everything belongs now; mu is held.
@@ -339,8 +362,8 @@ func (r *Relay) reconsider() {
 		return
 	}
 	r.owners = owners
-	for _, st := range r.stays {
-		if owner(owners, place{st.enter.Channel, st.shard}) != st.place() {
+	for st := range r.stays.All() {
+		if owner(owners, st.belongs()) != st.place() {
 			r.schedule(st)
 		}
 	}
@@ -380,7 +403,7 @@ func (r *Relay) carry(now time.Time) {
 // move gives a stay its place at its owner, if it is not there.
 func (r *Relay) move(st *stay) {
 	r.mu.Lock()
-	to := owner(r.owners, place{st.enter.Channel, st.shard})
+	to := owner(r.owners, st.belongs())
 	r.mu.Unlock()
 	st.turn.Lock()
 	defer st.turn.Unlock()
@@ -392,7 +415,7 @@ func (r *Relay) move(st *stay) {
 	r.moved.Inc()
 	if refusal := r.settle(st); refusal != nil {
 		if frame, err := announce.Encode(*refusal); err == nil {
-			r.connections.Deliver(st.addr, frame, refusal.Code)
+			r.connections.Deliver(st.addr(), frame, refusal.Code)
 		}
 	}
 }
@@ -406,19 +429,18 @@ func (r *Relay) receive(batch []byte) {
 }
 
 func (r *Relay) take(from server.NodeID, e entry) {
-	addr := server.Address{Node: from, Conn: e.Conn}
 	switch e.Kind {
 	case delivers:
 		r.deliver(from, e.Conn, e.Body, e.End)
 		return
 	case enters:
-		r.admit(addr, e.Body)
+		r.admit(server.Address{Node: from, Conn: e.Conn}, e.Body)
 		return
 	}
 	r.mu.Lock()
-	seat, known := r.guests[addr]
+	seat, known := r.guests[from][e.Conn]
 	if e.Kind == leaves || e.Kind == moves {
-		delete(r.guests, addr)
+		delete(r.guests[from], e.Conn)
 	}
 	r.mu.Unlock()
 	if !known {
@@ -463,10 +485,15 @@ func (r *Relay) admit(addr server.Address, body []byte) {
 		}
 		return
 	}
-	r.count(e.Channel, 1)
+	has := r.count(seat, e.Channel)
 	r.mu.Lock()
-	before, twice := r.guests[addr]
-	r.guests[addr] = &counted{Seat: seat, relay: r, channel: e.Channel}
+	theirs := r.guests[addr.Node]
+	if theirs == nil {
+		theirs = map[server.ConnID]*counted{}
+		r.guests[addr.Node] = theirs
+	}
+	before, twice := theirs[addr.Conn]
+	theirs[addr.Conn] = has
 	r.mu.Unlock()
 	if twice {
 		before.Move()
@@ -477,7 +504,7 @@ func (r *Relay) admit(addr server.Address, body []byte) {
 func (r *Relay) vacant() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.sizes) == 0
+	return len(r.tallies) == 0
 }
 
 // alone tells whether there is nobody who would take rooms over.

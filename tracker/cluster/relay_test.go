@@ -400,7 +400,7 @@ func TestATrackerThatWasStoppedLearnsThatItsSeatsAreGone(t *testing.T) {
 	n.cut[away] = false
 	n.run(4)
 	owner, _ := n.ownerOf(t)
-	if seats := n.nodes[owner].relay.sizes[channel]; seats != len(all) {
+	if seats := n.nodes[owner].relay.size(channel); seats != len(all) {
 		t.Errorf("the owner has %d seats for %d clients", seats, len(all))
 	}
 	n.signal(t, all)

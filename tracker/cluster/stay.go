@@ -3,35 +3,87 @@ package cluster
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"unique"
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/server"
+	"slipstream/tracker/tight"
 )
 
 // stay is a client of this node, as its edge remembers it: enough to give it a place on another node. It implements
 // server.Seat.
 type stay struct {
 	relay *Relay
-	addr  server.Address
-	shard int
-	enter server.Enter
+	conn  server.ConnID
+	said  unique.Handle[saying]
+
+	uplinkBps           int64
+	subnet, isp, region uint64
+	shard               uint16
+
+	left bool        // turn is held for it
+	lost atomic.Bool // the owner does not have it any more
 
 	// turn is held by whoever speaks to the place, or changes it. That may wait for a busy cell.
 	turn   sync.Mutex
-	seat   server.Seat // if the place is on this node
+	seat   *counted // if the place is on this node
 	report *announce.Report
-	left   bool
 
 	owner atomic.Uint64 // the node where the place is
-	lost  atomic.Bool   // that node does not have it any more
 
 	// mu is never held while anything waits: cells deliver messages, and those are noted.
-	mu     sync.Mutex
-	id     announce.PeerID // 0 before the welcome
-	known  []announce.PeerID
-	capBps int64 // on its uploads, as told last
+	mu      sync.Mutex
+	id      announce.PeerID   // 0 before the welcome
+	welcome *announce.Welcome // the terms of the visit, until it has been told
+	known   []announce.PeerID
+	capBps  int64 // on its uploads, as told last
+}
+
+// saying is what many clients said alike when they joined; they share one.
+type saying struct {
+	channel    string
+	role       announce.Role
+	nat        announce.NAT
+	noUpload   bool
+	renditions string // joined by spaces, of which a name has none
+}
+
+func newStay(r *Relay, from server.Address, e server.Enter) *stay {
+	welcome := e.Welcome // and not the whole of e
+	return &stay{
+		relay: r, conn: from.Conn, uplinkBps: e.Join.UplinkBps, subnet: e.Subnet, isp: e.ISP, region: e.Region, welcome: &welcome,
+		said: unique.Make(saying{e.Channel, e.Join.Role, e.Join.NAT, e.Join.NoUpload, strings.Join(e.Join.Renditions, " ")}),
+	}
+}
+
+// Key implements tight.Keyed.
+func (st *stay) Key() uint64 { return uint64(st.conn) }
+
+func (st *stay) addr() server.Address { return server.Address{Node: st.relay.id, Conn: st.conn} }
+
+// belongs is the shard that it is in, wherever that may be.
+func (st *stay) belongs() place { return place{st.said.Value().channel, int(st.shard)} }
+
+// enter is how it enters its place; turn is held.
+func (st *stay) enter() server.Enter {
+	said := st.said.Value()
+	e := server.Enter{
+		Channel: said.channel, Subnet: st.subnet, ISP: st.isp, Region: st.region,
+		Join: announce.Join{
+			Version: announce.Version, Role: said.role, Renditions: strings.Fields(said.renditions), NoUpload: said.noUpload, UplinkBps: st.uplinkBps, NAT: said.nat,
+		},
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.id == 0 { // it is still waiting for its welcome
+		e.Welcome = *st.welcome
+		return e
+	}
+	e.Resume = &server.Resume{ID: st.id, Known: slices.Clone(st.known), Report: st.report, CapBps: st.capBps}
+	return e
 }
 
 // Signal implements server.Seat.
@@ -69,7 +121,7 @@ func (st *stay) Report(r announce.Report) {
 // tell passes a message on to the owner.
 func (st *stay) tell(k kind, m announce.Message) {
 	if body, err := announce.Encode(m); err == nil { // it was decoded before
-		st.relay.tell(st.place(), entry{Kind: k, Conn: st.addr.Conn, Body: body})
+		st.relay.tell(st.place(), entry{Kind: k, Conn: st.conn, Body: body})
 	}
 }
 
@@ -94,7 +146,7 @@ func (st *stay) giveUp(how kind) {
 func (st *stay) vacate(how kind) {
 	switch {
 	case st.seat == nil:
-		st.relay.tell(st.place(), entry{Kind: how, Conn: st.addr.Conn})
+		st.relay.tell(st.place(), entry{Kind: how, Conn: st.conn})
 	case how == moves:
 		st.seat.Move()
 	default:
@@ -111,16 +163,6 @@ func (st *stay) name() announce.PeerID {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.id
-}
-
-// resume is what the next owner is told; turn is held.
-func (st *stay) resume() *server.Resume {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.id == 0 {
-		return nil // it is still waiting for its welcome
-	}
-	return &server.Resume{ID: st.id, Known: slices.Clone(st.known), Report: st.report, CapBps: st.capBps}
 }
 
 var (
@@ -144,13 +186,13 @@ func (st *stay) note(frame []byte) {
 	defer st.mu.Unlock()
 	switch m := m.(type) {
 	case announce.Welcome:
-		st.id = m.ID
+		st.id, st.welcome = m.ID, nil
 	case announce.Neighbour:
 		st.forget(m.ID)
 		if len(st.known) >= maxNeighbours {
 			st.known = slices.Delete(st.known, 0, 1)
 		}
-		st.known = append(st.known, m.ID)
+		st.known = tight.Append(st.known, m.ID)
 	case announce.Cap:
 		st.capBps = m.UploadBps
 	case announce.Gone:

@@ -8,35 +8,59 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Conn is one connection. Its loop owns it, but for what is pending.
+// Conn is one connection. Its loop owns it, but for what is pending. There are many, nearly all of them idle: the order of
+// the fields leaves no gaps, and what an idle one has none of is behind a pointer.
 type Conn struct {
-	loop   *loop
-	client Client
-	why    error // what it did wrong
-	remote netip.AddrPort
-	reader reader // while the head is read: that of what there is
-	phase  phase
-	heard  bool // something came since askedMs
-	behind bool // a terminator, which has not told yet whom it speaks for
+	loop       *loop
+	client     Client
+	unfinished *unfinished // nil once the head and all of a message is there
+
+	check  moment // when the appointment is
+	since  moment // when the phase began
+	pinged moment // the last ping, or the opening
+	asked  moment // the first ping that nothing came after
+	stuck  moment // since when it is stalled
 
 	appointment uint32 // see entry
-	checkMs     int64  // when that is
-	sinceMs     int64  // when the phase began; in open, 0 once Overdue was called
-	pingedMs    int64  // the last ping, or the opening
-	askedMs     int64  // the first ping that nothing came after
-	most        int    // bytes of a message
-	controls    int    // frames since the last ping
-	stalledMs   int64  // since when the socket takes no more; 0 = it does
+	most        int32  // bytes of a message
+	controls    uint8  // frames since the last ping
+	phase       phase
+	heard       bool  // something came since it was asked
+	awaited     bool  // Overdue was called
+	stalled     bool  // the socket takes no more
+	fault       fault // what it did wrong
 
+	queued  bool // mu is held for this and what follows. The loop knows that something is pending
+	gathers bool // the loop knows that something is pending which may wait
+	ended   bool // nothing may follow what is pending
+	slow    bool // too much was pending
+	cut     bool // to be closed without another word
+
+	fd      int32   // -1 once closed
+	pending *[]byte // to be written, a buffer of the pool; nil if there is nothing
 	mu      sync.Mutex
-	fd      int    // -1 once closed
-	pending []byte // to be written
-	queued  bool   // the loop knows that something is pending
-	gathers bool   // the loop knows that something is pending which may wait
-	ended   bool   // nothing may follow what is pending
-	slow    bool   // too much was pending
-	cut     bool   // to be closed without another word
 }
+
+// moment is the lower half of a time in milliseconds: enough for one that is less than 24 days away, see loop.at.
+type moment uint32
+
+// unfinished is what there is of a request's head, or of a message, until the rest comes.
+type unfinished struct {
+	reader
+	remote netip.AddrPort // of the head
+	behind bool           // a terminator, which has not told yet whom it speaks for
+}
+
+// fault is why it is told to close.
+type fault uint8
+
+const (
+	brokeRules fault = iota + 1
+	sentTooMuch
+	flooded
+)
+
+var faults = [...]error{brokeRules: ErrRules, sentTooMuch: ErrTooBig, flooded: ErrFlood}
 
 // phase is how far a connection is.
 type phase uint8
@@ -67,7 +91,7 @@ func (c *Conn) SendSoon(payload []byte) {
 }
 
 // SetMaxMessage has this connection take longer messages, or only shorter ones, than the others. It is for Open to call.
-func (c *Conn) SetMaxMessage(bytes int) { c.most = bytes }
+func (c *Conn) SetMaxMessage(bytes int) { c.most = int32(bytes) }
 
 // End queues a close, after which nothing is sent or heard.
 func (c *Conn) End(status Status, reason string) {
@@ -100,10 +124,10 @@ func (c *Conn) add(add func([]byte) []byte, last bool) bool {
 		return false
 	}
 	if c.pending == nil {
-		c.pending = buffers.Get().([]byte)[:0]
+		c.pending = emptyBuffer()
 	}
-	c.pending, c.ended = add(c.pending), last
-	c.slow = c.slow || len(c.pending) > c.loop.cfg.MaxPending
+	*c.pending, c.ended = add(*c.pending), last
+	c.slow = c.slow || len(*c.pending) > c.loop.cfg.MaxPending
 	return true
 }
 
@@ -115,7 +139,16 @@ func (c *Conn) gathered() {
 }
 
 // buffers are for what is pending: of a thousand connections few have something.
-var buffers = sync.Pool{New: func() any { return make([]byte, 0, 1024) }}
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, 1024)
+	return &b
+}}
+
+func emptyBuffer() *[]byte {
+	b := buffers.Get().(*[]byte)
+	*b = (*b)[:0]
+	return b
+}
 
 // keepBuffer is how large a buffer may have grown and still be used again.
 const keepBuffer = 8 << 10
@@ -134,8 +167,8 @@ func (c *Conn) flush() (done bool, err error) {
 	if c.fd < 0 || c.pending == nil {
 		return true, nil
 	}
-	for len(c.pending) > 0 {
-		n, err := unix.Write(c.fd, c.pending)
+	for b := c.pending; len(*b) > 0; {
+		n, err := unix.Write(int(c.fd), *b)
 		if err != nil && errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -145,10 +178,10 @@ func (c *Conn) flush() (done bool, err error) {
 		if err != nil {
 			return false, ErrEnded
 		}
-		c.pending = c.pending[:copy(c.pending, c.pending[n:])]
+		*b = (*b)[:copy(*b, (*b)[n:])]
 	}
-	if cap(c.pending) <= keepBuffer {
-		buffers.Put(c.pending) //nolint:staticcheck // a slice's header is cheap beside the write before it
+	if cap(*c.pending) <= keepBuffer {
+		buffers.Put(c.pending)
 	}
 	c.pending = nil
 	return true, nil
@@ -167,5 +200,5 @@ func (c *Conn) shut() int {
 	defer c.mu.Unlock()
 	fd := c.fd
 	c.fd, c.pending = -1, nil
-	return fd
+	return int(fd)
 }

@@ -123,6 +123,9 @@ type reader struct {
 	parts   int    // how many of it there were
 }
 
+// empty tells whether nothing is incomplete.
+func (r *reader) empty() bool { return r.rest == nil && r.op == 0 }
+
 // feed takes the next bytes, which it may change, and calls on for each message and control frame, with a payload that
 // is valid during the call; false ends it. A status other than 0 tells what rule was broken.
 func (r *reader) feed(b []byte, most int, on func(op byte, payload []byte) bool) Status {

@@ -23,7 +23,7 @@ type loop struct {
 	epoll  *os.File // the runtime's poller wakes this goroutine when epoll has something
 	poll   syscall.RawConn
 	epfd   int
-	conns  map[int32]*Conn // by descriptor
+	conns  []*Conn // by descriptor, those of other loops left out: see place
 	wheel  wheel
 	buf    []byte
 	lines  *bufio.Reader
@@ -55,7 +55,7 @@ func newLoop(s *Server) (*loop, error) {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
 	l := &loop{
-		server: s, cfg: &s.cfg, epoll: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd, conns: map[int32]*Conn{}, buf: make([]byte, 64<<10),
+		server: s, cfg: &s.cfg, epoll: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd, buf: make([]byte, 64<<10),
 		lines: bufio.NewReader(nil),
 	}
 	tickMs := s.cfg.tick().Milliseconds()
@@ -183,15 +183,19 @@ func (l *loop) inbox() (arrivals []arrival, queued, gathered []*Conn, stopped bo
 
 // adopt begins with a connection. What it wants is mostly there already, so who is refused needs not be watched.
 func (l *loop) adopt(a arrival) {
-	c := &Conn{loop: l, fd: a.fd, remote: a.remote, most: l.cfg.MaxMessage, sinceMs: l.nowMs}
-	c.behind = slices.ContainsFunc(l.cfg.Terminators, func(p netip.Prefix) bool { return p.Contains(a.remote.Addr()) })
-	l.conns[int32(a.fd)] = c
+	c := &Conn{loop: l, fd: int32(a.fd), unfinished: &unfinished{remote: a.remote}, most: int32(l.cfg.MaxMessage), since: moment(l.nowMs)}
+	c.unfinished.behind = slices.ContainsFunc(l.cfg.Terminators, func(p netip.Prefix) bool { return p.Contains(a.remote.Addr()) })
+	place := l.place(c.fd)
+	for place >= len(l.conns) {
+		l.conns = append(l.conns, nil)
+	}
+	l.conns[place] = c
 	l.appoint(c, l.nowMs+l.cfg.HandshakeTimeout.Milliseconds())
 	if l.read(c, a.fd); c.fd < 0 {
 		return
 	}
 	events := uint32(unix.EPOLLIN)
-	if c.stalledMs != 0 {
+	if c.stalled {
 		events |= unix.EPOLLOUT
 	}
 	if err := unix.EpollCtl(l.epfd, unix.EPOLL_CTL_ADD, a.fd, &unix.EpollEvent{Events: events, Fd: int32(a.fd)}); err != nil {
@@ -202,6 +206,17 @@ func (l *loop) adopt(a arrival) {
 	if c.phase == inHead {
 		l.makeRoom(c)
 	}
+}
+
+// place is where a descriptor's connection is. Descriptors are dealt to the loops in turn.
+func (l *loop) place(fd int32) int { return int(fd) / l.cfg.Loops }
+
+// conn finds a descriptor's connection, nil if there is none.
+func (l *loop) conn(fd int32) *Conn {
+	if place := l.place(fd); place < len(l.conns) {
+		return l.conns[place]
+	}
+	return nil
 }
 
 // makeRoom notes one more connection that has not said what it wants, and closes the oldest of those if there are too
@@ -220,14 +235,14 @@ func (l *loop) makeRoom(c *Conn) {
 }
 
 func (l *loop) event(e unix.EpollEvent) {
-	c := l.conns[e.Fd]
+	c := l.conn(e.Fd)
 	if c == nil {
 		return
 	}
 	if e.Events&unix.EPOLLOUT != 0 {
 		l.write(c)
 	}
-	if e.Events&^unix.EPOLLOUT != 0 && l.conns[e.Fd] == c {
+	if e.Events&^unix.EPOLLOUT != 0 && l.conn(e.Fd) == c {
 		l.read(c, int(e.Fd))
 	}
 }
@@ -254,7 +269,11 @@ func (l *loop) read(c *Conn, fd int) {
 func (l *loop) feed(c *Conn, b []byte) {
 	theirs := false
 	flood := false
-	wrong := c.reader.feed(b, c.most, func(op byte, payload []byte) bool {
+	var r reader
+	if c.unfinished != nil {
+		r = c.unfinished.reader
+	}
+	wrong := r.feed(b, int(c.most), func(op byte, payload []byte) bool {
 		if op >= opClose {
 			if c.controls++; c.controls > maxControls {
 				flood = true
@@ -275,25 +294,32 @@ func (l *loop) feed(c *Conn, b []byte) {
 		return true
 	})
 	switch {
+	case r.empty():
+		c.unfinished = nil
+	case c.unfinished == nil:
+		c.unfinished = &unfinished{reader: r}
+	default:
+		c.unfinished.reader = r
+	}
+	switch {
 	case flood, wrong == PolicyViolation: // and would go on while we wait for a close
-		c.why = ErrFlood
+		c.fault = flooded
 		c.End(PolicyViolation, ErrFlood.Error())
 		l.write(c)
 		l.end(c, ErrFlood)
 	case theirs:
 		c.End(NormalClosure, "") // unless we began
-		c.phase = ending
+		c.phase, c.since = ending, moment(l.nowMs)
 		l.write(c)
 	case wrong != 0 && c.phase == open:
-		why := ErrRules
+		c.fault = brokeRules
 		if wrong == MessageTooBig {
-			why = ErrTooBig
+			c.fault = sentTooMuch
 		}
-		c.why = why
-		c.End(wrong, why.Error())
+		c.End(wrong, faults[c.fault].Error())
 		l.write(c)
 	case wrong != 0:
-		c.reader = reader{} // whatever it says now
+		c.unfinished = nil // whatever it says now
 	}
 }
 
@@ -308,19 +334,19 @@ func (l *loop) write(c *Conn) {
 		return
 	}
 	switch {
-	case !done && c.stalledMs == 0:
-		c.stalledMs = l.nowMs
+	case !done && !c.stalled:
+		c.stalled, c.stuck = true, moment(l.nowMs)
 		l.watch(c, unix.EPOLLIN|unix.EPOLLOUT)
 		l.appointEarlier(c, l.nowMs+l.cfg.WriteTimeout.Milliseconds())
-	case done && c.stalledMs != 0:
-		c.stalledMs = 0
+	case done && c.stalled:
+		c.stalled = false
 		l.watch(c, unix.EPOLLIN)
 	}
 	switch {
 	case done && c.phase == ending:
 		l.end(c, ErrEnded)
 	case c.phase == open && c.hasEnded(): // wait for their close
-		c.phase, c.reader, c.sinceMs = closing, reader{}, l.nowMs
+		c.phase, c.unfinished, c.since = closing, nil, moment(l.nowMs)
 		l.appointEarlier(c, l.nowMs+l.cfg.WriteTimeout.Milliseconds())
 	}
 }
@@ -329,7 +355,7 @@ func (l *loop) watch(c *Conn, events uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fd >= 0 {
-		unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, c.fd, &unix.EpollEvent{Events: events, Fd: int32(c.fd)}) //nolint:errcheck // it is in there
+		unix.EpollCtl(l.epfd, unix.EPOLL_CTL_MOD, int(c.fd), &unix.EpollEvent{Events: events, Fd: c.fd}) //nolint:errcheck // it is in there
 	}
 }
 
@@ -339,54 +365,64 @@ func (l *loop) end(c *Conn, why error) {
 	if fd < 0 {
 		return
 	}
-	delete(l.conns, int32(fd))
+	l.conns[l.place(int32(fd))] = nil
 	unix.Close(fd)
 	if c.client != nil {
-		c.client.Closed(cmp.Or(c.why, why))
+		c.client.Closed(cmp.Or(faults[c.fault], why))
 	}
 }
 
 func (l *loop) closeAll() {
 	for _, c := range l.conns {
-		l.end(c, ErrStopped)
+		if c != nil {
+			l.end(c, ErrStopped)
+		}
 	}
 }
+
+// at is when a moment is.
+func (l *loop) at(m moment) int64 { return l.nowMs + int64(int32(m-moment(l.nowMs))) }
 
 // appoint looks at a connection again at a time.
 func (l *loop) appoint(c *Conn, atMs int64) {
 	c.appointment++
-	c.checkMs = atMs
-	l.wheel.set(entry{int32(c.fd), c.appointment}, atMs)
+	c.check = moment(atMs)
+	l.wheel.set(entry{c.fd, c.appointment}, atMs)
 }
 
 func (l *loop) appointEarlier(c *Conn, atMs int64) {
-	if atMs < c.checkMs {
+	if atMs < l.at(c.check) {
 		l.appoint(c, atMs)
 	}
 }
 
 // look keeps an appointment.
 func (l *loop) look(e entry) {
-	c := l.conns[e.fd]
+	c := l.conn(e.fd)
 	if c == nil || c.appointment != e.appointment {
 		return
 	}
-	if l.nowMs >= c.checkMs && !l.check(c) {
+	if l.nowMs >= l.at(c.check) && !l.check(c) {
 		return
 	}
-	l.appoint(c, max(c.checkMs, l.nowMs+1))
+	l.appoint(c, max(l.at(c.check), l.nowMs+1))
 }
 
 // check looks what time it is for a connection, and sets when to look again. False: it is closed.
 func (l *loop) check(c *Conn) bool {
 	ms := func(d time.Duration) int64 { return d.Milliseconds() }
-	patience := ms(l.cfg.WriteTimeout)
+	patience, interval := ms(l.cfg.WriteTimeout), ms(l.cfg.PingInterval)
+	stuckMs := int64(0)
+	if c.stalled {
+		stuckMs = l.at(c.stuck)
+	}
 	if c.phase != open {
 		if c.phase == inHead {
 			patience = ms(l.cfg.HandshakeTimeout)
 		}
-		c.checkMs = max(c.sinceMs, c.stalledMs) + patience
-		if l.nowMs >= c.checkMs {
+		endMs := max(l.at(c.since), stuckMs) + patience
+		c.check = moment(endMs)
+		if l.nowMs >= endMs {
 			if c.phase == inHead {
 				l.cfg.Refused(NoHead)
 			}
@@ -395,47 +431,50 @@ func (l *loop) check(c *Conn) bool {
 		}
 		return true
 	}
-	if c.stalledMs != 0 && l.nowMs >= c.stalledMs+patience {
+	if c.stalled && l.nowMs >= stuckMs+patience {
 		l.end(c, ErrSlow)
 		return false
 	}
-	overdueMs := c.sinceMs + ms(l.cfg.OpenTimeout)
-	if c.sinceMs != 0 && l.nowMs >= overdueMs {
-		c.sinceMs = 0
+	overdueMs := l.at(c.since) + ms(l.cfg.OpenTimeout)
+	if !c.awaited && l.nowMs >= overdueMs {
+		c.awaited = true
 		c.client.Overdue()
 	}
-	if !c.heard && l.nowMs >= c.askedMs+patience {
+	if !c.heard && l.nowMs >= l.at(c.asked)+patience {
 		l.end(c, ErrVanished)
 		return false
 	}
-	if l.nowMs >= c.pingedMs+ms(l.cfg.PingInterval) {
-		if c.pingedMs = l.nowMs; c.heard {
-			c.askedMs, c.heard = l.nowMs, false
+	if l.nowMs >= l.at(c.pinged)+interval {
+		if c.pinged = moment(l.nowMs); c.heard {
+			c.asked, c.heard = c.pinged, false
 		}
 		c.controls = 0
 		c.client.Pinging()
 		c.queue(func(pending []byte) []byte { return appendFrame(pending, opPing, nil) }, false)
 	}
-	c.checkMs = c.pingedMs + ms(l.cfg.PingInterval)
+	checkMs := l.at(c.pinged) + interval
 	if !c.heard {
-		c.checkMs = min(c.checkMs, c.askedMs+patience)
+		checkMs = min(checkMs, l.at(c.asked)+patience)
 	}
-	if c.sinceMs != 0 {
-		c.checkMs = min(c.checkMs, overdueMs)
+	if !c.awaited {
+		checkMs = min(checkMs, overdueMs)
 	}
-	if c.stalledMs != 0 {
-		c.checkMs = min(c.checkMs, c.stalledMs+patience)
+	if c.stalled {
+		checkMs = min(checkMs, stuckMs+patience)
 	}
+	c.check = moment(checkMs)
 	return true
 }
 
 // readHead takes a part of the request's head, and answers it once it is complete.
 func (l *loop) readHead(c *Conn, b []byte) {
-	if len(c.reader.rest) > 0 {
-		b = append(c.reader.rest, b...)
+	head := c.unfinished
+	ours := len(head.rest) > 0
+	if ours {
+		b = append(head.rest, b...)
 	}
-	if c.behind {
-		if b = l.readProxy(c, b); c.behind || c.fd < 0 {
+	if head.behind {
+		if b = l.readProxy(c, b); head.behind || c.fd < 0 {
 			return
 		}
 	}
@@ -445,13 +484,13 @@ func (l *loop) readHead(c *Conn, b []byte) {
 			l.turnAway(c, BadRequest, Refusal{Status: 431, Sentence: "The head of this request is too large."})
 			return
 		}
-		if len(c.reader.rest) == 0 {
+		if !ours {
 			b = bytes.Clone(b)
 		}
-		c.reader.rest = b
+		head.rest = b
 		return
 	}
-	c.reader.rest = nil
+	c.unfinished = nil
 	r, err := parseHead(b[:size], l.lines)
 	if err != nil {
 		l.turnAway(c, BadRequest, Refusal{Status: 400, Sentence: "This is no HTTP request."})
@@ -463,7 +502,7 @@ func (l *loop) readHead(c *Conn, b []byte) {
 			l.turnAway(c, NotFound, Refusal{Status: 404, Sentence: "There is nothing here."})
 			return
 		}
-		l.giveAway(c, bytes.Clone(b))
+		l.giveAway(c, head.remote, bytes.Clone(b))
 		return
 	}
 	accept, ok := acceptKey(r)
@@ -471,14 +510,14 @@ func (l *loop) readHead(c *Conn, b []byte) {
 		l.turnAway(c, BadRequest, Refusal{Status: 400, Sentence: "This WebSocket has no key, or another version than 13."})
 		return
 	}
-	r.RemoteAddr = c.remote.String()
+	r.RemoteAddr = head.remote.String()
 	client, no := opening(r, c)
 	if no != nil {
 		l.refuse(c, *no)
 		return
 	}
 	c.client, c.phase, c.heard = client, open, true
-	c.sinceMs, c.pingedMs = l.nowMs, l.nowMs
+	c.since, c.pinged = moment(l.nowMs), moment(l.nowMs)
 	l.appoint(c, l.nowMs+min(l.cfg.OpenTimeout, l.cfg.PingInterval).Milliseconds())
 	protocol := ""
 	if has(r.Header, "Sec-Websocket-Protocol", l.cfg.Subprotocol) {
@@ -492,9 +531,14 @@ func (l *loop) readHead(c *Conn, b []byte) {
 
 // switchProtocols puts the answer before whatever the client's owner had to say already.
 func (c *Conn) switchProtocols(accept, protocol string) {
+	b := emptyBuffer()
+	*b = appendSwitch(*b, accept, protocol)
 	c.mu.Lock()
-	early := c.pending
-	c.pending = append(appendSwitch(buffers.Get().([]byte)[:0], accept, protocol), early...)
+	if early := c.pending; early != nil {
+		*b = append(*b, *early...)
+		buffers.Put(early)
+	}
+	c.pending = b
 	tell := !c.queued
 	c.queued = true
 	c.mu.Unlock()
@@ -511,12 +555,12 @@ func (l *loop) readProxy(c *Conn, b []byte) []byte {
 		l.cfg.Refused(BadRequest)
 		l.end(c, ErrEnded)
 	case size == 0:
-		c.reader.rest = bytes.Clone(b)
+		c.unfinished.rest = bytes.Clone(b)
 	default:
 		if client.IsValid() {
-			c.remote = client
+			c.unfinished.remote = client
 		}
-		c.behind, c.reader.rest = false, nil
+		c.unfinished.behind, c.unfinished.rest = false, nil
 	}
 	return b[size:]
 }
@@ -537,9 +581,9 @@ func (l *loop) refuse(c *Conn, no Refusal) {
 }
 
 // giveAway hands a connection over to the HTTP server.
-func (l *loop) giveAway(c *Conn, begun []byte) {
+func (l *loop) giveAway(c *Conn, remote netip.AddrPort, begun []byte) {
 	fd := c.shut()
-	delete(l.conns, int32(fd))
+	l.conns[l.place(int32(fd))] = nil
 	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil) //nolint:errcheck // it is in there
-	l.server.rest.give(fd, c.remote, begun)
+	l.server.rest.give(fd, remote, begun)
 }

@@ -91,22 +91,22 @@ func (s *Server) Close() {
 	s.wg.Wait()
 }
 
-// accept deals new connections to the loops in turn.
+// accept deals new connections to the loops, by their descriptors: of those the lowest that is free is taken, so the loops
+// have as many each.
 func (s *Server) accept() {
 	raw, err := s.listener.SyscallConn()
 	if err != nil {
 		s.cfg.Log.Error("nothing can be accepted", "error", err)
 		return
 	}
-	for turn := 0; ; {
+	for {
 		full := false
 		err := raw.Read(func(listener uintptr) bool {
 			for {
 				fd, from, err := unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 				switch {
 				case err == nil:
-					s.loops[turn%len(s.loops)].arrive(arrival{fd, addrPort(from)})
-					turn++
+					s.loops[fd%len(s.loops)].arrive(arrival{fd, addrPort(from)})
 				case errors.Is(err, unix.EAGAIN):
 					return false
 				case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.ENOBUFS):

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
+	"slipstream/tracker/tight"
 )
 
 // remoteAddr is the address that the connection comes from.
@@ -98,29 +98,26 @@ func (byNetwork) Locate(a netip.Addr) (isp, region uint64) {
 type addresses struct {
 	mu       sync.Mutex
 	limits   Limits
-	prefixes map[netip.Prefix]*prefix
+	prefixes tight.Index[*prefix]
 	sweptAt  time.Time
 }
 
+// prefix is one network. Most have one viewer or two, so there are nearly as many.
 type prefix struct {
-	connections int
-	rate        *rate.Limiter
+	key         uint64 // see prefixKey
+	connections int32
+	bucket      bucket // of new ones
 }
 
-func newAddresses(l Limits) *addresses {
-	return &addresses{limits: l, prefixes: map[netip.Prefix]*prefix{}}
-}
+// Key implements tight.Keyed.
+func (p *prefix) Key() uint64 { return p.key }
+
+func newAddresses(l Limits) *addresses { return &addresses{limits: l} }
 
 // change puts other limits in force, also for networks that are known.
 func (a *addresses) change(l Limits) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if l.PrefixRate != a.limits.PrefixRate || l.PrefixBurst != a.limits.PrefixBurst {
-		for _, p := range a.prefixes {
-			p.rate.SetLimit(rate.Limit(l.PrefixRate))
-			p.rate.SetBurst(l.PrefixBurst)
-		}
-	}
 	a.limits = l
 }
 
@@ -130,18 +127,18 @@ func (a *addresses) admit(addr netip.Addr, now time.Time) (release func(), ok bo
 	if addr.Unmap().IsLoopback() {
 		return func() {}, true
 	}
-	key := prefixOf(addr)
+	key := prefixKey(prefixOf(addr))
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p := a.prefixes[key]
+	p := a.prefixes.Get(key)
 	if p == nil {
-		if len(a.prefixes) >= a.limits.Prefixes && !a.sweep(now) {
+		if a.prefixes.Len() >= a.limits.Prefixes && !a.sweep(now) {
 			return nil, false
 		}
-		p = &prefix{rate: rate.NewLimiter(rate.Limit(a.limits.PrefixRate), a.limits.PrefixBurst)}
-		a.prefixes[key] = p
+		p = &prefix{key: key}
+		a.prefixes.Put(p)
 	}
-	if p.connections >= a.limits.PrefixConnections || !p.rate.AllowN(now, 1) {
+	if int(p.connections) >= a.limits.PrefixConnections || !p.bucket.take(now, a.limits.PrefixRate, a.limits.PrefixBurst) {
 		return nil, false
 	}
 	p.connections++
@@ -158,11 +155,14 @@ func (a *addresses) sweep(now time.Time) bool {
 		return false
 	}
 	a.sweptAt = now
-	before := len(a.prefixes)
-	for key, p := range a.prefixes {
-		if p.connections == 0 && p.rate.TokensAt(now) >= float64(a.limits.PrefixBurst) {
-			delete(a.prefixes, key)
+	var gone []uint64
+	for p := range a.prefixes.All() {
+		if p.connections == 0 && p.bucket.full(now, a.limits.PrefixRate) {
+			gone = append(gone, p.key)
 		}
 	}
-	return len(a.prefixes) < before
+	for _, key := range gone {
+		a.prefixes.Delete(key)
+	}
+	return len(gone) > 0
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/token"
@@ -28,11 +29,19 @@ func newAdmission(s *Server) *admission {
 	return &admission{srv: s, used: newUsedTokens(), seat: map[string]int{}}
 }
 
-// pass is what a good token entitles a client to.
+// pass is what a good token entitles a client to. There is one for each client, so what many have alike they share.
 type pass struct {
-	token.Claims
-	terms       *token.Terms
-	fingerprint string // that its offers and answers must show; "" is any
+	grant       unique.Handle[grant]
+	fingerprint token.Fingerprint // that its offers and answers must show; zero is any
+	dead        int64             // when the token is, in Unix seconds; 0: none was shown
+}
+
+// grant is the part of a pass that is many clients'.
+type grant struct {
+	terms           *token.Terms
+	channel, origin string
+	role            announce.Role
+	sharing         token.Sharing
 }
 
 // offered finds the token among the subprotocols that a client offers, "" if there is none.
@@ -52,10 +61,10 @@ func offered(protocols []string) string {
 
 // knock looks at the token that a client shows before its WebSocket opens. Without one it may still come in, as long
 // as there are not too many of its kind.
-func (v *visit) knock(protocols []string) (refusal *announce.Error) {
+func (v *visit) knock(protocols []string, webOrigin string) (refusal *announce.Error) {
 	a := v.srv.admission
 	if text := offered(protocols); text != "" {
-		v.pass, refusal = a.check(text, v.webOrigin)
+		v.pass, refusal = a.check(text, webOrigin)
 		return refusal
 	}
 	if a.strangers.Add(1) > int64(a.srv.rules.Load().Limits.Strangers) {
@@ -67,66 +76,67 @@ func (v *visit) knock(protocols []string) (refusal *announce.Error) {
 }
 
 // check reads a token and uses it up.
-func (a *admission) check(text, webOrigin string) (*pass, *announce.Error) {
+func (a *admission) check(text, webOrigin string) (pass, *announce.Error) {
 	now, rules := a.srv.cfg.Now(), a.srv.rules.Load()
 	c, terms, refusal := rules.ring.Check(text, webOrigin, now)
 	switch {
 	case refusal != nil:
-		return nil, refusal
+		return pass{}, refusal
 	case len(a.srv.cfg.Channels) > 0 && !slices.Contains(a.srv.cfg.Channels, c.Channel):
-		return nil, says(announce.CodeTokenChannel, "This tracker does not serve the channel that the token is for.")
+		return pass{}, says(announce.CodeTokenChannel, "This tracker does not serve the channel that the token is for.")
 	case !a.used.first(terms.Name, c.ID, c.Dead(), now):
-		return nil, says(announce.CodeTokenUsed, "This token was used before; fetch a fresh one for each join.")
+		return pass{}, says(announce.CodeTokenUsed, "This token was used before; fetch a fresh one for each join.")
 	}
 	c.Sharing = c.Sharing.Stricter(rules.Sharing["*"]).Stricter(rules.Sharing[c.Channel])
 	if a.srv.cfg.Facts != nil {
 		c.Sharing = c.Sharing.Stricter(a.srv.cfg.Facts.Sharing(c.Channel))
 	}
-	return &pass{Claims: c, terms: terms, fingerprint: c.Fingerprint.String()}, nil
+	return pass{unique.Make(grant{terms, c.Channel, c.Origin, c.Role, c.Sharing}), c.Fingerprint, c.Dead().Unix()}, nil
 }
 
 // admit checks a join. Its token may have been looked at before.
-func (a *admission) admit(join announce.Join, webOrigin string, shown *pass) (*pass, *announce.Error) {
+func (a *admission) admit(join announce.Join, webOrigin string, shown pass) (pass, *announce.Error) {
 	if join.Version != announce.Version {
-		return nil, says(announce.CodeVersion, "This tracker speaks version %d of the protocol, not %d.", announce.Version, join.Version)
+		return pass{}, says(announce.CodeVersion, "This tracker speaks version %d of the protocol, not %d.", announce.Version, join.Version)
 	}
 	p := shown
-	if p == nil || join.Token != "" {
+	if p.dead == 0 || join.Token != "" {
 		var refusal *announce.Error
 		if p, refusal = a.check(join.Token, webOrigin); refusal != nil {
-			return nil, refusal
+			return pass{}, refusal
 		}
 	}
-	switch {
-	case join.Role == announce.Seeder && p.Role != announce.Seeder:
-		return nil, says(announce.CodeTokenRole, "This token is for viewers; a seeder needs one of its own.")
-	case p.Sharing == token.NoSharing:
-		return nil, says(announce.CodeSharingOff, "The viewers of this channel do not share.")
-	case p.Sharing == token.RelayOnly && a.srv.cfg.ICE == nil:
-		return nil, says(announce.CodeSharingOff, "The viewers of this channel meet through a relay only, and this tracker has none.")
-	case !a.sitDown(p.terms):
-		return nil, says(announce.CodeQuotaFull, "There are as many viewers as agreed; playback goes on without neighbours.")
+	switch g := p.grant.Value(); {
+	case join.Role == announce.Seeder && g.role != announce.Seeder:
+		return pass{}, says(announce.CodeTokenRole, "This token is for viewers; a seeder needs one of its own.")
+	case g.sharing == token.NoSharing:
+		return pass{}, says(announce.CodeSharingOff, "The viewers of this channel do not share.")
+	case g.sharing == token.RelayOnly && a.srv.cfg.ICE == nil:
+		return pass{}, says(announce.CodeSharingOff, "The viewers of this channel meet through a relay only, and this tracker has none.")
+	case !a.sitDown(g.terms):
+		return pass{}, says(announce.CodeQuotaFull, "There are as many viewers as agreed; playback goes on without neighbours.")
 	}
 	return p, nil
 }
 
 // renew checks the token that a visit shall go on with.
-func (a *admission) renew(p *pass, text, webOrigin string) (*pass, *announce.Error) {
+func (a *admission) renew(p pass, text, webOrigin string) (pass, *announce.Error) {
 	fresh, refusal := a.check(text, webOrigin)
 	if refusal != nil {
-		return nil, refusal
+		return pass{}, refusal
 	}
-	if fresh.terms.Name != p.terms.Name || fresh.Channel != p.Channel || fresh.Role != p.Role || fresh.Origin != p.Origin || fresh.fingerprint != p.fingerprint {
-		return nil, says(announce.CodeTokenInvalid, "A visit is renewed with a token of the same channel, role, web origin and certificate.")
+	was, is := p.grant.Value(), fresh.grant.Value()
+	if is.terms.Name != was.terms.Name || is.channel != was.channel || is.role != was.role || is.origin != was.origin || fresh.fingerprint != p.fingerprint {
+		return pass{}, says(announce.CodeTokenInvalid, "A visit is renewed with a token of the same channel, role, web origin and certificate.")
 	}
 	return fresh, nil
 }
 
 // lease is when the visit ends if it is not renewed. Who has no certificate of his own to show must come back before the
 // token itself is dead.
-func (a *admission) lease(p *pass) time.Time {
-	if p.fingerprint == "" {
-		return p.Dead()
+func (a *admission) lease(p pass) time.Time {
+	if p.fingerprint == (token.Fingerprint{}) {
+		return time.Unix(p.dead, 0)
 	}
 	return a.srv.cfg.Now().Add(a.srv.rules.Load().Limits.Lease)
 }
@@ -138,8 +148,8 @@ const blamed = 10
 func (a *addresses) blame(addr netip.Addr, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if p := a.prefixes[prefixOf(addr)]; p != nil {
-		p.rate.ReserveN(now, blamed-1)
+	if p := a.prefixes.Get(prefixKey(prefixOf(addr))); p != nil {
+		p.bucket.owe(now, blamed-1, a.limits.PrefixRate)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/swarm"
+	"slipstream/tracker/tight"
 )
 
 // cell is one core's share of the rooms: a swarm, and what is known of everybody in it. All its fields belong to the
@@ -15,7 +16,7 @@ type cell struct {
 	srv     *Server
 	mailbox chan letter
 	swarm   *swarm.Swarm
-	members map[announce.PeerID]*member
+	members tight.Index[*member]
 }
 
 // letter is what a seat has to tell its cell.
@@ -35,19 +36,25 @@ type ticked struct{}
 // member is a client that has joined.
 type member struct {
 	*seat
-	report announce.Report   // the last one
-	known  []announce.PeerID // to whom it was introduced, oldest first
-	shown  bool              // it has reported before
+	known     []halfID    // to whom it was introduced, oldest first
+	reported  *reported   // nil before its first report
+	disclosed *disclosure // nil before the first signal for it
+}
 
-	sinceMs   int64
-	disclosed disclosure
+// halfID is half of an id: enough to tell whether somebody was told of it, since ids are random and nobody chooses his.
+type halfID uint32
+
+// reported is what a member has said of itself.
+type reported struct {
+	last announce.Report // without its lists
+	atMs int64
 
 	// Between its reports: how long that was, and how much of it playback stood still.
-	watchedMs, stalledMs, reportedMs int64
+	watchedMs, stalledMs int64
 }
 
 const (
-	// maxKnown bounds the memory of introductions. It is far above any degree, so who is forgotten is long gone.
+	// maxKnown bounds the memory of introductions. It is far above any degree, so who is forgotten is mostly long gone.
 	maxKnown = 512
 	// maxLetters is how many letters wait before those who send them do.
 	maxLetters = 1024
@@ -57,7 +64,7 @@ func newCell(s *Server, index int) *cell {
 	cfg := s.cfg.Swarm
 	cfg.Seed += uint32(index)
 	return &cell{
-		index: index, srv: s, mailbox: make(chan letter, maxLetters), swarm: swarm.New(cfg), members: map[announce.PeerID]*member{},
+		index: index, srv: s, mailbox: make(chan letter, maxLetters), swarm: swarm.New(cfg),
 	}
 }
 
@@ -99,13 +106,13 @@ func (c *cell) handle(l letter) {
 		c.act(swarm.Tick{})
 		return
 	}
-	m := c.members[l.from.id]
+	m := c.member(l.from.id)
 	if m == nil {
 		return // gone, and its messages crossed that
 	}
 	switch body := l.body.(type) {
 	case exited:
-		delete(c.members, m.id)
+		c.members.Delete(m.Key())
 		c.act(swarm.Leave{Viewer: uint64(m.id), Moved: body.moved})
 	case announce.SignalTo:
 		c.handleSignal(m, body)
@@ -115,25 +122,25 @@ func (c *cell) handle(l letter) {
 }
 
 func (c *cell) handleEntered(st *seat, e entered) {
-	m := &member{seat: st, sinceMs: c.srv.cfg.Now().UnixMilli()}
-	c.members[st.id] = m
+	m := &member{seat: st}
+	c.members.Put(m)
 	join := swarm.Join{
-		Room: st.audience.name, Viewer: uint64(st.id), Role: st.role, Renditions: e.renditions,
+		Room: st.audience.name, Viewer: uint64(st.id), Role: st.role(), Renditions: e.renditions,
 		NoUpload: e.noUpload, UplinkBps: e.uplinkBps, NAT: e.nat,
 		SubnetKey: e.subnet, ISPKey: e.isp, RegionKey: e.region,
 	}
 	before := e.resume
 	if before == nil {
 		c.act(join)
-		if c.index == st.cell && !e.at.IsZero() {
+		if c.index == int(st.cell) && !e.at.IsZero() {
 			c.srv.welcomed(e.at)
 		}
 		return
 	}
 	join.CapBps = before.CapBps
-	m.known = before.Known[:min(len(before.Known), maxKnown)]
-	for _, id := range m.known {
-		m.disclosed.give(id)
+	for _, id := range before.Known[:min(len(before.Known), maxKnown)] {
+		m.know(id)
+		m.disclose(id)
 		join.Neighbours = append(join.Neighbours, uint64(id))
 	}
 	c.act(join)
@@ -146,35 +153,36 @@ func (c *cell) handleEntered(st *seat, e entered) {
 // ids cannot be guessed, so a signal to somebody never met is a bug or worse. Nor is one passed on if either of the two has
 // been given too many addresses: to him it would be one more, from him it would be in vain.
 func (c *cell) handleSignal(m *member, s announce.SignalTo) {
-	if !slices.Contains(m.known, s.To) {
-		if m.role == announce.Seeder {
+	if !slices.Contains(m.known, halfID(s.To)) {
+		if m.seeder != nil {
 			return // it speaks to all cells, and one of the others may know
 		}
 		c.srv.tell(m.addr, *says(announce.CodeStranger, "You were not introduced to the viewer that this signal is for."))
 		return
 	}
-	if to := c.members[s.To]; to != nil {
+	if to := c.member(s.To); to != nil {
 		nowMs := c.srv.cfg.Now().UnixMilli()
 		if !to.mayLearn(m, nowMs) || !m.mayLearn(to, nowMs) {
 			c.srv.metrics.withheld.Inc()
 			return
 		}
-		to.disclosed.give(m.id)
+		to.disclose(m.id)
 		c.srv.metrics.signals.Inc()
 		c.srv.tell(to.addr, announce.SignalFrom{From: m.id, Signal: s.Signal})
 	}
 }
 
 func (c *cell) handleReport(m *member, r announce.Report) {
-	spanMs, stalledMs := m.watch(r, c.srv.cfg.Now().UnixMilli())
-	if c.index == m.cell {
+	nowMs := c.srv.cfg.Now().UnixMilli()
+	spanMs, stalledMs := m.watch(r, nowMs)
+	if c.index == int(m.cell) {
 		c.srv.metrics.reported(m, r, spanMs, stalledMs)
-		if m.shown && m.role == announce.Viewer {
+		if m.reported != nil && m.seeder == nil {
 			same, other, unknown := c.swarm.Near(uint64(m.id))
-			c.srv.metrics.local.add(m.report, r, same, other, unknown)
+			c.srv.metrics.local.add(m.reported.last, r, same, other, unknown)
 		}
 	}
-	m.report, m.shown = r, true
+	m.note(r, nowMs)
 	ev := swarm.Report{
 		Viewer: uint64(m.id), Ready: r.Ready, NoUpload: r.NoUpload, Neighbours: int(r.Neighbours), Renditions: r.Renditions,
 		UplinkBps: r.UplinkBps, Rescues: r.Rescues, MediaBytes: min(r.HTTPBytes+r.P2PBytes, announce.MaxInteger), StallMs: r.StallMs,
@@ -204,7 +212,7 @@ func (c *cell) act(ev swarm.Event) {
 			c.tell(announce.PeerID(a.Viewer), announce.Gone{ID: announce.PeerID(a.Neighbour)})
 		case swarm.Duty:
 			c.srv.metrics.duties.Inc()
-			if m := c.members[announce.PeerID(a.Viewer)]; m != nil {
+			if m := c.member(announce.PeerID(a.Viewer)); m != nil {
 				m.duty(c.index, a.Duties)
 			}
 		case swarm.Cap:
@@ -217,55 +225,74 @@ func (c *cell) act(ev swarm.Event) {
 	}
 }
 
+// member finds one who is here; nil if there is none.
+func (c *cell) member(id announce.PeerID) *member { return c.members.Get(uint64(id)) }
+
+// Key implements tight.Keyed.
+func (st *seat) Key() uint64 { return uint64(st.id) }
+
 func (c *cell) parted(id, from announce.PeerID) {
-	if m := c.members[id]; m != nil {
+	if m := c.member(id); m != nil {
 		m.disclosed.gone(from)
 	}
+}
+
+// disclose notes that a client was given the addresses of another.
+func (m *member) disclose(other announce.PeerID) {
+	if m.disclosed == nil {
+		m.disclosed = &disclosure{}
+	}
+	m.disclosed.give(other)
 }
 
 // mayLearn tells whether a client may be given the addresses of another. A seeder meets more viewers than anybody, and is
 // the operator's own.
 func (m *member) mayLearn(other *member, nowMs int64) bool {
-	return m.role == announce.Seeder || m.disclosed.may(other.id, m.sinceMs, nowMs)
+	return m.seeder != nil || m.disclosed.may(other.id, int64(m.since)*1000, nowMs)
 }
 
 func (c *cell) tell(id announce.PeerID, msg announce.Message) {
-	if m := c.members[id]; m != nil {
+	if m := c.member(id); m != nil {
 		c.srv.tell(m.addr, msg)
 	}
 }
 
 func (c *cell) introduce(a, b announce.PeerID) {
 	c.srv.metrics.introductions.Inc()
-	c.know(c.members[a], b)
-	c.know(c.members[b], a)
+	c.member(a).know(b)
+	c.member(b).know(a)
 	c.tell(a, announce.Neighbour{ID: b, Offer: true})
 	c.tell(b, announce.Neighbour{ID: a, Offer: false})
 }
 
-func (c *cell) know(m *member, id announce.PeerID) {
-	if m == nil || slices.Contains(m.known, id) {
+func (m *member) know(id announce.PeerID) {
+	if m == nil || slices.Contains(m.known, halfID(id)) {
 		return
-	}
-	if len(m.known) >= maxKnown {
-		// Those who left go first.
-		m.known = slices.DeleteFunc(m.known, func(id announce.PeerID) bool { return c.members[id] == nil })
 	}
 	if len(m.known) >= maxKnown {
 		m.known = slices.Delete(m.known, 0, 1)
 	}
-	m.known = append(m.known, id)
+	m.known = tight.Append(m.known, halfID(id))
 }
 
 // watch books the time since the last report, and how much of it playback stood still: no more than there was, whatever is
 // claimed. Who has no bytes yet does not watch.
 func (m *member) watch(r announce.Report, nowMs int64) (spanMs, stalledMs int64) {
-	if m.shown && m.role == announce.Viewer && m.report.HTTPBytes+m.report.P2PBytes > 0 {
-		spanMs = max(0, nowMs-m.reportedMs)
-		stalledMs = min(max(0, r.StallMs-m.report.StallMs), spanMs)
-		m.watchedMs += spanMs
-		m.stalledMs += stalledMs
+	before := m.reported
+	if before != nil && m.seeder == nil && before.last.HTTPBytes+before.last.P2PBytes > 0 {
+		spanMs = max(0, nowMs-before.atMs)
+		stalledMs = min(max(0, r.StallMs-before.last.StallMs), spanMs)
+		before.watchedMs += spanMs
+		before.stalledMs += stalledMs
 	}
-	m.reportedMs = nowMs
 	return spanMs, stalledMs
+}
+
+// note keeps a report for the next one, and for those who count.
+func (m *member) note(r announce.Report, nowMs int64) {
+	if m.reported == nil {
+		m.reported = &reported{}
+	}
+	r.Renditions, r.Dropped, r.RTTs = nil, nil, nil
+	m.reported.last, m.reported.atMs = r, nowMs
 }

@@ -135,7 +135,7 @@ func TestARushUsesAllCellsAndEverybodyMeetsNeighbours(t *testing.T) {
 		if len(w) != 1 || h.told[conn][0].Type() != "welcome" {
 			t.Fatalf("the first message is %#v, want a welcome", h.told[conn][0])
 		}
-		home[w[0].ID] = h.seats[conn].(*seat).cell
+		home[w[0].ID] = int(h.seats[conn].(*seat).cell)
 	}
 	for conn := range h.seats {
 		if n := len(of[announce.Neighbour](h.notes, conn)); n < 6 {
@@ -222,7 +222,7 @@ func TestASeederSignalsIntoAllCells(t *testing.T) {
 	h.settle()
 	home := map[announce.PeerID]int{}
 	for _, st := range h.seats {
-		home[st.(*seat).id] = st.(*seat).cell
+		home[st.(*seat).id] = int(st.(*seat).cell)
 	}
 	reached := map[int]bool{}
 	for _, n := range of[announce.Neighbour](h.notes, seeder) {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net/netip"
 	"time"
 
 	"slipstream/tracker/announce"
@@ -32,8 +31,8 @@ func (c *guest) take(now time.Time, text bool, frame []byte) (refusal *announce.
 	return refusal, false
 }
 
-// address is a part of line.
-func (c *guest) address() netip.Addr { return c.addr }
+// Key is a part of line.
+func (c *guest) Key() uint64 { return uint64(c.id) }
 
 // leave ends the visit, if there is one.
 func (c *guest) leave() {

@@ -8,10 +8,13 @@ import (
 	"sync/atomic"
 
 	"slipstream/tracker/announce"
+	"slipstream/tracker/tight"
 )
 
 // line is a transport's end of one connection.
 type line interface {
+	// Key is its id.
+	Key() uint64
 	// send queues an encoded message and never waits; see Post.
 	send(frame []byte, end string)
 	// cut closes the connection without another word.
@@ -29,7 +32,7 @@ type lines struct {
 
 type shard struct {
 	mu    sync.Mutex
-	lines map[ConnID]line
+	lines tight.Index[line]
 }
 
 func newLines(facts Facts) *lines {
@@ -37,35 +40,34 @@ func newLines(facts Facts) *lines {
 	var b [8]byte
 	rand.Read(b[:])                             // never fails since Go 1.24
 	l.last.Store(binary.BigEndian.Uint64(b[:])) // so that an id of before a restart is nobody's
-	for i := range l.shards {
-		l.shards[i].lines = map[ConnID]line{}
-	}
 	return l
 }
 
 func (l *lines) shard(id ConnID) *shard { return &l.shards[uint64(id)%uint64(len(l.shards))] }
 
-func (l *lines) add(c line) ConnID {
-	id := ConnID(l.last.Add(1))
-	s := l.shard(id)
+// next is an id for a connection.
+func (l *lines) next() ConnID { return ConnID(l.last.Add(1)) }
+
+// add has a connection be found by its id.
+func (l *lines) add(c line) {
+	s := l.shard(ConnID(c.Key()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lines[id] = c
-	return id
+	s.lines.Put(c)
 }
 
 func (l *lines) remove(id ConnID) {
 	s := l.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.lines, id)
+	s.lines.Delete(uint64(id))
 }
 
 // Deliver implements Post for this node's own.
 func (l *lines) Deliver(to Address, frame []byte, end string) {
 	s := l.shard(to.Conn)
 	s.mu.Lock()
-	c := s.lines[to.Conn]
+	c := s.lines.Get(uint64(to.Conn))
 	s.mu.Unlock()
 	if c == nil {
 		return
@@ -81,7 +83,7 @@ func (l *lines) each(do func(line)) {
 	for i := range l.shards {
 		s := &l.shards[i]
 		s.mu.Lock()
-		for _, c := range s.lines {
+		for c := range s.lines.All() {
 			do(c)
 		}
 		s.mu.Unlock()

@@ -144,13 +144,14 @@ func (m *metrics) reported(v *member, now announce.Report, spanMs, stalledMs int
 		}
 		m.drops.WithLabelValues(kind).Inc()
 	}
-	if !v.shown || v.role != announce.Viewer {
+	if v.reported == nil || v.seeder != nil {
 		return
 	}
+	before := &v.reported.last
 	grew := func(before, now int64) float64 { return float64(max(0, now-before)) }
-	m.bytes.WithLabelValues("http").Add(grew(v.report.HTTPBytes, now.HTTPBytes))
-	m.bytes.WithLabelValues("p2p").Add(grew(v.report.P2PBytes, now.P2PBytes))
-	m.stalls.Add(grew(v.report.Stalls, now.Stalls))
+	m.bytes.WithLabelValues("http").Add(grew(before.HTTPBytes, now.HTTPBytes))
+	m.bytes.WithLabelValues("p2p").Add(grew(before.P2PBytes, now.P2PBytes))
+	m.stalls.Add(grew(before.Stalls, now.Stalls))
 	m.watched.Add(float64(spanMs) / 1000)
 	m.stalled.Add(float64(stalledMs) / 1000)
 }

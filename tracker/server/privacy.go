@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"slipstream/tracker/announce"
+	"slipstream/tracker/tight"
 )
 
 // disclosure is whose addresses a client has been given: signals hold them, introductions do not. Whoever stays gets those of
 // its neighbours and of as many again who turn out to be of no use; more come as neighbours leave the room or are taken
 // away by the tracker, and otherwise two a minute. However a client behaves, it does not see a room's addresses.
+// Nil is that of a client that was given none.
 type disclosure struct {
 	to    []announce.PeerID // who are still there, oldest first
 	extra int64             // given beyond freeAddresses
@@ -23,7 +25,7 @@ const (
 
 // may tells whether a client that joined at sinceMs may be given the addresses of another.
 func (d *disclosure) may(id announce.PeerID, sinceMs, nowMs int64) bool {
-	return slices.Contains(d.to, id) || len(d.to) < freeAddresses || d.extra < (nowMs-sinceMs)/addressEvery.Milliseconds()
+	return d == nil || slices.Contains(d.to, id) || len(d.to) < freeAddresses || d.extra < (nowMs-sinceMs)/addressEvery.Milliseconds()
 }
 
 // give notes that it was given them, which may said.
@@ -35,12 +37,14 @@ func (d *disclosure) give(id announce.PeerID) {
 		d.to = slices.Delete(d.to, 0, 1)
 		d.extra++
 	}
-	d.to = append(d.to, id)
+	d.to = tight.Append(d.to, id)
 }
 
 // gone notes that another has left, or that the tracker has separated the two.
 func (d *disclosure) gone(id announce.PeerID) {
-	d.to = slices.DeleteFunc(d.to, func(other announce.PeerID) bool { return other == id })
+	if d != nil {
+		d.to = slices.DeleteFunc(d.to, func(other announce.PeerID) bool { return other == id })
+	}
 }
 
 // relayedOnly takes everything out of a signal that tells where its sender is: candidates other than those on the relay,

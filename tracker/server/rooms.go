@@ -25,6 +25,7 @@ type rooms struct {
 
 // audience is where the clients of one channel are.
 type audience struct {
+	rooms   *rooms
 	name    string
 	open    []int // cells that it uses, oldest first
 	viewers []int // per cell, used or not
@@ -62,13 +63,13 @@ func newRooms(s *Server) *rooms {
 // Enter implements Rooms.
 func (r *rooms) Enter(from Address, e Enter) (Seat, *announce.Error) {
 	role, at := e.Join.Role, r.srv.cfg.Now()
-	st := &seat{rooms: r, addr: from, role: role}
+	st := &seat{addr: from, since: uint32(at.Unix())}
 	said := entry{
 		renditions: e.Join.Renditions, noUpload: e.Join.NoUpload, uplinkBps: e.Join.UplinkBps, nat: e.Join.NAT,
 		subnet: e.Subnet, isp: e.ISP, region: e.Region,
 	}
 	if role == announce.Seeder {
-		st.said = &said
+		st.seeder = &seeding{said: said}
 	}
 	r.mu.Lock()
 	c, refusal := r.place(st, e)
@@ -107,17 +108,17 @@ func (r *rooms) place(st *seat, e Enter) (*audience, *announce.Error) {
 	case c != nil && c.clients >= limits.RoomViewers:
 		return nil, says(announce.CodeRoomFull, "The channel's room is full; playback goes on without neighbours.")
 	case c == nil:
-		c = &audience{name: e.Channel, viewers: make([]int, len(r.cells))}
+		c = &audience{rooms: r, name: e.Channel, viewers: make([]int, len(r.cells))}
 		r.channels[c.name] = c
 		r.extend(c)
 	}
 	st.audience = c
 	c.clients++
-	if st.role == announce.Seeder {
-		st.cell = c.open[0]
+	if st.seeder != nil {
+		st.cell = uint8(c.open[0])
 		c.seeders = append(c.seeders, st)
 	} else {
-		st.cell = r.choose(c, e.ISP)
+		st.cell = uint8(r.choose(c, e.ISP))
 		c.viewers[st.cell]++
 		r.load[st.cell]++
 	}
@@ -170,7 +171,7 @@ func (r *rooms) extend(c *audience) int {
 	}
 	c.open = append(c.open, best)
 	for _, st := range c.seeders {
-		r.cells[best].post(st, entered{entry: *st.said})
+		r.cells[best].post(st, entered{entry: st.seeder.said})
 	}
 	return best
 }
@@ -188,18 +189,28 @@ func newID() announce.PeerID {
 
 // seat implements Seat.
 type seat struct {
-	rooms    *rooms
 	audience *audience
 	addr     Address
 	id       announce.PeerID
-	role     announce.Role
-	cell     int // a seeder's is the one that counts what it reports
+	cell     uint8 // a seeder's is the one that counts what it reports
 	left     bool
+	since    uint32   // when it came, in Unix seconds
+	seeder   *seeding // nil: a viewer
+}
 
-	// Of a seeder only: what it said when it joined, for the cells to come, and its duties, per cell, of which it is told together.
-	said   *entry
+// seeding is what only a seeder has: what it said when it joined, for the cells to come, and its duties, per cell, of
+// which it is told together.
+type seeding struct {
+	said   entry
 	mu     sync.Mutex
 	duties map[int][]announce.Share
+}
+
+func (st *seat) role() announce.Role {
+	if st.seeder != nil {
+		return announce.Seeder
+	}
+	return announce.Viewer
 }
 
 // entry is what a client said when it joined, and where it is.
@@ -219,8 +230,8 @@ func (st *seat) Report(report announce.Report) { st.post(report) }
 
 // post tells a viewer's cell, or all those of a seeder.
 func (st *seat) post(body any) {
-	r := st.rooms
-	if st.role != announce.Seeder {
+	r := st.audience.rooms
+	if st.seeder == nil {
 		r.cells[st.cell].post(st, body)
 		return
 	}
@@ -239,7 +250,7 @@ func (st *seat) Leave() { st.giveUp(exited{}) }
 func (st *seat) Move() { st.giveUp(exited{moved: true}) }
 
 func (st *seat) giveUp(how exited) {
-	r, c := st.rooms, st.audience
+	r, c := st.audience.rooms, st.audience
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if st.left {
@@ -247,7 +258,7 @@ func (st *seat) giveUp(how exited) {
 	}
 	st.left = true
 	c.clients--
-	if st.role == announce.Seeder {
+	if st.seeder != nil {
 		c.seeders = slices.DeleteFunc(c.seeders, func(other *seat) bool { return other == st })
 		for _, i := range c.open {
 			r.cells[i].post(st, how)
@@ -257,13 +268,13 @@ func (st *seat) giveUp(how exited) {
 		r.load[st.cell]--
 		c.viewers[st.cell]--
 		if c.viewers[st.cell] == 0 && len(c.open) > 1 {
-			r.retire(c, st.cell)
+			r.retire(c, int(st.cell))
 		}
 	}
 	if c.clients == 0 {
 		delete(r.channels, c.name)
 	}
-	r.srv.metrics.left(st.role, len(r.channels))
+	r.srv.metrics.left(st.role(), len(r.channels))
 }
 
 // retire ends a channel's use of a cell.
@@ -276,19 +287,20 @@ func (r *rooms) retire(c *audience, cell int) {
 
 // duty tells a client its stripes, a seeder those of all its cells.
 func (st *seat) duty(cell int, shares []announce.Share) {
-	if st.role != announce.Seeder {
-		st.rooms.srv.tell(st.addr, announce.Duty{Duties: shares})
+	srv, seeder := st.audience.rooms.srv, st.seeder
+	if seeder == nil {
+		srv.tell(st.addr, announce.Duty{Duties: shares})
 		return
 	}
-	st.mu.Lock() // until it is told, so that the last word is the latest
-	defer st.mu.Unlock()
-	if st.duties == nil {
-		st.duties = map[int][]announce.Share{}
+	seeder.mu.Lock() // until it is told, so that the last word is the latest
+	defer seeder.mu.Unlock()
+	if seeder.duties == nil {
+		seeder.duties = map[int][]announce.Share{}
 	}
-	if st.duties[cell] = shares; len(shares) == 0 {
-		delete(st.duties, cell)
+	if seeder.duties[cell] = shares; len(shares) == 0 {
+		delete(seeder.duties, cell)
 	}
-	st.rooms.srv.tell(st.addr, announce.Duty{Duties: union(st.duties)})
+	srv.tell(st.addr, announce.Duty{Duties: union(seeder.duties)})
 }
 
 // union adds up the stripes of each rendition, as many renditions as a message holds.

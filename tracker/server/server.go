@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/coder/websocket"
 	"github.com/prometheus/client_golang/prometheus"
@@ -229,14 +229,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // arrive is all that is checked before a WebSocket opens. Who gets a place gives it back by exit.
 func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
 	now := s.cfg.Now()
-	g.visit = visit{srv: s, webOrigin: strings.Clone(r.Header.Get("Origin")), addr: s.cfg.ClientAddr(r)}
-	release, ok := s.addresses.admit(g.addr, now)
+	addr, origin := s.cfg.ClientAddr(r), r.Header.Get("Origin")
+	g.visit = visit{srv: s, addr: addr.As16()}
+	release, ok := s.addresses.admit(addr, now)
 	if !ok {
 		return s.refuse("address", epoll.Refusal{
 			Status: http.StatusTooManyRequests, RetryAfter: 10, Sentence: "Too many connections from this network; try again in a moment.",
 		})
 	}
-	if s.cfg.Facts != nil && s.cfg.Facts.Banned(g.addr) {
+	if s.cfg.Facts != nil && s.cfg.Facts.Banned(addr) {
 		release()
 		return s.refuse("banned", epoll.Refusal{
 			Status: http.StatusForbidden, Sentence: "Neighbours proved that somebody at this address sends what he should not; playback goes on without them.",
@@ -246,9 +247,9 @@ func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
 		release()
 		return s.refuse("origin", epoll.Refusal{Status: http.StatusForbidden, Sentence: "This tracker does not serve pages of this web origin."})
 	}
-	if refusal := g.knock(r.Header.Values("Sec-WebSocket-Protocol")); refusal != nil {
+	if refusal := g.knock(r.Header.Values("Sec-WebSocket-Protocol"), origin); refusal != nil {
 		if refusal.Code == announce.CodeTokenInvalid {
-			s.addresses.blame(g.addr, now)
+			s.addresses.blame(addr, now)
 		}
 		release()
 		return s.refuse(refusal.Code, epoll.Refusal{Status: http.StatusUnauthorized, Sentence: refusal.Message})
@@ -260,7 +261,7 @@ func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
 			Status: http.StatusServiceUnavailable, RetryAfter: 30, Sentence: "The tracker has no place left, or is shutting down; try again in a moment.",
 		})
 	}
-	g.release = release
+	g.release, g.webOrigin = release, unique.Make(origin)
 	return nil
 }
 
@@ -278,7 +279,8 @@ func (s *Server) enter(g *guest, l line) bool {
 	}
 	s.conns++
 	s.wg.Add(1)
-	g.id = s.lines.add(l)
+	g.id = s.lines.next()
+	s.lines.add(l)
 	return true
 }
 
@@ -296,7 +298,7 @@ func (s *Server) exit(g *guest) {
 // closedSlow notes that somebody could not take his messages.
 func (s *Server) closedSlow(g *guest) {
 	s.metrics.slow.Inc()
-	s.log.Info("a client reads too slowly and was closed", "address", prefixOf(g.addr))
+	s.log.Info("a client reads too slowly and was closed", "address", prefixOf(g.address()))
 }
 
 // Close tells everybody to come back later, waits a moment for their goodbyes, and stops. No goroutine survives it. It

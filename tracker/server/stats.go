@@ -174,17 +174,20 @@ func (r *rooms) census() (all map[string]*count, ok bool) {
 // count is the cell's answer to census.
 func (c *cell) count() map[string]*count {
 	all := map[string]*count{}
-	for _, m := range c.members {
+	for m := range c.members.All() {
 		n := all[m.audience.name]
 		if n == nil {
 			n = newCount()
 			all[m.audience.name] = n
 			n.told, n.crowds = c.swarm.Census(m.audience.name), c.swarm.Crowds(m.audience.name)
 		}
-		if m.role == announce.Seeder {
-			n.seeders[m.id] = m.report
-		} else {
+		if m.seeder == nil {
 			n.add(m)
+			continue
+		}
+		n.seeders[m.id] = announce.Report{}
+		if m.reported != nil {
+			n.seeders[m.id] = m.reported.last
 		}
 	}
 	return all
@@ -192,10 +195,13 @@ func (c *cell) count() map[string]*count {
 
 // add counts a viewer.
 func (c *count) add(m *member) {
-	r := m.report
-	c.watchedMs += m.watchedMs
-	c.stalledMs += m.stalledMs
 	c.Viewers++
+	if m.reported == nil {
+		return
+	}
+	r := &m.reported.last
+	c.watchedMs += m.reported.watchedMs
+	c.stalledMs += m.reported.stalledMs
 	if r.Ready {
 		c.Ready++
 	}

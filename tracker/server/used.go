@@ -3,63 +3,90 @@ package server
 import (
 	"hash/maphash"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"slipstream/tracker/token"
 )
 
-// usedTokens remembers which tokens were used, until they are dead. It is a Bloom filter for each usedSpan of the tokens'
-// ends, of fixed size: it never forgets a token, so a replay is always refused, however many tokens there are. What
-// grows with their number is the chance that a fresh one looks used (1 in 10,000 at 5,000 joins a second, 1 in 100 at 25,000), and who
-// is told so fetches another, which does not. All bits of a token lie in one word, so one atomic operation tells which of
-// two that come at once was first.
+// usedTokens remembers which tokens were used, until they are dead. It is a few Bloom filters for each usedSpan of the
+// tokens' ends, of bounded size: it never forgets a token, so a replay is always refused, however many tokens there are.
+// What grows with their number is the chance that a fresh one looks used (1 in 5,000 at 5,000 joins a second, 1 in 100 at
+// 25,000), and who is told so fetches another, which does not.
 type usedTokens struct {
-	seed maphash.Seed
-	mu   sync.Mutex // of those who change spans
-	span [usedSpans]atomic.Pointer[span]
+	seed  maphash.Seed
+	mu    sync.Mutex
+	spans [usedSpans]*span
 }
 
 const (
 	usedSpan = 16 // seconds
 	// usedSpans cover the longest that a token may still live, one that was minted by a clock that is ahead.
 	usedSpans = int((token.MaxLife+token.ClockLeeway)/time.Second)/usedSpan + 2
-	usedWords = 1 << 16
+
+	// A span begins with a small filter, of leastWords, and gets another of twice as many when the last has tokensEach
+	// tokens for each of its words; the one of mostWords takes all the rest (Almeida et al., Scalable Bloom filters, 2007).
+	leastWords, mostWords = 1 << 12, 1 << 16
+	tokensEach            = 0.3 // of a filter before the next
 )
 
 // span is the tokens whose end lies in one usedSpan.
 type span struct {
-	number int64
-	words  [usedWords]atomic.Uint64
+	number  int64
+	filters []filter
+	left    int // tokens that the last one takes before there is another
+}
+
+// filter is a Bloom filter. All bits of a token lie in one word.
+type filter []uint64
+
+// bits are where a token's hash is.
+func (f filter) bits(hash uint64) (word *uint64, bits uint64) {
+	bits = uint64(1)<<(hash&63) | 1<<(hash>>6&63) | 1<<(hash>>12&63) | 1<<(hash>>18&63)
+	return &f[hash>>32%uint64(len(f))], bits
 }
 
 func newUsedTokens() *usedTokens { return &usedTokens{seed: maphash.MakeSeed()} }
 
 // first tells whether a key's token comes for the first time.
 func (u *usedTokens) first(key, id string, dead, now time.Time) bool {
+	hash := maphash.String(u.seed, key+" "+id)
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	s := u.at(dead.Unix()/usedSpan, now)
-	h := maphash.String(u.seed, key+" "+id)
-	bits := uint64(1)<<(h&63) | 1<<(h>>6&63) | 1<<(h>>12&63) | 1<<(h>>18&63)
-	return s.words[h>>48].Or(bits)&bits != bits
+	for _, f := range s.filters {
+		if word, bits := f.bits(hash); *word&bits == bits {
+			return false
+		}
+	}
+	last := s.filters[len(s.filters)-1]
+	if s.left <= 0 && len(last) < mostWords {
+		last = s.extend(2 * len(last))
+	}
+	word, bits := last.bits(hash)
+	*word |= bits
+	s.left--
+	return true
+}
+
+func (s *span) extend(words int) filter {
+	f := make(filter, words)
+	s.filters, s.left = append(s.filters, f), int(tokensEach*float64(words))
+	return f
 }
 
 // at finds the span of a number. Those of the past make place.
 func (u *usedTokens) at(number int64, now time.Time) *span {
-	place := &u.span[number%int64(usedSpans)]
-	if s := place.Load(); s != nil && s.number == number {
+	place := &u.spans[number%int64(usedSpans)]
+	if s := *place; s != nil && s.number == number {
 		return s
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for i := range u.span {
-		if s := u.span[i].Load(); s != nil && s.number < now.Unix()/usedSpan {
-			u.span[i].Store(nil)
+	for i, s := range u.spans {
+		if s != nil && s.number < now.Unix()/usedSpan {
+			u.spans[i] = nil
 		}
 	}
-	if s := place.Load(); s != nil && s.number == number {
-		return s
-	}
 	s := &span{number: number}
-	place.Store(s)
+	s.extend(leastWords)
+	*place = s
 	return s
 }

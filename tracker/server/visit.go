@@ -1,9 +1,11 @@
 package server
 
 import (
+	"math"
 	"net/netip"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/token"
@@ -13,17 +15,31 @@ import (
 // It has no goroutine and no network; the transport hands it frames and carries out what it answers.
 type visit struct {
 	srv       *Server
-	webOrigin string
-	addr      netip.Addr
+	webOrigin unique.Handle[string] // which most have alike; the zero handle is ""
+	addr      [16]byte              // see address
 	bucket    bucket
 	joined    bool
 	seeder    bool
+	stranger  bool         // it counts among those who have shown no token
+	seated    bool         // it counts as one of its key's viewers
+	relayEnd  uint32       // when its credentials for the relay end, in Unix seconds; 0: it has none
+	pass      pass         // of the token that it has shown
+	untilMs   atomic.Int64 // when the visit must be renewed; 0: it has not begun
+}
 
-	stranger bool         // it counts among those who have shown no token
-	pass     *pass        // of the token that it has shown
-	seated   *token.Terms // whose viewer it counts as
-	untilMs  atomic.Int64 // when the visit must be renewed; 0: it has not begun
-	relayEnd time.Time    // when its credentials for the relay end; zero: it has none
+// address is the client's; the zero Addr if it is not known.
+func (v *visit) address() netip.Addr {
+	if v.addr == [16]byte{} {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom16(v.addr).Unmap()
+}
+
+func (v *visit) origin() string {
+	if v.webOrigin == (unique.Handle[string]{}) {
+		return ""
+	}
+	return v.webOrigin.Value()
 }
 
 // handle takes a message from the client and returns what is to be done: one of Enter, announce.SignalTo,
@@ -64,17 +80,18 @@ func (v *visit) handle(now time.Time, text bool, frame []byte) (event any, refus
 }
 
 func (v *visit) join(join announce.Join) (any, *announce.Error) {
-	p, refusal := v.srv.admission.admit(join, v.webOrigin, v.pass)
+	p, refusal := v.srv.admission.admit(join, v.origin(), v.pass)
 	if refusal != nil {
 		return nil, refusal
 	}
 	v.joined, v.seeder = true, join.Role == announce.Seeder
-	v.pass, v.seated = p, p.terms
+	v.pass, v.seated = p, true
 	v.counted()
 	join.Token = ""
-	isp, region := v.srv.cfg.Locator.Locate(v.addr)
+	addr := v.address()
+	isp, region := v.srv.cfg.Locator.Locate(addr)
 	return Enter{
-		Channel: p.Channel, Join: join, Welcome: v.welcome(), Subnet: subnetKey(v.addr), ISP: isp, Region: region,
+		Channel: p.grant.Value().channel, Join: join, Welcome: v.welcome(), Subnet: subnetKey(addr), ISP: isp, Region: region,
 	}, nil
 }
 
@@ -82,9 +99,11 @@ func (v *visit) join(join announce.Join) (any, *announce.Error) {
 func (v *visit) welcome() (m announce.Welcome) {
 	if ice := v.srv.cfg.ICE; ice != nil {
 		m.ICEServers = []announce.ICEServer{ice.STUN()}
-		if v.pass.Sharing == token.RelayOnly {
+		if v.pass.grant.Value().sharing == token.RelayOnly {
+			var end time.Time
 			m.RelayOnly = true
-			m.ICEServers[0], v.relayEnd = ice.TURN()
+			m.ICEServers[0], end = ice.TURN()
+			v.relayEnd = uint32(end.Unix())
 		}
 	}
 	m.RenewMs = v.extend()
@@ -94,15 +113,15 @@ func (v *visit) welcome() (m announce.Welcome) {
 // extend lets the visit go on as its pass says, and returns for how many milliseconds.
 func (v *visit) extend() int64 {
 	until := v.srv.admission.lease(v.pass)
-	if !v.relayEnd.IsZero() && v.relayEnd.Before(until) {
-		until = v.relayEnd // new ones come with the next welcome
+	if end := time.Unix(int64(v.relayEnd), 0); v.relayEnd != 0 && end.Before(until) {
+		until = end // new ones come with the next welcome
 	}
 	v.untilMs.Store(until.UnixMilli())
 	return max(1, until.Sub(v.srv.cfg.Now()).Milliseconds())
 }
 
 func (v *visit) renew(m announce.Renew) *announce.Error {
-	p, refusal := v.srv.admission.renew(v.pass, m.Token, v.webOrigin)
+	p, refusal := v.srv.admission.renew(v.pass, m.Token, v.origin())
 	if refusal != nil {
 		return refusal
 	}
@@ -122,10 +141,11 @@ func (v *visit) overdue(now time.Time) *announce.Error {
 
 // signal holds a signal to what the pass allows.
 func (v *visit) signal(m announce.SignalTo) (any, *announce.Error) {
-	if v.pass.fingerprint != "" && m.Signal.Kind != announce.Candidate && m.Signal.Fingerprint != v.pass.fingerprint {
+	bound := v.pass.fingerprint != token.Fingerprint{}
+	if bound && m.Signal.Kind != announce.Candidate && !v.pass.fingerprint.Is(m.Signal.Fingerprint) {
 		return nil, says(announce.CodeFingerprint, "This signal shows another certificate than the token is bound to.")
 	}
-	if v.pass.Sharing == token.RelayOnly {
+	if v.pass.grant.Value().sharing == token.RelayOnly {
 		if m.Signal = relayedOnly(m.Signal, v.srv.cfg.ICE.Address().String()); m.Signal.Kind == announce.Candidate && m.Signal.Candidates == nil {
 			return nil, nil
 		}
@@ -144,9 +164,9 @@ func (v *visit) counted() {
 // over gives back what the visit was counted for.
 func (v *visit) over() {
 	v.counted()
-	if v.seated != nil {
-		v.srv.admission.standUp(v.seated)
-		v.seated = nil
+	if v.seated {
+		v.srv.admission.standUp(v.pass.grant.Value().terms)
+		v.seated = false
 	}
 }
 
@@ -161,24 +181,35 @@ func (v *visit) share(limit int) int {
 // noJoin ends a visit that does not begin.
 func noJoin() *announce.Error { return says(announce.CodeJoinFirst, "No join message came in time.") }
 
-// bucket is a token bucket that starts full.
+// bucket is a token bucket that starts full. There are two for each client, so it is small.
 type bucket struct {
-	spent  int64 // thousandths of a message
-	fromMs int64
+	spent  uint32 // thousandths of a message
+	fromMs uint32 // the lower half
 }
 
 func (b *bucket) take(now time.Time, perSecond, burst int) bool {
-	nowMs := now.UnixMilli()
-	elapsed := max(nowMs-b.fromMs, 0)
-	b.fromMs = nowMs
-	if elapsed >= b.spent/int64(perSecond) {
-		b.spent = 0
-	} else {
-		b.spent -= elapsed * int64(perSecond)
-	}
-	if b.spent+1000 > int64(burst)*1000 {
+	b.refill(now, perSecond)
+	if int64(b.spent)+1000 > min(int64(burst)*1000, math.MaxUint32) {
 		return false
 	}
 	b.spent += 1000
 	return true
+}
+
+// owe takes more than there may be.
+func (b *bucket) owe(now time.Time, messages, perSecond int) {
+	b.refill(now, perSecond)
+	b.spent = uint32(min(int64(b.spent)+1000*int64(messages), math.MaxUint32))
+}
+
+// full tells whether it is as good as new.
+func (b *bucket) full(now time.Time, perSecond int) bool {
+	b.refill(now, perSecond)
+	return b.spent == 0
+}
+
+func (b *bucket) refill(now time.Time, perSecond int) {
+	nowMs := uint32(now.UnixMilli())
+	elapsedMs := int64(max(int32(nowMs-b.fromMs), 0))
+	b.spent, b.fromMs = uint32(max(int64(b.spent)-elapsedMs*int64(perSecond), 0)), nowMs
 }

@@ -102,7 +102,7 @@ func (s *Swarm) accuse(v, w *viewer) {
 	if s.doubtful(v) {
 		voice /= 2
 	}
-	w.accusations = append(w.accusations, accusation{v.id, s.nowMs, voice})
+	w.own().accusations = append(w.accusations, accusation{v.id, s.nowMs, voice})
 	s.judge(w)
 }
 

@@ -64,7 +64,7 @@ func (s *Swarm) tellCap(v *viewer, before int64) {
 // capsFrom goes on from what v was told to upload at most where it was, and tells it what is new.
 func (s *Swarm) capsFrom(v *viewer, bps int64) {
 	if bps > 0 {
-		v.restraint = restraint{bps: bps, forMs: minCapMs, untilMs: s.nowMs + minCapMs}
+		v.own().restraint = restraint{bps: bps, forMs: minCapMs, untilMs: s.nowMs + minCapMs}
 	}
 	s.tellCap(v, bps)
 }

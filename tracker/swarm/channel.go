@@ -3,8 +3,6 @@ package swarm
 import (
 	"cmp"
 	"slices"
-
-	"slipstream/tracker/announce"
 )
 
 // channel is one channel's viewers in one room or, if they are many, in several. A pair that was introduced stays one
@@ -26,10 +24,11 @@ type room struct {
 	members set // without seeders
 	open    set // members that accept another neighbour
 	places  map[place]*set
-	deals   []*deal // one for each rendition that somebody plays, sorted by rendition
-	useless int     // members that pass nothing on
-	awkward int     // members behind an address-dependent translator
-	fareMs  int64   // when how it fares was looked at last
+	deals   []*deal   // one for each rendition that somebody plays, sorted by rendition
+	ladders []*ladder // that viewers named
+	useless int       // members that pass nothing on
+	awkward int       // members behind an address-dependent translator
+	fareMs  int64     // when how it fares was looked at last
 
 	expelledMs []int64 // lately
 }
@@ -129,7 +128,7 @@ func (r *room) count(v *viewer, by int) {
 	if v.noUpload {
 		r.useless += by
 	}
-	if v.nat == announce.AddressDependent {
+	if v.awkward {
 		r.awkward += by
 	}
 }

@@ -86,6 +86,10 @@ func (v *viewer) weight() uint64 {
 	return w
 }
 
+// maxLadders is how many lists of renditions a room remembers: what clients of one stream have to say, and not all that
+// somebody may make up.
+const maxLadders = 32
+
 func (r *room) deal(rendition string) *deal {
 	if i, ok := r.dealAt(rendition); ok {
 		return r.deals[i]
@@ -99,15 +103,15 @@ func (r *room) dealAt(rendition string) (int, bool) {
 
 // setRenditions makes v a player of these and of no others. Seeders are not counted, they carry whatever is played.
 func (s *Swarm) setRenditions(v *viewer, names []string) {
-	if v.seeder || slices.Equal(names, v.renditions) {
+	before := v.renditions()
+	if v.seeder || slices.Equal(names, before) {
 		return
 	}
-	names = slices.Compact(slices.Sorted(slices.Values(names)))
-	if slices.Equal(names, v.renditions) {
+	ladder := v.room.ladder(names)
+	if names = *ladder; slices.Equal(names, before) {
 		return
 	}
-	before := v.renditions
-	v.renditions = names
+	v.ladder = ladder
 	for _, name := range before {
 		if !slices.Contains(names, name) {
 			s.stopPlaying(v, name)
@@ -117,10 +121,30 @@ func (s *Swarm) setRenditions(v *viewer, names []string) {
 	s.play(v)
 }
 
+// ladder is these renditions sorted, as one list that all share who play them.
+func (r *room) ladder(names []string) *ladder {
+	find := func() int {
+		return slices.IndexFunc(r.ladders, func(l *ladder) bool { return slices.Equal(*l, names) })
+	}
+	i := find()
+	if i < 0 {
+		names = slices.Compact(slices.Sorted(slices.Values(names)))
+		i = find()
+	}
+	if i >= 0 {
+		return r.ladders[i]
+	}
+	made := ladder(names)
+	if len(r.ladders) < maxLadders {
+		r.ladders = append(r.ladders, &made)
+	}
+	return &made
+}
+
 // play makes v a player of its renditions. A rendition comes into being with its first player and goes with its last.
 func (s *Swarm) play(v *viewer) {
 	r := v.room
-	for _, name := range v.renditions {
+	for _, name := range v.renditions() {
 		i, ok := r.dealAt(name)
 		if !ok && len(r.deals) >= maxRenditions {
 			continue // plays it alone, over HTTP
@@ -135,7 +159,7 @@ func (s *Swarm) play(v *viewer) {
 
 // unplay takes v out of all deals of its room.
 func (s *Swarm) unplay(v *viewer) {
-	for _, name := range v.renditions {
+	for _, name := range v.renditions() {
 		s.stopPlaying(v, name)
 	}
 	s.sweep(v.room)
@@ -175,14 +199,13 @@ func (d *deal) wants(v *viewer) bool {
 	if !v.ready || v.suspended || v.rest.resting() || v.gone || v.noUpload || class > 0 && class < d.need {
 		return false
 	}
-	_, plays := d.players.at[v.id]
-	return plays || v.seeder
+	return v.seeder || d.players.has(v)
 }
 
 // reseat gives v its places after anything about it changed.
 func (s *Swarm) reseat(v *viewer) {
 	if v.room != nil {
-		for _, name := range v.renditions {
+		for _, name := range v.renditions() {
 			if d := v.room.deal(name); d != nil {
 				s.seat(d, v)
 			}
@@ -294,8 +317,10 @@ func (s *Swarm) tell() {
 		if v.gone {
 			continue
 		}
-		if now := v.shares(); !slices.Equal(now, v.told) {
-			v.told = now
+		if now := v.shares(); !slices.Equal(now, s.told[v.id]) {
+			if s.told[v.id] = now; len(now) == 0 {
+				delete(s.told, v.id)
+			}
 			s.do(Duty{Viewer: v.id, Duties: slices.Clone(now)})
 		}
 	}

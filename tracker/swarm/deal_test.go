@@ -61,7 +61,7 @@ func TestDutiesGoToThoseWithUplink(t *testing.T) {
 // Nobody is believed to have more than 16 Mb/s, so nobody becomes sure of duties by boasting.
 func TestABoastIsWorthNoMoreThanAGoodLine(t *testing.T) {
 	for _, claim := range []int64{16_000_000, announce.MaxInteger} {
-		v, unknown := viewer{channel: &channel{}, class: uplinkClass(0, claim)}, viewer{channel: &channel{}}
+		v, unknown := viewer{channel: &channel{}, record: &nothing, class: uplinkClass(0, claim)}, viewer{channel: &channel{}, record: &nothing}
 		if got := v.weight(); got != 8*unknown.weight() {
 			t.Errorf("%d b/s weighs %d, want eight times as much as an unknown line", claim, got)
 		}

@@ -160,7 +160,9 @@ func (s *Swarm) look(r *room) {
 	}
 	r.fareMs = s.nowMs
 	for _, v := range r.members.items {
-		v.fare.close()
+		if v.record != &nothing {
+			v.fare.close()
+		}
 	}
 	s.spare(r)
 	for _, d := range r.deals {

@@ -1,10 +1,6 @@
 package swarm
 
-import (
-	"slices"
-
-	"slipstream/tracker/announce"
-)
+import "slices"
 
 // subnetShare is how many neighbours of one subnet a viewer has at most, unless the subnet is most of the room: what
 // looks like many there may be one.
@@ -112,7 +108,7 @@ func (s *Swarm) wantedNow(v *viewer) int {
 	if v.seeder || s.small(v) {
 		return want
 	}
-	return min(s.cfg.Degree/2+int((s.nowMs-v.joinedMs)/acquaintMs), want)
+	return min(s.cfg.Degree/2+int((uint32(s.nowMs)-v.joinedMs)/acquaintMs), want)
 }
 
 // topUp introduces v to others until it has as many neighbours as wanted. If nobody is to be had, it is not tried
@@ -134,8 +130,8 @@ func (s *Swarm) topUp(v *viewer) {
 		v.waitMs, v.searchAtMs = 0, 0
 		return
 	}
-	v.waitMs = min(max(2*v.waitMs, searchMs), maxSearchMs)
-	v.searchAtMs = s.nowMs + v.waitMs
+	v.waitMs = int16(min(max(2*int64(v.waitMs), searchMs), maxSearchMs))
+	v.searchAtMs = s.nowMs + int64(v.waitMs)
 }
 
 func (s *Swarm) meetAll(v *viewer) {
@@ -227,10 +223,11 @@ func (s *Swarm) meetNear(v *viewer) bool {
 			return true
 		}
 	}
-	if len(v.renditions) == 0 || len(r.deals) < 2 {
+	names := v.renditions()
+	if len(names) == 0 || len(r.deals) < 2 {
 		return false
 	}
-	d := r.deal(v.renditions[r.rng.below(len(v.renditions))])
+	d := r.deal(names[r.rng.below(len(names))])
 	return d != nil && s.weaveAmong(v, d.players.items, v.sharesRendition, (*viewer).sharesRendition)
 }
 
@@ -279,7 +276,7 @@ func (s *Swarm) compatible(v, w *viewer) bool {
 // allow no connection, get to know each other only if there is nobody else.
 func (s *Swarm) useful(v, w *viewer) bool {
 	idle := v.noUpload && w.noUpload
-	barred := v.nat == announce.AddressDependent && w.nat == announce.AddressDependent && (v.subnet == 0 || v.subnet != w.subnet)
+	barred := v.awkward && w.awkward && (v.subnet == 0 || v.subnet != w.subnet)
 	return !idle && !barred || v.loneliest()
 }
 

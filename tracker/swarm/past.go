@@ -59,11 +59,12 @@ func (s *Swarm) drop(v *viewer, d Drop) {
 func (s *Swarm) remember(v, w *viewer, why announce.Reason) {
 	p := v.pastWith(w.id)
 	if p == nil {
-		if len(v.past) >= maxPast {
-			v.past = slices.Delete(v.past, 0, 1)
+		r := v.own()
+		if len(r.past) >= maxPast {
+			r.past = slices.Delete(r.past, 0, 1)
 		}
-		v.past = append(v.past, past{with: w.id})
-		p = &v.past[len(v.past)-1]
+		r.past = append(r.past, past{with: w.id})
+		p = &r.past[len(r.past)-1]
 	}
 	wait := int64(maxRetryMs)
 	if why.Connectivity() {
@@ -82,14 +83,14 @@ func (s *Swarm) remember(v, w *viewer, why announce.Reason) {
 func (s *Swarm) inferDead(v *viewer, neighbours int) {
 	settled := 0
 	for _, e := range v.edges {
-		if s.nowMs-e.sinceMs >= settleMs {
+		if e.ageMs(s.nowMs) >= settleMs {
 			settled++
 		}
 	}
-	v.missing = max(0, settled-neighbours)
+	v.missing = uint8(min(max(0, settled-neighbours), math.MaxUint8))
 	for i := 0; i < len(v.edges) && v.missing > 0; {
 		e := v.edges[i]
-		if s.nowMs-e.sinceMs < settleMs || e.to.missing == 0 {
+		if e.ageMs(s.nowMs) < settleMs || e.to.missing == 0 {
 			i++
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/bits"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -140,6 +141,9 @@ func (m *model) apply(ev Event, a Action) {
 func (m *model) judge() {
 	s := m.swarm
 	m.judgeCensus()
+	if !reflect.DeepEqual(nothing, record{}) {
+		m.t.Fatalf("somebody without a record of his own was given one that all share: %+v", nothing)
+	}
 	m.judgeCrowds()
 	degree := map[uint64]int{}
 	for p := range m.edges {
@@ -159,8 +163,8 @@ func (m *model) judge() {
 			}
 		}
 		if r := v.room; r != nil {
-			if _, open := r.open.at[id]; open == (v.suspended || v.rest.resting() || len(v.edges) >= s.limit(v)) {
-				m.t.Fatalf("%d with %d neighbours is listed as open: %v", id, len(v.edges), open)
+			if r.open.has(v) == (v.suspended || v.rest.resting() || len(v.edges) >= s.limit(v)) {
+				m.t.Fatalf("%d with %d neighbours is listed as open: %v", id, len(v.edges), r.open.has(v))
 			}
 		}
 		if len(v.past) > maxPast {

@@ -1,6 +1,10 @@
 package swarm
 
-import "slipstream/tracker/announce"
+import (
+	"math"
+
+	"slipstream/tracker/announce"
+)
 
 // Whom a viewer knows depends on who was there when it came: the first have neighbours from everywhere, and those who were in one
 // room before it was split have some in the other half. And how far two are from each other shows only when they are connected. So
@@ -60,7 +64,7 @@ func (v *viewer) measured(r RTT) {
 		if e.to.id != r.Viewer {
 			continue
 		}
-		e.rttMs = max(r.Ms, 1)
+		e.rttMs = int32(min(max(r.Ms, 1), math.MaxInt32))
 		for j := range e.to.edges {
 			if back := &e.to.edges[j]; back.to == v {
 				back.rttMs = e.rttMs
@@ -74,7 +78,7 @@ func (v *viewer) usualRTT() int64 {
 	var known []int64
 	for _, e := range v.edges {
 		if e.rttMs > 0 {
-			known = append(known, e.rttMs)
+			known = append(known, int64(e.rttMs))
 		}
 	}
 	if len(known) < fewRTTs {
@@ -95,12 +99,12 @@ func (v *viewer) slowest() (slowest *viewer) {
 				return nil
 			}
 		}
-		theirs := e.to.usualRTT()
-		if e.rttMs < slowTimes*usual || theirs == 0 || e.rttMs < slowTimes*theirs {
+		theirs, rttMs := e.to.usualRTT(), int64(e.rttMs)
+		if rttMs < slowTimes*usual || theirs == 0 || rttMs < slowTimes*theirs {
 			continue
 		}
-		if slow++; e.rttMs > worstMs && !e.to.seeder && len(e.to.edges) > len(v.edges)/2 {
-			slowest, worstMs = e.to, e.rttMs
+		if slow++; rttMs > worstMs && !e.to.seeder && len(e.to.edges) > len(v.edges)/2 {
+			slowest, worstMs = e.to, rttMs
 		}
 	}
 	if slow <= slowStay {

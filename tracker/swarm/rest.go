@@ -49,7 +49,7 @@ func (s *Swarm) spare(r *room) {
 
 // layOff parts v from everybody for a while.
 func (s *Swarm) layOff(v *viewer) {
-	v.rest.harmed = 0
+	v.own().rest.harmed = 0
 	v.rest.forMs = min(max(2*v.rest.forMs, minRestMs), maxRestMs)
 	v.rest.untilMs = s.nowMs + v.rest.forMs
 	for len(v.edges) > 0 {

@@ -41,6 +41,7 @@ type Swarm struct {
 	channels map[string]*channel
 	order    []*channel // oldest first: what maps must not decide
 	viewers  map[uint64]*viewer
+	told     map[uint64][]announce.Share // the stripes of those who have some, as they know them
 
 	nowMs   int64
 	actions []Action  // of the current Handle
@@ -62,7 +63,7 @@ func New(cfg Config) *Swarm {
 	orElse(&cfg.RoomSize, 1000, 2*(cfg.Degree+1))
 	orElse(&cfg.Accusers, 3, 1)
 	orElse(&cfg.Expellers, 5, cfg.Accusers)
-	return &Swarm{cfg: cfg, channels: map[string]*channel{}, viewers: map[uint64]*viewer{}}
+	return &Swarm{cfg: cfg, channels: map[string]*channel{}, viewers: map[uint64]*viewer{}, told: map[uint64][]announce.Share{}}
 }
 
 // Handle takes one event at a time in epoch milliseconds and returns what is to be done about it, in order. The slice
@@ -153,8 +154,8 @@ func (s *Swarm) join(ev Join) {
 		s.order = append(s.order, c)
 	}
 	v := &viewer{
-		id: ev.Viewer, channel: c, seeder: ev.Role == announce.Seeder, noUpload: ev.NoUpload, nat: ev.NAT,
-		subnet: ev.SubnetKey, isp: ev.ISPKey, region: ev.RegionKey, class: uplinkClass(0, ev.UplinkBps), joinedMs: s.nowMs,
+		id: ev.Viewer, channel: c, seeder: ev.Role == announce.Seeder, noUpload: ev.NoUpload, awkward: ev.NAT == announce.AddressDependent,
+		subnet: ev.SubnetKey, isp: ev.ISPKey, region: ev.RegionKey, class: uplinkClass(0, ev.UplinkBps), joinedMs: uint32(s.nowMs), record: &nothing,
 	}
 	v.rematchAtMs = s.nowMs + rematchMs/3 + int64(v.id%rematchMs)
 	s.viewers[v.id] = v
@@ -180,6 +181,7 @@ func (s *Swarm) leave(ev Leave) {
 		return
 	}
 	delete(s.viewers, v.id)
+	delete(s.told, v.id)
 	neighbours := slices.Clone(v.edges)
 	for _, e := range neighbours {
 		s.part(v, e.to)
@@ -230,7 +232,7 @@ func (s *Swarm) report(ev Report) {
 	for _, r := range ev.RTTs {
 		v.measured(r)
 	}
-	v.fare.report(s.nowMs, ev.MediaBytes, ev.Rescues, ev.StallMs, ev.Uploaded)
+	v.own().fare.report(s.nowMs, ev.MediaBytes, ev.Rescues, ev.StallMs, ev.Uploaded)
 	v.fare.uplinkBps = ev.UplinkBps
 	v.ready, v.class = ev.Ready, uplinkClass(v.class, ev.UplinkBps)
 	s.setNoUpload(v, ev.NoUpload)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,10 @@ func (s Sharing) Stricter(other Sharing) Sharing {
 // Fingerprint is the SHA-256 of a DTLS certificate. The zero value is none.
 type Fingerprint [32]byte
 
-const fingerprintAlgorithm = "sha-256 "
+const (
+	fingerprintAlgorithm = "sha-256 "
+	fingerprintLen       = len(fingerprintAlgorithm) + 3*len(Fingerprint{}) - 1
+)
 
 // ParseFingerprint reads the form that session descriptions have (RFC 8122): "sha-256 AB:CD:…".
 func ParseFingerprint(text string) (f Fingerprint, err error) {
@@ -87,11 +91,25 @@ func (f Fingerprint) String() string {
 	if f == (Fingerprint{}) {
 		return ""
 	}
-	pairs := make([]string, len(f))
-	for i, b := range f {
-		pairs[i] = fmt.Sprintf("%02X", b)
+	return string(f.appendText(nil))
+}
+
+// Is tells whether a text is the form of f, which is not none.
+func (f Fingerprint) Is(text string) bool {
+	var b [fingerprintLen]byte
+	return f != Fingerprint{} && text == string(f.appendText(b[:0]))
+}
+
+func (f Fingerprint) appendText(b []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	b = append(slices.Grow(b, fingerprintLen), fingerprintAlgorithm...)
+	for i, x := range f {
+		if i > 0 {
+			b = append(b, ':')
+		}
+		b = append(b, digits[x>>4], digits[x&0xf])
 	}
-	return fingerprintAlgorithm + strings.Join(pairs, ":")
+	return b
 }
 
 // claims is the JSON of Claims.

@@ -246,6 +246,9 @@ func TestFingerprintsInSessionDescriptions(t *testing.T) {
 	if f, err = ParseFingerprint(strings.ToLower(certificate.String())); err != nil || f != certificate {
 		t.Errorf("got %v, %v", f, err)
 	}
+	if none := (Fingerprint{}); !f.Is(certificate.String()) || f.Is(Fingerprint{1}.String()) || f.Is("") || none.Is("") {
+		t.Error("a fingerprint is taken for another one")
+	}
 	for _, text := range []string{"", "sha-256 ", "sha-1 AB", certificate.String() + ":00", certificate.String()[8:], strings.ReplaceAll(certificate.String(), ":", "")} {
 		if _, err := ParseFingerprint(text); err == nil {
 			t.Errorf("%q passes for a fingerprint", text)
