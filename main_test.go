@@ -24,7 +24,7 @@ import (
 // cores may compute and nothing else.
 var cores = []string{
 	"origin/manifest", "origin/timeline", "origin/cmaf", "origin/hls", "origin/dash", "origin/health", "origin/load", "origin/switcher", "origin/ts",
-	"tracker/announce", "tracker/token", "tracker/swarm", "tracker/webtorrent",
+	"tracker/announce", "tracker/token", "tracker/swarm", "tracker/tight", "tracker/webtorrent",
 	"peer/wire", "peer/sched", "peer/sched/prefetch", "peer/store", "peer/playback", "peer/cdn",
 	"sim/clock", "sim/draw", "sim/network", "sim/oracle", "sim/world", "sim/emulate/link",
 }
