@@ -130,7 +130,7 @@ func TestFreshTokensLookFresh(t *testing.T) {
 			}
 		}
 	}
-	if refused > seen/1000 {
+	if refused > seen/100_000 {
 		t.Errorf("%d of %d fresh tokens were refused", refused, seen)
 	}
 }

@@ -10,10 +10,10 @@ import (
 
 // usedTokens remembers which tokens were used, until they are dead. It is a few Bloom filters for each usedSpan of the
 // tokens' ends, of bounded size: it never forgets a token, so a replay is always refused, however many tokens there are.
-// What grows with their number is the chance that a fresh one looks used (1 in 5,000 at 5,000 joins a second, 1 in 100 at
-// 25,000), and who is told so fetches another, which does not.
+// What grows with their number is the chance that a fresh one looks used (none of 650,000 at 5,000 joins a second,
+// 1 in 30,000 at 25,000), and who is told so fetches another, which does not.
 type usedTokens struct {
-	seed  maphash.Seed
+	seeds [2]maphash.Seed
 	mu    sync.Mutex
 	spans [usedSpans]*span
 }
@@ -25,7 +25,7 @@ const (
 
 	// A span begins with a small filter, of leastWords, and gets another of twice as many when the last has tokensEach
 	// tokens for each of its words; the one of mostWords takes all the rest (Almeida et al., Scalable Bloom filters, 2007).
-	leastWords, mostWords = 1 << 12, 1 << 16
+	leastWords, mostWords = 1 << 12, 1 << 17
 	tokensEach            = 0.3 // of a filter before the next
 )
 
@@ -36,25 +36,37 @@ type span struct {
 	left    int // tokens that the last one takes before there is another
 }
 
-// filter is a Bloom filter. All bits of a token lie in one word.
+// filter is a Bloom filter. A token has four bits in each of two words.
 type filter []uint64
 
-// bits are where a token's hash is.
-func (f filter) bits(hash uint64) (word *uint64, bits uint64) {
-	bits = uint64(1)<<(hash&63) | 1<<(hash>>6&63) | 1<<(hash>>12&63) | 1<<(hash>>18&63)
-	return &f[hash>>32%uint64(len(f))], bits
+// has tells whether all bits of a token are set.
+func (f filter) has(first, second uint64) bool {
+	a, b := f.word(first), f.word(second)
+	return *a&mask(first) == mask(first) && *b&mask(second) == mask(second)
 }
 
-func newUsedTokens() *usedTokens { return &usedTokens{seed: maphash.MakeSeed()} }
+func (f filter) add(first, second uint64) {
+	*f.word(first) |= mask(first)
+	*f.word(second) |= mask(second)
+}
+
+func (f filter) word(hash uint64) *uint64 { return &f[hash>>32%uint64(len(f))] }
+
+func mask(hash uint64) uint64 {
+	return 1<<(hash&63) | 1<<(hash>>6&63) | 1<<(hash>>12&63) | 1<<(hash>>18&63)
+}
+
+func newUsedTokens() *usedTokens { return &usedTokens{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}} }
 
 // first tells whether a key's token comes for the first time.
 func (u *usedTokens) first(key, id string, dead, now time.Time) bool {
-	hash := maphash.String(u.seed, key+" "+id)
+	name := key + " " + id
+	one, two := maphash.String(u.seeds[0], name), maphash.String(u.seeds[1], name)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.at(dead.Unix()/usedSpan, now)
 	for _, f := range s.filters {
-		if word, bits := f.bits(hash); *word&bits == bits {
+		if f.has(one, two) {
 			return false
 		}
 	}
@@ -62,8 +74,7 @@ func (u *usedTokens) first(key, id string, dead, now time.Time) bool {
 	if s.left <= 0 && len(last) < mostWords {
 		last = s.extend(2 * len(last))
 	}
-	word, bits := last.bits(hash)
-	*word |= bits
+	last.add(one, two)
 	s.left--
 	return true
 }
