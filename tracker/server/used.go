@@ -56,7 +56,9 @@ func mask(hash uint64) uint64 {
 	return 1<<(hash&63) | 1<<(hash>>6&63) | 1<<(hash>>12&63) | 1<<(hash>>18&63)
 }
 
-func newUsedTokens() *usedTokens { return &usedTokens{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}} }
+func newUsedTokens() *usedTokens {
+	return &usedTokens{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+}
 
 // first tells whether a key's token comes for the first time.
 func (u *usedTokens) first(key, id string, dead, now time.Time) bool {
