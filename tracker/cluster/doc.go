@@ -10,5 +10,7 @@
 // neighbours, and without a word to the clients. When an edge vanishes, its clients' neighbours keep their connections;
 // the clients come back on another node as they would to any tracker that restarted.
 //
-// Membership, placement and entries are pure; relay.go is the shell around them. It implements server.Relay.
+// Membership, placement and entries are pure. Around them is Relay, the shell, which implements server.Relay: relay.go has
+// this node's clients, guests.go those of others in this node's rooms, heartbeat.go who is there, moving.go what follows
+// when somebody comes or goes. facts.go is the little that a cluster keeps.
 package cluster

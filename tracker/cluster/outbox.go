@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"sync"
+	"time"
 
 	"slipstream/tracker/server"
 )
@@ -54,4 +55,60 @@ func (o *outbox) take(from server.NodeID) (batches [][]byte) {
 		begin = end
 	}
 	return batches
+}
+
+// tell puts an entry into a node's outbox and never waits.
+func (r *Relay) tell(to server.NodeID, e entry) {
+	r.mu.Lock()
+	o := r.outboxes[to]
+	if o == nil && len(r.outboxes) < maxNodes {
+		o = &outbox{}
+		r.outboxes[to] = o
+	}
+	r.mu.Unlock()
+	if o == nil || !o.add(e) {
+		r.shed.Inc()
+		return
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// flush sends what is in the outboxes.
+func (r *Relay) flush() {
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for {
+		select {
+		case <-r.done:
+			r.sendAll()
+			return
+		case <-r.wake:
+		}
+		wait.Reset(coalesce)
+		<-wait.C
+		r.sendAll()
+	}
+}
+
+func (r *Relay) sendAll() {
+	r.mu.Lock()
+	outboxes := make(map[server.NodeID]*outbox, len(r.outboxes))
+	for id, o := range r.outboxes {
+		outboxes[id] = o
+	}
+	r.mu.Unlock()
+	for id, o := range outboxes {
+		for _, batch := range o.take(r.id) {
+			if err := r.bus.send(id, batch); err != nil {
+				r.shed.Inc()
+				r.log.Warn("a batch for another tracker could not be sent", "node", nodeName(id), "error", err)
+				continue
+			}
+			r.batches.Inc()
+			r.bytes.Add(float64(len(batch)))
+		}
+	}
 }

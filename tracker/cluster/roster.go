@@ -34,14 +34,6 @@ func (r *Relay) Unready() (why []server.Reason) {
 	return why
 }
 
-// heardSelf notes that this node's own heartbeat came back.
-func (r *Relay) heardSelf(lagMs int64) {
-	r.lag.Set(float64(lagMs) / 1000)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.deaf, r.lagMs = 0, lagMs
-}
-
 func (s state) String() string {
 	switch s {
 	case ready:
