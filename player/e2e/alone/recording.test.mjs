@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { test } from "node:test";
-import { launch, live, open, playhead, playing, startChannel, stats, until } from "./harness.mjs";
+import { launch, live, open, playhead, playing, startChannel, stats, until } from "../harness.mjs";
 
 const SEGMENTS = 13;
 

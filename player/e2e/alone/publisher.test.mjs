@@ -1,7 +1,7 @@
 // A publisher that goes away and returns, and what a viewer sees of it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { launch, live, open, pause, playhead, playing, Program, publish, startChannel, stats, until } from "./harness.mjs";
+import { launch, live, open, pause, playhead, playing, Program, publish, startChannel, stats, until } from "../harness.mjs";
 
 /** A channel with a publisher of its own, and a page that plays it. */
 async function watchedPublisher(t, flags) {

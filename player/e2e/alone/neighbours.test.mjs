@@ -1,7 +1,7 @@
 // What a viewer gets from its neighbours, and what it sees when they vanish: nothing.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { launch, live, open, pause, playhead, playing, Program, startChannel, stats, until } from "./harness.mjs";
+import { launch, live, open, pause, playhead, playing, Program, startChannel, stats, until } from "../harness.mjs";
 
 test("one viewer alone plays from the CDN, and a page that is no secure context joins too", async (t) => {
 	const channel = await startChannel(t);

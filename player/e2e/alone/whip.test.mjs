@@ -1,7 +1,7 @@
 // A browser as the publisher: what it sends over WHIP is seen and heard in another page.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freePort, launch, live, open, pause, playhead, playing, startChannel, stats } from "./harness.mjs";
+import { freePort, launch, live, open, pause, playhead, playing, startChannel, stats } from "../harness.mjs";
 
 test("a page publishes over WHIP, and another page plays it", async (t) => {
 	const channel = await startChannel(t, ["--source=none", `--whip=127.0.0.1:${await freePort()}`]);

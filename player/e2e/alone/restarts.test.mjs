@@ -1,7 +1,7 @@
 // Machines that die and come back, and what viewers see of it: nothing.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freePort, launch, live, open, pause, playing, Program, publish, scratch, stats, until } from "./harness.mjs";
+import { freePort, launch, live, open, pause, playing, Program, publish, scratch, stats, until } from "../harness.mjs";
 
 test("when the tracker dies those who play go on, and a new viewer plays from the CDN", async (t) => {
 	const place = await threeMachines(t);
