@@ -2,7 +2,7 @@
 // to look at both. Every child is stopped by the test that started it.
 //
 // Most tests wait for a live channel most of the time, so their files run two at a time; those in alone/ judge
-// latency closely or need much of the machine, and run one after the other.
+// latency or stalls closely, or need much of the machine, and run one after the other.
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer as createWebServer } from "node:http";
