@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"slipstream/origin/benchtest"
 	"slipstream/tracker/announce"
 )
 
@@ -197,7 +198,7 @@ func program(name, address string, length time.Duration, count int) (cmd *exec.C
 // bareMicros is what the machine wants for a request on a connection of its own: the CPU of a server that accepts, reads, writes
 // and closes.
 func bareMicros(length time.Duration) (float64, error) {
-	address, err := freeAddress()
+	address, err := benchtest.FreeAddress()
 	if err != nil {
 		return 0, err
 	}

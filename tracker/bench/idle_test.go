@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"slipstream/origin/benchtest"
 )
 
 // idle is what viewers cost who only stay.
@@ -207,7 +208,7 @@ func (of idling) measure() (*idle, error) {
 func (of idling) start(dir string, clustered bool) (trackers []*tracker, err error) {
 	routes := make([]string, of.nodes)
 	for i := range routes {
-		if routes[i], err = freeAddress(); err != nil {
+		if routes[i], err = benchtest.FreeAddress(); err != nil {
 			return nil, err
 		}
 	}
@@ -286,14 +287,6 @@ func kernel() (sum int64) {
 		sum += proc("/proc/meminfo", name)
 	}
 	return sum
-}
-
-func freeAddress() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return ln.Addr().String(), ln.Close()
 }
 
 // holder is a process of viewers who stay until its input ends.

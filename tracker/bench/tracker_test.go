@@ -83,7 +83,7 @@ func startTracker(slipstream, dir string, args ...string) (*tracker, error) {
 	if err := os.WriteFile(key, secret, 0o600); err != nil {
 		return nil, err
 	}
-	address, err := freeAddress()
+	address, err := benchtest.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
