@@ -240,9 +240,9 @@ export class Feed {
 
   /** Where the server can, the answer comes when there is something new. Nothing new in time is no failure. */
   private async load(): Promise<Text> {
-    const { edge, misses } = this;
-    // The CDN tells nothing new although it was long time for it: every other poll asks another one.
-    const doubtful = edge && misses & 1 && this.clock.now() > this.expectedMs(edge) + edge.durationMs * LATE_PART;
+    const { edge, misses, failures } = this;
+    // The CDN tells nothing new although it was long time for it: every other poll asks another one, which may have failed itself.
+    const doubtful = edge && misses & 1 && failures === 0 && this.clock.now() > this.expectedMs(edge) + edge.durationMs * LATE_PART;
     if (!edge?.blocks || misses > 0) return this.host.load(undefined, !!doubtful);
     return this.host.load(edge.awaited).catch(() => this.host.load());
   }

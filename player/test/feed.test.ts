@@ -11,6 +11,8 @@ const SEGMENT_MS = 2000;
 class World {
   readonly polls: number[] = [];
   fail: Error | undefined;
+  /** There is another CDN, which fails. */
+  secondFails = false;
   interrupted = false;
   duty = false;
   company = false;
@@ -18,8 +20,9 @@ class World {
   private told = 0;
   private readonly startMs = Date.now();
   readonly feed = new Feed(new Clock(Date.now, Date.now), {
-    load: async () => {
+    load: async (_, second) => {
       this.polls.push(Date.now() - this.startMs);
+      if (second && this.secondFails) throw new HttpError(0, "the other CDN could not be reached");
       if (this.fail) throw this.fail;
       return this.text();
     },
@@ -204,6 +207,17 @@ describe("the feed", () => {
     const failing = world.polls.length;
     await world.play(10_000, () => world.feed.pollSoon());
     expect(world.polls.length - failing).toBeLessThanOrEqual(5);
+  });
+
+  test("another CDN that fails when it is asked for a second opinion does not keep the feed from what the first has", async () => {
+    const world = new World();
+    world.secondFails = true;
+    await world.play(6000);
+    world.interrupted = true;
+    await world.play(10_000);
+    world.interrupted = false;
+    const answers = await world.play(6000);
+    expect(Number(answers.at(-1)![1])).toBeGreaterThanOrEqual((world.published() - 1) * SEGMENT_MS);
   });
 
   test("while the broadcast is interrupted polls become rarer", async () => {
