@@ -11,7 +11,8 @@
 //
 // A record is some 300 bytes of text that hardly compress: with one for each segment, two hours would be 1.3 MB for each poll. The long
 // playlist (Window, hls.Plain) therefore has none, and names the chapters instead: who wants to verify fetches the chapter that it plays, once, for
-// chapters do not change. Playlists of the live window carry their records as ever.
+// chapters do not change. It says how much is kept at most (hls.TagKeeps): a viewer who came early reads it once and can go
+// back further as time goes on. Playlists of the live window carry their records as ever.
 //
 // # Bounds
 //

@@ -48,7 +48,7 @@ func (a *Archive) Window() (p hls.Plain, ok bool) {
 	}
 	last := a.chapters[len(a.chapters)-1]
 	limit := last.first + int64(len(last.rows)) - 1 - a.segments()
-	p = hls.Plain{Skips: true}
+	p = hls.Plain{Skips: true, KeepsMs: a.cfg.WindowMs}
 	before := int64(-1)
 	for _, c := range a.chapters {
 		for i, r := range c.rows {

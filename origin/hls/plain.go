@@ -17,12 +17,16 @@ import (
 // that it takes to believe in these segments.
 const TagChapter = "#EXT-X-SLIPSTREAM-CHAPTER:"
 
+// TagKeeps says how much is kept when there has been as much, so that players that began early know how far back their viewers may go later.
+const TagKeeps = "#EXT-X-SLIPSTREAM-KEEPS:"
+
 // Plain is a playlist without records: hours of a channel would be megabytes of them.
 type Plain struct {
 	DiscontinuitySequence int64     // of the first segment
 	Segments              []Listed  // by number; a number that is missing is a gap
 	Transport             bool      // lists segments in MPEG-TS
 	Track                 cmaf.Kind // lists segments of one kind alone; "": of both
+	KeepsMs               int64     // how much of the channel is listed at most; 0 is not said
 	// Skips lets players ask for delta updates (RFC 8216bis, section 6.2.5.1).
 	Skips bool
 }
@@ -127,6 +131,9 @@ func (w *plainWriter) head(p Plain, skipped int64) {
 	}
 	fmt.Fprintf(w, "#EXTM3U\n#EXT-X-VERSION:%d\n#EXT-X-TARGETDURATION:%d\n", version, (longestMs+500)/1000)
 	fmt.Fprintf(w, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n#EXT-X-INDEPENDENT-SEGMENTS\n", p.Segments[0].Number, p.DiscontinuitySequence)
+	if p.KeepsMs > 0 {
+		w.line(TagKeeps, "SECONDS=", strconv.FormatInt(p.KeepsMs/1000, 10))
+	}
 	if p.Skips {
 		w.line("#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL=", seconds(SkipUntilMs))
 	}

@@ -17,7 +17,7 @@ import (
 
 // hours is a window of count segments, the last of which has just ended.
 func hours(count int64) Plain {
-	p := Plain{DiscontinuitySequence: 7, Skips: true}
+	p := Plain{DiscontinuitySequence: 7, Skips: true, KeepsMs: 7_200_000}
 	for n := nowMs/2000 - count; n < nowMs/2000; n++ {
 		p.Segments = append(p.Segments, Listed{Number: n, StartMs: n * 2000, DurationMs: 2000, Init: manifest.Hash{1}, Chapter: n / 60 * 60})
 	}

@@ -232,7 +232,7 @@ export class Catalogue {
       const past: Past | undefined = r.dvr ? (told ?? (await this.past(r, r.dvr))) : undefined;
       if (past) {
         prolong(playlist, list, past);
-        length = told?.length ?? list.length;
+        length = past.length;
         shorten(playlist, list, list.length - length);
       }
       const newest = parts.at(-1);

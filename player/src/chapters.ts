@@ -4,9 +4,10 @@
 import type { Bytes } from "./bytes";
 import type { Text } from "./fetch";
 import { readPlaylist, Verifier, type Playlist, type Verified } from "./manifest";
-import { address, listed, type Listed } from "./retell";
+import { address, listed, targetDurationMs, type Listed } from "./retell";
 
 const CHAPTER = /^#EXT-X-SLIPSTREAM-CHAPTER:URI="([^"]*)"/gm;
+const KEEPS = /^#EXT-X-SLIPSTREAM-KEEPS:SECONDS=(\d{1,7})$/m;
 /** As many as a day has, and some. */
 const MAX_CHAPTERS = 1000;
 
@@ -15,6 +16,8 @@ export interface Past {
   playlist: Playlist;
   /** What is not verified is a gap. */
   list: Listed[];
+  /** There will be as many at most. */
+  length: number;
 }
 
 /** Reads a long playlist and the chapters that it names. One that cannot be had or is not to be believed is left out. */
@@ -26,5 +29,7 @@ export async function readPast(url: string, get: (url: string) => Promise<Text>,
     return new Verifier(channel, rendition).playlist(readPlaylist(chapter.text), Date.now());
   });
   const verified = await Promise.all(chapters.map((c) => c.catch((): Verified[] => [])));
-  return { playlist, list: listed(playlist, verified.flat(), base) };
+  const list = listed(playlist, verified.flat(), base);
+  const [, keepsS = 0] = KEEPS.exec(text) ?? [];
+  return { playlist, list, length: Math.max(list.length, Math.floor((Number(keepsS) * 1000) / targetDurationMs(list))) };
 }

@@ -14,12 +14,13 @@ afterEach(() => {
 });
 
 /** The playlist of all that there was, as origin/hls/plain.go writes it. */
-function long({ segments, firstNumber, init }: TestChannel): string {
+function long({ segments, firstNumber, init }: TestChannel, keepsS: number): string {
   return [
     "#EXTM3U",
     "#EXT-X-TARGETDURATION:2",
     `#EXT-X-MEDIA-SEQUENCE:${firstNumber}`,
     "#EXT-X-DISCONTINUITY-SEQUENCE:7",
+    ...(keepsS ? [`#EXT-X-SLIPSTREAM-KEEPS:SECONDS=${keepsS}`] : []),
     ...segments.flatMap((s, i) => [
       ...(i % CHAPTER === 0 ? [`#EXT-X-SLIPSTREAM-CHAPTER:URI="dvr-${firstNumber + i}.m3u8"`] : []),
       ...(i === 0 ? [`#EXT-X-MAP:URI="${init.uri}"`, `#EXT-X-PROGRAM-DATE-TIME:${new Date(s.record.startMs).toISOString()}`] : []),
@@ -31,11 +32,11 @@ function long({ segments, firstNumber, init }: TestChannel): string {
 }
 
 /** A viewer who may go back beyond the ten segments that the live playlist lists. */
-function viewer(mangle: (path: string, text: string) => string = (_, text) => text) {
+function viewer(mangle: (path: string, text: string) => string = (_, text) => text, keepsS = 0) {
   const channel = new TestChannel((Math.floor(Date.now() / SEGMENT_MS) - SEGMENTS) * SEGMENT_MS);
   for (let i = 0; i < SEGMENTS; i++) channel.publish(SIZE);
   const { firstNumber, segments } = channel;
-  const kept = new Map([["360p/dvr.m3u8", long(channel)]]);
+  const kept = new Map([["360p/dvr.m3u8", long(channel, keepsS)]]);
   for (let at = 0; at < SEGMENTS; at += CHAPTER) {
     kept.set(`360p/dvr-${firstNumber + at}.m3u8`, `${channel.playlist(0, segments.slice(at, at + CHAPTER))}#EXT-X-ENDLIST\n`);
   }
@@ -77,6 +78,16 @@ describe("a viewer who may go back", () => {
     const { text } = await session.playlist("360p");
     expect(listedIn(text)).toEqual(channel.segments.slice(1).map((s) => s.uri));
     expect(text).toContain(`#EXT-X-MEDIA-SEQUENCE:${channel.firstNumber + 1}\n`);
+  });
+
+  test("goes back further as time goes on, as far as the origin keeps it", async () => {
+    const { session, channel } = viewer(undefined, (SEGMENTS + 2) * (SEGMENT_MS / 1000));
+    await session.playlist("360p");
+    for (const published of [2, 3]) {
+      while (channel.segments.length < SEGMENTS + published) channel.publish(SIZE);
+      const { text } = await session.playlist("360p");
+      expect(listedIn(text)).toEqual(channel.segments.slice(-SEGMENTS - 2).map((s) => s.uri));
+    }
   });
 
   test("sees nothing of a chapter that its owner did not sign so, and all of the others", async () => {
