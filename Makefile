@@ -143,7 +143,7 @@ bench-announce: build $(BENCH_ANNOUNCE) ## WebTorrent announces, ours and bittor
 	@$(BENCH_ANNOUNCE) announce -slipstream $(BIN) -rival $(CURDIR)/player/node_modules/bittorrent-tracker/server.js
 
 bench-failover: setup-ffmpeg setup-chromium setup-nginx build ## kill a region twenty times behind nginx, freeze it, gap it (ten minutes)
-	cd player && FAILOVER_KILLS=20 node --test e2e/alone/regions.test.mjs
+	cd player && FAILOVER_KILLS=20 node --test e2e/regions.test.mjs
 
 setup-ffmpeg:
 	@command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || { apt-get update && apt-get install -y --no-install-recommends ffmpeg fonts-dejavu-core; }

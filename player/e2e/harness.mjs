@@ -1,8 +1,8 @@
 // What the end-to-end tests share: the real binary, the real browser, and ways
 // to look at both. Every child is stopped by the test that started it.
 //
-// Most tests wait for a live channel most of the time, so their files run two at a time; those in alone/ judge
-// latency or stalls closely, or need much of the machine, and run one after the other.
+// Files run one after the other: encoders, browsers and viewers share the machine's few processors, and one test's
+// beginning would be another's stall.
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer as createWebServer } from "node:http";
@@ -148,6 +148,26 @@ export const playhead = (page) => page.evaluate(() => {
 export async function playing(page, timeoutMs = 20_000) {
 	await until(async () => (await playhead(page)).time > 0 && (await stats(page)).startupMs > 0, timeoutMs,
 		async () => `the page does not play: ${JSON.stringify(await stats(page))} ${page.complaints.join(" | ")}`);
+}
+
+/**
+ * Waits until a page has played for four seconds without a break. Where encoder, browser and viewers start at once on two processors, how
+ * smoothly the first seconds go tells of the machine (node bench/startup.mjs tells of the player); what comes later is ours.
+ */
+export async function settled(page) {
+	await playing(page);
+	let from = { time: -Infinity, stalls: -1 };
+	await until(async () => {
+		const [{ time }, { stalls }] = [await playhead(page), await stats(page)];
+		if (stalls !== from.stalls) from = { time, stalls };
+		return time >= from.time + 4;
+	}, 30_000, async () => `the page does not settle: ${JSON.stringify(await stats(page))} ${page.complaints.join(" | ")}`);
+	page.stallsAtFirst = from.stalls;
+}
+
+/** How often a page has stalled since it had settled. */
+export async function stallsSince(page) {
+	return (await stats(page)).stalls - page.stallsAtFirst;
 }
 
 /** Waits for a condition; the message may be computed when it fails. */

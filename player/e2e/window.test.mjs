@@ -7,7 +7,8 @@ import { test } from "node:test";
 import { launch, live, open, pause, plainPage, playhead, playing, Program, startChannel, stats, until } from "./harness.mjs";
 
 const run = promisify(execFile);
-const ourTags = /.*Skip \('#EXT-X-(VERSION|INDEPENDENT|SLIPSTREAM|SERVER|PROGRAM).*\n/g;
+// What ffprobe does not know, and that there is a second init section after a restart.
+const remarks = /.*(Found duplicated MOOV Atom. Skipped it|Skip \('#EXT-X-(VERSION|INDEPENDENT|SLIPSTREAM|SERVER|PROGRAM).*)\n/g;
 
 test("hls.js goes back to before a restart and plays the other renderings, ffprobe reads them", async (t) => {
 	const extra = ["--window=10s", "--dvr=2m"];
@@ -23,6 +24,8 @@ test("hls.js goes back to before a restart and plays the other renderings, ffpro
 	const [ts, tracks, dvr] = [await page("ts"), await page("tracks"), await page("dvr")];
 	await until(async () => (await watched(dvr)).time > 0, 15_000, async () => `hls.js does not start: ${JSON.stringify(await watched(dvr))}`);
 	await pause(3_000); // a poll
+	const begun = new Map();
+	for (const page of [ts, tracks]) begun.set(page, await watched(page));
 
 	await t.test("back to what an earlier run of the origin has left, over the hole, and on", async (t) => {
 		await dvr.evaluate(() => {
@@ -43,11 +46,11 @@ test("hls.js goes back to before a restart and plays the other renderings, ffpro
 
 	for (const [name, page] of [["MPEG-TS", ts], ["pictures and sound apart", tracks]]) {
 		await t.test(`${name} played all the while`, async (t) => {
-			const to = await watched(page);
+			const [from, to] = [begun.get(page), await watched(page)];
 			t.diagnostic(JSON.stringify(to));
 			assert.ok(to.time > 6 && to.audioBytes > 60_000, `hls.js has played ${to.time} s, ${to.audioBytes} bytes of sound`);
-			assert.equal(to.waits, 0);
-			assert.deepEqual(to.errors, []);
+			assert.equal(to.waits, from.waits);
+			assert.deepEqual(to.errors, from.errors);
 		});
 	}
 
@@ -104,7 +107,7 @@ async function probed(url, codecs) {
 		}
 	}
 	assert.ok(packets.every((p) => !p.flags.includes("C")), "some packets are corrupt");
-	assert.equal(stderr.replace(ourTags, ""), "");
+	assert.equal(stderr.replace(remarks, ""), "");
 }
 
 /** What a viewer of a plain page sees. */

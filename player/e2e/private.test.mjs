@@ -1,7 +1,7 @@
 // Viewers who do not learn each other's addresses: real pages, a real tracker with its relay.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Program, freePort, launch, live, open, playing, publish, scratch, stats, until } from "../harness.mjs";
+import { Program, freePort, launch, live, open, publish, scratch, settled, stallsSince, stats, until } from "./harness.mjs";
 
 /** Keeps the connections that a page makes. */
 const keepConnections = `
@@ -28,7 +28,7 @@ test("on a relay-only channel pages share through the relay and see no other add
 		await page.goto(place.watch);
 		pages.push(page);
 	}
-	for (const page of pages) await playing(page);
+	for (const page of pages) await settled(page);
 	for (const page of pages) {
 		await until(async () => (await stats(page)).p2pBytes > 100_000, 30_000,
 			async () => `nothing comes through the relay: ${JSON.stringify(await stats(page))} ${page.complaints.join(" | ")}`);
@@ -44,6 +44,6 @@ test("on a relay-only channel pages share through the relay and see no other add
 		const others = seen.filter((s) => s.startsWith("remote"));
 		assert.ok(others.length > 0, "no candidate of the other page");
 		for (const s of seen) assert.match(s, /^(local|remote)-candidate relay 127\.0\.0\.1$/);
-		assert.equal((await stats(page)).stalls, 0);
+		assert.equal(await stallsSince(page), 0);
 	}
 });

@@ -1,8 +1,8 @@
 // Parts of half a second, played close behind the encoder.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { json, launch, live, open, pause, plainPage, playing, Program, startChannel, stats, until } from "../harness.mjs";
-import { seen, site } from "../dash-pages.mjs";
+import { json, launch, live, open, pause, plainPage, playing, Program, startChannel, stats, until } from "./harness.mjs";
+import { seen, site } from "./dash-pages.mjs";
 
 test("half-second parts are played close behind live, by plain hls.js and by viewers who carry them for each other", async (t) => {
 	const channel = await startChannel(t, ["--low-latency"]);
@@ -28,7 +28,7 @@ test("half-second parts are played close behind live, by plain hls.js and by vie
 	assert.ok(http.part.requests >= 35, `${http.part.requests} parts were fetched`);
 
 	for (const [i, now] of after.ours.entries()) {
-		assert.equal(now.stalls, 0, JSON.stringify(now));
+		assert.equal(now.stalls, before.ours[i].stalls, JSON.stringify(now));
 		assert.ok(now.state === "playing" && now.latencyMs > 500 && now.latencyMs < 4_000, `our page ${i} is ${now.latencyMs} ms behind live, ${now.state}`);
 		const [p2p, cdn] = ["p2pBytes", "httpBytes"].map((what) => now[what] - before.ours[i][what]);
 		assert.ok(p2p > cdn, `our page ${i} got ${p2p} bytes from others, ${cdn} from the CDN`);

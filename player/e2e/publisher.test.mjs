@@ -1,7 +1,7 @@
 // A publisher that goes away and returns, and what a viewer sees of it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { launch, live, open, pause, playhead, playing, Program, publish, startChannel, stats, until } from "../harness.mjs";
+import { launch, live, open, pause, playhead, playing, Program, publish, settled, stallsSince, startChannel, stats, until } from "./harness.mjs";
 
 /** A channel with a publisher of its own, and a page that plays it. */
 async function watchedPublisher(t, flags) {
@@ -31,14 +31,14 @@ test("when the publisher goes away and returns, numbering continues and the page
 
 test("with slate the page plays on through the publisher's death and its return", async (t) => {
 	const { channel, publisher, target, page } = await watchedPublisher(t, ["--source=none", "--slate=black"]);
+	await settled(page);
 	const before = { ...await playhead(page), at: Date.now() };
 	publisher.kill("SIGKILL");
 	await pause(5_000);
 	publish(t, target);
 	await pause(10_000);
 	const after = { ...await playhead(page), at: Date.now() };
-	const s = await stats(page);
-	assert.equal(s.stalls, 0, `${JSON.stringify(s)} ${page.complaints}`);
+	assert.equal(await stallsSince(page), 0, `${JSON.stringify(await stats(page))} ${page.complaints}`);
 	const [played, passed] = [after.time - before.time, (after.at - before.at) / 1000];
 	assert.ok(Math.abs(played - passed) < 1.5, `the page played ${played} s in ${passed} s`);
 	assert.deepEqual(page.complaints, []);

@@ -1,7 +1,7 @@
 // A browser as the publisher: what it sends over WHIP is seen and heard in another page.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { freePort, launch, live, open, pause, playhead, playing, startChannel, stats } from "../harness.mjs";
+import { freePort, launch, live, open, pause, playhead, settled, stallsSince, startChannel } from "./harness.mjs";
 
 test("a page publishes over WHIP, and another page plays it", async (t) => {
 	const channel = await startChannel(t, ["--source=none", `--whip=127.0.0.1:${await freePort()}`]);
@@ -12,7 +12,7 @@ test("a page publishes over WHIP, and another page plays it", async (t) => {
 	assert.equal(await studio.evaluate(publish, key), 201);
 	await live(channel);
 	const page = await open(browser, channel.watch);
-	await playing(page);
+	await settled(page);
 	const before = await playhead(page);
 	await pause(6_000);
 	const after = await playhead(page);
@@ -23,7 +23,7 @@ test("a page publishes over WHIP, and another page plays it", async (t) => {
 	assert.ok(after.time - before.time > 5, `the page played ${after.time - before.time} s in 6 s`);
 	assert.ok(after.frames > before.frames, "the picture stands still");
 	assert.ok(heard > 0, "there is no sound");
-	assert.equal((await stats(page)).stalls, 0);
+	assert.equal(await stallsSince(page), 0);
 	const end = await studio.evaluate(async (key) =>
 		(await fetch(window.session, { method: "DELETE", headers: { Authorization: `Bearer ${key}` } })).status, key);
 	assert.equal(end, 200);

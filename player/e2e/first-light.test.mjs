@@ -2,7 +2,7 @@
 // viewers that carry a live channel for each other.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { json, launch, live, open, pause, playing, Program, startChannel, stats } from "../harness.mjs";
+import { json, launch, live, open, pause, playing, Program, startChannel, stats } from "./harness.mjs";
 
 test("three browsers and five Go viewers carry a live channel for each other", async (t) => {
 	const channel = await startChannel(t);
@@ -27,7 +27,7 @@ test("three browsers and five Go viewers carry a live channel for each other", a
 	const pagesShare = fromPeers(all(after, "p2pBytes") - all(before, "p2pBytes"), all(after, "httpBytes") - all(before, "httpBytes"));
 	assert.ok(pagesShare >= 0.7, `of the pages' media bytes only ${pagesShare} came from peers (${shares})`);
 	for (const [i, s] of after.entries()) {
-		assert.equal(s.stalls, 0, `page ${i} stalled: ${JSON.stringify(s)}`);
+		assert.equal(s.stalls, before[i].stalls, `page ${i} stalled: ${JSON.stringify(s)}`);
 		assert.ok(shares[i] >= 0.5, `page ${i} got only ${shares[i]} of its media bytes from peers`);
 		assert.ok(s.verifiedLeaves > before[i].verifiedLeaves, `page ${i} verified nothing`);
 		assert.equal(s.rejectedLeaves, 0);
