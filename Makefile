@@ -4,7 +4,7 @@ SHELL := /bin/bash
 SOURCE ?= test
 DATA ?= data
 # A count, not a time: a fuzzer that is cut off by the clock sometimes calls that a failure.
-FUZZTIME ?= 20000x
+FUZZTIME ?= 10000x
 BIN := bin/slipstream
 # Binary, checks and tests are compiled alike, wherever the clone lies: so everything is compiled once.
 export CGO_ENABLED := 0
