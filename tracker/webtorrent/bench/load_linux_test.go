@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"slipstream/origin/benchtest"
@@ -131,12 +132,24 @@ func (l *load) connect(address, path string) (err error) {
 	}
 	l.peers = make([]peer, l.Peers)
 	l.pad = strings.Repeat("x", max(0, l.SDP-20))
+	// A tracker answers newcomers in turns, so that one after the other would take longer than it waits for the first announce.
+	var some errgroup.Group
+	some.SetLimit(100)
 	for n := range l.peers {
 		p := &l.peers[n]
 		p.at, p.id, p.hash = n, fmt.Sprintf(`-WW0200-%012d`, n), fmt.Sprintf(`%020d`, n/l.Swarm)
-		if p.fd, err = dial(address, path); err != nil {
-			return fmt.Errorf("peer %d cannot connect: %w", n, err)
-		}
+		some.Go(func() (err error) {
+			if p.fd, err = dial(address, path); err != nil {
+				err = fmt.Errorf("peer %d cannot connect: %w", n, err)
+			}
+			return err
+		})
+	}
+	if err := some.Wait(); err != nil {
+		return err
+	}
+	for n := range l.peers {
+		p := &l.peers[n]
 		l.byFD[int32(p.fd)] = p
 		if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, p.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.fd)}); err != nil {
 			return err
