@@ -157,12 +157,15 @@ func (s *scanner) text() (quoted []byte, ok bool) {
 	}
 	b, start, i := s.b, s.i, s.i+1
 	for i < len(b) {
-		if len(b)-i >= 8 {
-			found := special(binary.LittleEndian.Uint64(b[i:]))
-			i += bits.TrailingZeros64(found) >> 3 // 8 if there is none
-			if found == 0 {
-				continue
+		for len(b)-i >= 8 {
+			if found := special(binary.LittleEndian.Uint64(b[i:])); found != 0 {
+				i += bits.TrailingZeros64(found) >> 3
+				break
 			}
+			i += 8
+		}
+		if i == len(b) {
+			break
 		}
 		switch c := b[i]; {
 		case c == '"':
