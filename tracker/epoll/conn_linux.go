@@ -29,11 +29,11 @@ type Conn struct {
 	awaited     bool  // Overdue was called
 	stalled     bool  // the socket takes no more
 	fault       fault // what it did wrong
+	patient     bool  // see SetPatient
 
 	queued  bool // mu is held for this and what follows. The loop knows that something is pending
 	gathers bool // the loop knows that something is pending which may wait
 	ended   bool // nothing may follow what is pending
-	slow    bool // too much was pending
 	cut     bool // to be closed without another word
 
 	fd      int32   // -1 once closed
@@ -93,6 +93,10 @@ func (c *Conn) SendSoon(payload []byte) {
 // SetMaxMessage has this connection take longer messages, or only shorter ones, than the others. It is for Open to call.
 func (c *Conn) SetMaxMessage(bytes int) { c.most = int32(bytes) }
 
+// SetPatient has what this connection is told wait while its loop has still to take what came from others: messages that many
+// clients exchange are better passed on together than at once. It is for Open to call.
+func (c *Conn) SetPatient() { c.patient = true }
+
 // End queues a close, after which nothing is sent or heard.
 func (c *Conn) End(status Status, reason string) {
 	c.queue(func(pending []byte) []byte { return appendClose(pending, status, reason) }, true)
@@ -127,7 +131,6 @@ func (c *Conn) add(add func([]byte) []byte, last bool) bool {
 		c.pending = emptyBuffer()
 	}
 	*c.pending, c.ended = add(*c.pending), last
-	c.slow = c.slow || len(*c.pending) > c.loop.cfg.MaxPending
 	return true
 }
 
@@ -158,11 +161,8 @@ func (c *Conn) flush() (done bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queued = false
-	switch {
-	case c.cut:
+	if c.cut {
 		return false, ErrEnded
-	case c.slow:
-		return false, ErrSlow
 	}
 	if c.fd < 0 || c.pending == nil {
 		return true, nil
@@ -173,6 +173,9 @@ func (c *Conn) flush() (done bool, err error) {
 			continue
 		}
 		if err != nil && errors.Is(err, unix.EAGAIN) {
+			if len(*b) > c.loop.cfg.MaxPending {
+				return false, ErrSlow
+			}
 			return false, nil
 		}
 		if err != nil {

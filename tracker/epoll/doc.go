@@ -16,6 +16,10 @@
 // Clients are called by their connection's loop, one call at a time: they must not wait for the network. Sending is for
 // every goroutine, and never waits: it appends to what is pending, and a reader who lets too much pile up is closed.
 //
+// A write costs more than all else. So a turn of a loop that has found something to do lasts a millisecond (breath), what may wait
+// for longer does (Conn.SendSoon), and to who is patient (Conn.SetPatient) a loop writes when it has taken what came from everybody:
+// the busier it is, the more messages share a write. Who is told much at once is not slow, only whose socket does not take it.
+//
 // Of RFC 6455 there is what browsers use: fragmented messages, pings, closing with a status. No extensions, so no
 // compression, whose state would cost each connection more than everything else.
 package epoll

@@ -305,6 +305,15 @@ func TestWhoDoesNotReadIsClosed(t *testing.T) {
 	c.Close()
 }
 
+func TestWhoReadsMayBeToldMuchAtOnce(t *testing.T) {
+	c := serve(t, func(c *Config) { c.MaxPending = 10_000 }).open()
+	shout := strings.Repeat("!", 99) + strings.Repeat("x", 801)
+	c.write(frame(opText, true, shout))
+	for range 100 {
+		c.wants("1" + shout)
+	}
+}
+
 func TestTimeIsKept(t *testing.T) {
 	s := serve(t, func(c *Config) {
 		c.HandshakeTimeout, c.OpenTimeout = 150*time.Millisecond, 150*time.Millisecond

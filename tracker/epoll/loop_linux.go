@@ -28,10 +28,13 @@ type loop struct {
 	lines  *bufio.Reader
 	heads  []*Conn // whose head was not complete at once, the oldest first, and some who have gone on
 	nowMs  int64
+	behind bool // there is more to take, so who is patient waits
+	taken  int  // bytes since it was not
 
 	mu       sync.Mutex
 	arrivals []arrival
 	queued   []*Conn // have something pending
+	patient  []*Conn // have something pending, and wait while the loop is behind
 	waiting  []*Conn // have something pending that may wait
 	untilMs  int64   // … until then
 	woken    bool
@@ -74,7 +77,11 @@ func newLoop(s *Server) (*loop, error) {
 func (l *loop) enqueue(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queued = append(l.queued, c)
+	if c.patient {
+		l.patient = append(l.patient, c)
+	} else {
+		l.queued = append(l.queued, c)
+	}
 	l.wake()
 }
 
@@ -143,22 +150,42 @@ func (l *loop) run() {
 		n := 0
 		err := l.poll.Read(func(uintptr) bool {
 			n, _ = unix.EpollWait(l.epfd, events, 0) // EINTR is as good as nothing
-			return n > 0
+			return n > 0 || l.behind
 		})
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			l.cfg.Log.Error("a loop of connections ended", "error", err)
 			l.closeAll()
 			return
 		}
+		n = max(n, 0)
 		begun := time.Now()
 		l.nowMs = begun.UnixMilli()
-		for _, e := range events[:max(n, 0)] {
+		for _, e := range events[:n] {
 			l.event(e)
 		}
+		if err == nil { // nobody woke it instead
+			l.took(n, len(events))
+		}
 		l.wheel.advance(l.nowMs, l.look)
-		if n+len(arrivals) > 0 {
+		if n+len(arrivals) > 0 && !l.behind {
 			time.Sleep(breath - time.Since(begun))
 		}
+	}
+}
+
+// Who is patient (Conn.SetPatient) is written to when all that came has been taken, so that under load more messages share a
+// write. But what waits must fit into memory, and not wait for ever: it is time after so many bytes, where each event counts
+// as some.
+const (
+	mostTaken = 32 << 20
+	eventCost = 1 << 10
+)
+
+// took notes that a turn took n events of at most so many: fewer are all that there were.
+func (l *loop) took(n, most int) {
+	l.taken += n * eventCost
+	if l.behind = n == most && l.taken < mostTaken; !l.behind {
+		l.taken = 0
 	}
 }
 
@@ -168,6 +195,10 @@ func (l *loop) inbox() (arrivals []arrival, queued, gathered []*Conn, stopped bo
 	defer l.mu.Unlock()
 	arrivals, queued, stopped = l.arrivals, l.queued, l.stopped
 	l.arrivals, l.queued, l.woken = nil, nil, false
+	if !l.behind {
+		queued = append(queued, l.patient...)
+		l.patient = nil
+	}
 	alarmMs := l.wheel.nextMs()
 	switch {
 	case len(l.waiting) == 0:
@@ -256,6 +287,7 @@ func (l *loop) read(c *Conn, fd int) {
 		return
 	}
 	c.heard = true
+	l.taken += n
 	b := l.buf[:n]
 	if c.phase == inHead {
 		l.readHead(c, b)

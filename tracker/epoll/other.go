@@ -33,6 +33,9 @@ func (*Conn) Send([]byte) {}
 // SetMaxMessage sets nothing.
 func (*Conn) SetMaxMessage(int) {}
 
+// SetPatient sets nothing.
+func (*Conn) SetPatient() {}
+
 // End ends nothing.
 func (*Conn) End(Status, string) {}
 

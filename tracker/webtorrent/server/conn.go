@@ -30,11 +30,12 @@ type socket struct{ conn }
 
 // Open decides about a request for a WebSocket; it is for epoll.Config.Paths.
 func (s *Server) Open(r *http.Request, line *epoll.Conn) (epoll.Client, *epoll.Refusal) {
+	line.SetMaxMessage(webtorrent.MaxMessage)
+	line.SetPatient()
 	c := &socket{conn{line: line}}
 	if no := s.arrive(r, &c.conn); no != nil {
 		return nil, no
 	}
-	line.SetMaxMessage(webtorrent.MaxMessage)
 	return c, nil
 }
 
