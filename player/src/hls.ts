@@ -142,6 +142,9 @@ export function playlistLoader(host: LoaderHost): LoaderClass<PlaylistLoaderCont
       // told the time of the poll, hls.js falls into that step as well.
       const { loading } = this.stats;
       loading.start = loading.first = loading.end = text.receivedMs;
+      // From when it came, hls.js reckons where live is now. By that a player that takes long to start would begin near the end of its
+      // first segment, with no time to get the next: as when hls.js loads by itself, the first playlist counts from when it is read.
+      if (!this.context!.levelOrTrack?.details) loading.first = performance.now();
       this.stats.loaded = this.stats.total = text.text.length;
       callbacks.onSuccess({ url: text.url, data: text.text, code: 200 }, this.stats, this.context!, null);
     }

@@ -9,6 +9,11 @@ export const LOOK_AHEAD_MS = 30_000;
 const APPEND_MS = 200;
 /** Where a live player starts: this many segments, or parts, behind the newest (the default of hls.js, and what retell.ts tells it). */
 export const SYNC_SEGMENTS = 3;
+/**
+ * Who has only begun, or sought, has one segment in hand, and the busiest moment of its machine. What is shown until so many
+ * segments, or parts, later is wanted one earlier: so much is then in hand that no neighbour who is late, and no rescue, is seen.
+ */
+const BEGINNING_SEGMENTS = 5;
 // A recording has no live edge: there is time to buffer, and far more of that for neighbours to bring it.
 const RECORDING_LOOK_AHEAD_MS = 40_000;
 const RECORDING_CUSHION_MS = 10_000;
@@ -74,9 +79,11 @@ export function deadlineMs(
   const shownMs = Math.max(positionMs, positionMs + (nowMs - atMs) * view.rate); // by now
   if (startMs + durationMs <= shownMs || startMs > shownMs + (ended ? RECORDING_LOOK_AHEAD_MS : LOOK_AHEAD_MS)) return 0;
   const dueMs = atMs + (startMs - positionMs) / view.rate; // to be shown
+  const runMs = dueMs - view.sinceMs;
+  const cushionMs = ended ? RECORDING_CUSHION_MS : runMs < BEGINNING_SEGMENTS * durationMs ? durationMs : 0;
   // The cushion is filled at twice the speed of playback: neighbours have a little time even after a seek.
-  const filledMs = Math.max(view.sinceMs + (dueMs - view.sinceMs) / 2, dueMs - RECORDING_CUSHION_MS);
-  return Math.max(nowMs, Math.trunc(ended ? Math.min(filledMs, dueMs - APPEND_MS) : dueMs - APPEND_MS));
+  const earlyMs = Math.max(APPEND_MS, Math.min(runMs / 2, cushionMs));
+  return Math.max(nowMs, Math.trunc(dueMs - earlyMs));
 }
 
 /** Whether a session that knows the older view would do the same with the newer one. */

@@ -86,7 +86,10 @@ function fragment(host: FakeHost) {
 }
 
 beforeEach(() => void vi.useFakeTimers({ now: 1_767_225_600_000 }));
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
 
 describe("fragment timings", () => {
   test("a fragment that neighbours bring in bits over three seconds is not abandoned, nor taken for a slow network", async () => {
@@ -260,5 +263,33 @@ describe("playlist loads", () => {
   test("statuses are kept, because hls.js does not repeat a 404", () => {
     expect(loadError(new HttpError(404, "gone"))).toEqual({ code: 404, text: "gone" });
     expect(loadError(new HttpError(0, "unreachable")).code).toBe(502);
+  });
+
+  test("however late a page gets to its first playlist, it begins with a whole segment; of later ones it is told their age", async () => {
+    vi.stubGlobal("self", globalThis);
+    vi.stubGlobal("location", { href: "https://page.test/" });
+    const { default: Hls } = await import("hls.js/light");
+    const host = new FakeHost();
+    const window = (first: number) => {
+      const segments = Array.from({ length: 6 }, (_, i) => `#EXTINF:2.000,\n${first + i}.m4s`);
+      return answer(["#EXTM3U", "#EXT-X-TARGETDURATION:2", `#EXT-X-MEDIA-SEQUENCE:${first}`, ...segments].join("\n"));
+    };
+    await vi.advanceTimersByTimeAsync(1);
+    const began = window(10);
+    await vi.advanceTimersByTimeAsync(1700); // scripts run, the worker starts, signatures are verified
+    const next = window(11);
+    host.texts = [answer("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=900000\na.m3u8"), began, next].map((text) => () => Promise.resolve(text));
+    const hls = new Hls({ pLoader: playlistLoader(host), fLoader: fragmentLoader(host), startFragPrefetch: true });
+    const begins: unknown[] = [];
+    hls.on(Hls.Events.FRAG_LOADING, (_, { frag, targetBufferTime }) => void begins.push([frag.sn, frag.start, targetBufferTime]));
+    const behind: number[] = [];
+    hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => void behind.push(details.edge - hls.liveSyncPosition!));
+    hls.loadSource("https://cdn.test/index.m3u8");
+    await vi.advanceTimersByTimeAsync(250);
+    expect(begins).toEqual([[13, 6, 6]]); // as plain hls.js: where the third segment from the end begins
+    expect(behind).toEqual([6]);
+    await vi.advanceTimersByTimeAsync(250);
+    expect(behind[1]).toBeCloseTo(5.7, 1); // the playlist that it had asked for after 2 s was 0.3 s old
+    hls.destroy();
   });
 });
