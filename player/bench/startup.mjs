@@ -9,13 +9,15 @@ import { onLinks } from "./links.mjs";
 import { onLoopback } from "./loopback.mjs";
 import { quantile } from "./measure.mjs";
 import { PHASES, phases } from "./phases.mjs";
-import { cpuSeconds, pause, until } from "./processes.mjs";
+import { cast, cpuSeconds, pause, until } from "./processes.mjs";
 
 const { values: options } = parseArgs({
 	options: {
 		systems: { type: "string", default: "plain,ours" },
 		rounds: { type: "string", default: "12" },
 		audience: { type: "string", default: "0" }, // so many pages of ours watch meanwhile
+		watch: { type: "string", default: "0" }, // so many seconds each page is watched for stalls after it has started
+		busy: { type: "string", default: "0" }, // so many programs take what processor time they can get
 		uplinks: { type: "string" }, // Mb/s: an emulated line of 20 Mb/s down and 60 ms instead of loopback
 		json: { type: "string" }, // a file instead of stdout
 	},
@@ -45,9 +47,11 @@ async function start(system, joinMs) {
 	await page.open(address(place, system));
 	let record;
 	await until(async () => (record = await page.evaluate("({ ...watched(), workerSaid })")).startupMs !== null, GIVE_UP_MS, () => `${system} does not play: ${page.complaints}`);
+	await pause(1000 * Number(options.watch));
+	const { stalls } = await page.evaluate("watched()");
 	const errors = [...page.complaints, ...(await page.evaluate("playerErrors"))];
 	await page.close();
-	return { system, startupMs: record.startupMs, phases: phases(record), errors, record };
+	return { system, startupMs: record.startupMs, phases: phases(record), stallMs: Math.round(stalls.reduce((sum, s) => sum + s.ms, 0)), errors, record };
 }
 
 /** Where within a segment a page joins decides what is there: the same for all systems in a round. */
@@ -57,6 +61,8 @@ function joinAt(round) {
 }
 
 const starts = [];
+const loops = cast();
+for (let i = 0; i < Number(options.busy); i++) loops.start(process.execPath, ["-e", "for (;;);"]);
 let idleShare;
 try {
 	for (let i = 0; i < audience; i++) {
@@ -74,6 +80,7 @@ try {
 	const used = (what) => after[what] - before[what];
 	idleShare = used("idle") / (used("machine") + used("idle"));
 } finally {
+	await loops.close();
 	await browser.close();
 	await others?.close();
 	await place.close();
@@ -83,12 +90,14 @@ const of = (system, figure) => quantile(starts.filter((s) => s.system === system
 const figures = systems.map((system) => ({
 	system,
 	startupMsP50: Math.round(of(system, (s) => s.startupMs)),
+	stallMsByRound: starts.filter((s) => s.system === system).map((s) => s.stallMs),
 	startupMsByRound: starts.filter((s) => s.system === system).map((s) => Math.round(s.startupMs)),
 	phasesMsP50: Object.fromEntries(PHASES.map((phase) => [phase, of(system, (s) => s.phases[phase])])),
 }));
 console.error(["", ...systems].map((cell) => cell.padEnd(28)).join(""));
 for (const phase of PHASES) console.error([phase, ...figures.map((f) => String(f.phasesMsP50[phase] ?? "–"))].map((cell) => cell.padEnd(28)).join(""));
 console.error(["moving picture, seen", ...figures.map((f) => String(f.startupMsP50))].map((cell) => cell.padEnd(28)).join(""));
+if (Number(options.watch) > 0) console.error(["stalls (ms)", ...figures.map((f) => f.stallMsByRound.join(" "))].map((cell) => cell.padEnd(28)).join(""));
 const plain = figures.find((f) => f.system === "plain");
 const bars = plain ? figures.filter((f) => f.system === "ours").map((f) => {
 	const bar = Math.floor(plain.startupMsP50 * MAX_STARTUP);
