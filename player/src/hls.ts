@@ -144,7 +144,7 @@ export function playlistLoader(host: LoaderHost): LoaderClass<PlaylistLoaderCont
       loading.start = loading.first = loading.end = text.receivedMs;
       // From when it came, hls.js reckons where live is now. By that a player that takes long to start would begin near the end of its
       // first segment, with no time to get the next: as when hls.js loads by itself, the first playlist counts from when it is read.
-      if (!this.context!.levelOrTrack?.details) loading.first = performance.now();
+      if (!this.context!.levelOrTrack?.details) loading.first = loading.end = performance.now();
       this.stats.loaded = this.stats.total = text.text.length;
       callbacks.onSuccess({ url: text.url, data: text.text, code: 200 }, this.stats, this.context!, null);
     }

@@ -154,12 +154,13 @@ export class Playhead {
   /** What the session has to know: where playback is or will go on, and when. */
   view(): View {
     const nowMs = Date.now();
-    const { rendition, stalls, stallMs, latencyMs } = this;
+    const { rendition, startupMs, stalls, stallMs, latencyMs } = this;
     const next = this.held ? this.resumption(nowMs) : undefined;
-    const started = this.startupMs > 0;
+    const started = startupMs > 0;
     return {
       rendition,
       started,
+      startupMs,
       wanting: (!started || this.playing) && (!this.held || next !== undefined),
       idle: started && !this.playing,
       positionMs: this.held ? next?.positionMs : this.positionMs(),

@@ -10,8 +10,8 @@ const APPEND_MS = 200;
 /** Where a live player starts: this many segments, or parts, behind the newest (the default of hls.js, and what retell.ts tells it). */
 export const SYNC_SEGMENTS = 3;
 /**
- * Who has only begun, or sought, has one segment in hand, and the busiest moment of its machine. What is shown until so many
- * segments, or parts, later is wanted one earlier: so much is then in hand that no neighbour who is late, and no rescue, is seen.
+ * Who has only begun, or sought, has one segment in hand. A first picture that took long says that machine or line is busy, so what is shown
+ * until so many segments, or parts, later is wanted that much earlier than it would be, but no more than one: then nobody sees that it is late.
  */
 const BEGINNING_SEGMENTS = 5;
 // A recording has no live edge: there is time to buffer, and far more of that for neighbours to bring it.
@@ -27,6 +27,8 @@ export interface View {
   rendition: string;
   /** There was a picture. */
   started: boolean;
+  /** How long the first took, 0 before. */
+  startupMs: number;
   /** Segments are needed: it starts or plays, and is not paused. */
   wanting: boolean;
   /** It has been paused, or has not begun to load. */
@@ -46,6 +48,7 @@ export interface View {
 export const NO_VIEW: View = {
   rendition: "",
   started: false,
+  startupMs: 0,
   wanting: true,
   idle: true,
   positionMs: undefined,
@@ -80,9 +83,9 @@ export function deadlineMs(
   if (startMs + durationMs <= shownMs || startMs > shownMs + (ended ? RECORDING_LOOK_AHEAD_MS : LOOK_AHEAD_MS)) return 0;
   const dueMs = atMs + (startMs - positionMs) / view.rate; // to be shown
   const runMs = dueMs - view.sinceMs;
-  const cushionMs = ended ? RECORDING_CUSHION_MS : runMs < BEGINNING_SEGMENTS * durationMs ? durationMs : 0;
+  const slowMs = runMs < BEGINNING_SEGMENTS * durationMs ? Math.min(view.startupMs || nowMs - view.sinceMs, durationMs) : 0;
   // The cushion is filled at twice the speed of playback: neighbours have a little time even after a seek.
-  const earlyMs = Math.max(APPEND_MS, Math.min(runMs / 2, cushionMs));
+  const earlyMs = Math.max(APPEND_MS, ended ? Math.min(runMs / 2, RECORDING_CUSHION_MS) : slowMs);
   return Math.max(nowMs, Math.trunc(dueMs - earlyMs));
 }
 
