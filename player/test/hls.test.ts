@@ -7,6 +7,7 @@ import type {
   LoaderStats,
   PlaylistLoaderContext,
 } from "hls.js";
+import Hls from "hls.js/light";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { HttpError, type Text } from "../src/fetch";
 import { fragmentLoader, loadError, playlistLoader, type LoaderHost } from "../src/hls";
@@ -268,7 +269,6 @@ describe("playlist loads", () => {
   test("however late a page gets to its first playlist, it begins with a whole segment; of later ones it is told their age", async () => {
     vi.stubGlobal("self", globalThis);
     vi.stubGlobal("location", { href: "https://page.test/" });
-    const { default: Hls } = await import("hls.js/light");
     const host = new FakeHost();
     const window = (first: number) => {
       const segments = Array.from({ length: 6 }, (_, i) => `#EXTINF:2.000,\n${first + i}.m4s`);
