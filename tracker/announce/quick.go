@@ -7,13 +7,9 @@ import "strconv"
 func appendQuickly(m Message) []byte {
 	switch m := m.(type) {
 	case Neighbour:
-		b := appendID(append(make([]byte, 0, 64), `{"type":"neighbour","id":"`...), m.ID)
-		b = strconv.AppendBool(append(b, `","offer":`...), m.Offer)
-		return append(b, '}')
+		return m.Append(make([]byte, 0, 64))
 	case Gone:
-		b := appendID(append(make([]byte, 0, 64), `{"type":"gone","id":"`...), m.ID)
-		b = strconv.AppendBool(append(b, `","close":`...), m.Close)
-		return append(b, '}')
+		return m.Append(make([]byte, 0, 64))
 	case SignalFrom:
 		b := appendID(append(make([]byte, 0, 1024), `{"type":"signal","from":"`...), m.From)
 		return append(appendSignal(append(b, `","signal":`...), m.Signal), '}')
@@ -29,6 +25,18 @@ func appendQuickly(m Message) []byte {
 		return append(b, "]}"...)
 	}
 	return nil
+}
+
+// Append adds what Encode writes. The id must not be 0.
+func (m Neighbour) Append(b []byte) []byte {
+	b = appendID(append(b, `{"type":"neighbour","id":"`...), m.ID)
+	return append(strconv.AppendBool(append(b, `","offer":`...), m.Offer), '}')
+}
+
+// Append adds what Encode writes. The id must not be 0.
+func (m Gone) Append(b []byte) []byte {
+	b = appendID(append(b, `{"type":"gone","id":"`...), m.ID)
+	return append(strconv.AppendBool(append(b, `","close":`...), m.Close), '}')
 }
 
 func appendID(b []byte, id PeerID) []byte {

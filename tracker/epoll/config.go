@@ -39,8 +39,8 @@ type Config struct {
 	PingInterval time.Duration
 	// WriteTimeout is how long a client may take to read, to answer a ping, and to answer a close [10 s].
 	WriteTimeout time.Duration
-	// Gather is how long a message of Conn.SendSoon waits for others [500 ms].
-	Gather time.Duration
+	// Gather is how long a message of Conn.SendWithin waits for others, by its Patience.
+	Gather [patiences]time.Duration
 	// Loops is how many goroutines share the connections [GOMAXPROCS].
 	Loops int
 	// Refused is told, by whichever loop, of each connection that is turned away before it is any client's; nil means nobody.
@@ -101,7 +101,9 @@ func (c *Config) setDefaults() {
 	c.OpenTimeout = cmp.Or(c.OpenTimeout, 10*time.Second)
 	c.PingInterval = cmp.Or(c.PingInterval, 25*time.Second)
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
-	c.Gather = cmp.Or(c.Gather, 500*time.Millisecond)
+	for p := range c.Gather {
+		c.Gather[p] = cmp.Or(c.Gather[p], usualPatience[p])
+	}
 	c.Loops = cmp.Or(c.Loops, runtime.GOMAXPROCS(0))
 	if c.Refused == nil {
 		c.Refused = func(string) {}

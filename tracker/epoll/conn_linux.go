@@ -1,9 +1,9 @@
 package epoll
 
 import (
-	"errors"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,11 +31,12 @@ type Conn struct {
 	fault       fault // what it did wrong
 	patient     bool  // see SetPatient
 
-	queued  bool // mu is held for this and what follows. The loop knows that something is pending
-	gathers bool // the loop knows that something is pending which may wait
-	ended   bool // nothing may follow what is pending
-	cut     bool // to be closed without another word
+	queued bool // mu is held for this and what follows. The loop knows that something is pending
+	waits  bool // the loop knows that something is pending which may wait until it is due
+	ended  bool // nothing may follow what is pending
+	cut    bool // to be closed without another word
 
+	due     moment
 	fd      int32   // -1 once closed
 	pending *[]byte // to be written, a buffer of the pool; nil if there is nothing
 	mu      sync.Mutex
@@ -43,6 +44,8 @@ type Conn struct {
 
 // moment is the lower half of a time in milliseconds: enough for one that is less than 24 days away, see loop.at.
 type moment uint32
+
+func (m moment) before(other moment) bool { return int32(m-other) < 0 }
 
 // unfinished is what there is of a request's head, or of a message, until the rest comes.
 type unfinished struct {
@@ -77,16 +80,19 @@ func (c *Conn) Send(payload []byte) {
 	c.queue(func(pending []byte) []byte { return appendFrame(pending, opText, payload) }, false)
 }
 
-// SendSoon is Send for what may wait until there is more, Config.Gather at most: to write costs more than to decide what, and
-// one write may carry many messages.
-func (c *Conn) SendSoon(payload []byte) {
+// SendWithin is Send for what may wait for more: it goes with the next message that may not, and at the latest when its time is over.
+func (c *Conn) SendWithin(p Patience, payload []byte) {
+	dueMs := time.Now().Add(c.loop.cfg.Gather[p]).UnixMilli()
+	due := moment(dueMs)
 	c.mu.Lock()
 	ok := c.add(func(pending []byte) []byte { return appendFrame(pending, opText, payload) }, false)
-	tell := ok && !c.queued && !c.gathers
-	c.gathers = c.gathers || tell
+	tell := ok && !c.queued && (!c.waits || due.before(c.due))
+	if tell {
+		c.waits, c.due = true, due
+	}
 	c.mu.Unlock()
 	if tell {
-		c.loop.gather(c)
+		c.loop.gather(p, waiter{c, dueMs})
 	}
 }
 
@@ -134,11 +140,11 @@ func (c *Conn) add(add func([]byte) []byte, last bool) bool {
 	return true
 }
 
-// gathered notes that its time to wait is over.
-func (c *Conn) gathered() {
+// isDue tells whether something is pending that has waited long enough.
+func (c *Conn) isDue(nowMs int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.gathers = false
+	return c.waits && !moment(nowMs).before(c.due)
 }
 
 // buffers are for what is pending: of a thousand connections few have something.
@@ -156,11 +162,12 @@ func emptyBuffer() *[]byte {
 // keepBuffer is how large a buffer may have grown and still be used again.
 const keepBuffer = 8 << 10
 
-// flush writes what is pending. It returns whether everything is written.
-func (c *Conn) flush() (done bool, err error) {
+// flush writes what is pending; last says that the connection is closed once that is done, which then takes no packet of its own. It
+// returns whether everything is written.
+func (c *Conn) flush(last bool) (done bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queued = false
+	c.queued, c.waits = false, false
 	if c.cut {
 		return false, ErrEnded
 	}
@@ -168,20 +175,19 @@ func (c *Conn) flush() (done bool, err error) {
 		return true, nil
 	}
 	for b := c.pending; len(*b) > 0; {
-		n, err := unix.Write(int(c.fd), *b)
-		if err != nil && errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil && errors.Is(err, unix.EAGAIN) {
+		n, err := send(int(c.fd), *b, last)
+		switch err {
+		case 0:
+			*b = (*b)[:copy(*b, (*b)[n:])]
+		case unix.EINTR:
+		case unix.EAGAIN:
 			if len(*b) > c.loop.cfg.MaxPending {
 				return false, ErrSlow
 			}
 			return false, nil
-		}
-		if err != nil {
+		default:
 			return false, ErrEnded
 		}
-		*b = (*b)[:copy(*b, (*b)[n:])]
 	}
 	if cap(*c.pending) <= keepBuffer {
 		buffers.Put(c.pending)

@@ -35,7 +35,7 @@ func (e *echo) Message(_ bool, payload []byte) {
 		e.End(GoingAway, "as you like")
 	}
 	if strings.HasPrefix(string(payload), "soon") {
-		e.SendSoon(payload)
+		e.SendWithin(AWhile, payload)
 		return
 	}
 	for range 1 + strings.Count(string(payload), "!") {
@@ -222,7 +222,7 @@ func TestAConversation(t *testing.T) {
 }
 
 func TestWhatMayWaitGoesWithWhatMayNot(t *testing.T) {
-	s := serve(t, func(cfg *Config) { cfg.Gather, cfg.Loops = time.Hour, 1 })
+	s := serve(t, func(cfg *Config) { cfg.Gather[AWhile], cfg.Loops = time.Hour, 1 })
 	c, other := s.open(), s.open()
 	for _, said := range []string{"soon", "soon too", "soon as well"} {
 		c.write(frame(opText, true, said))
@@ -249,7 +249,7 @@ func TestWhatMayWaitGoesWithWhatMayNot(t *testing.T) {
 }
 
 func TestWhatMayWaitDoesNotWaitForEver(t *testing.T) {
-	c := serve(t, func(cfg *Config) { cfg.Gather = 5 * time.Millisecond }).open()
+	c := serve(t, func(cfg *Config) { cfg.Gather[AWhile] = 5 * time.Millisecond }).open()
 	for range 3 { // also a second time
 		c.write(frame(opText, true, "soon"))
 		c.wants("1soon")

@@ -35,8 +35,8 @@ type loop struct {
 	arrivals []arrival
 	queued   []*Conn // have something pending
 	patient  []*Conn // have something pending, and wait while the loop is behind
-	waiting  []*Conn // have something pending that may wait
-	untilMs  int64   // … until then
+	waiting  [patiences]queue
+	alarmMs  int64 // when the loop looks what time it is, if it is not woken before
 	woken    bool
 	stopped  bool
 }
@@ -85,15 +85,14 @@ func (l *loop) enqueue(c *Conn) {
 	l.wake()
 }
 
-// gather has the loop write what a connection has pending when the time to wait is over, which begins with the first one.
-func (l *loop) gather(c *Conn) {
+// gather has the loop write what a connection has pending when its time to wait is over.
+func (l *loop) gather(p Patience, w waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.waiting) == 0 {
-		l.untilMs = time.Now().Add(l.cfg.Gather).UnixMilli()
+	l.waiting[p].add(w)
+	if w.dueMs < l.alarmMs {
 		l.wake() // to set the alarm
 	}
-	l.waiting = append(l.waiting, c)
 }
 
 func (l *loop) arrive(a arrival) {
@@ -140,34 +139,34 @@ func (l *loop) run() {
 			l.write(c)
 		}
 		for _, c := range gathered {
-			c.gathered()
-			l.write(c)
+			if c.isDue(l.nowMs) {
+				l.write(c)
+			}
 		}
 		if stopped {
 			l.closeAll()
 			return
 		}
-		n := 0
-		err := l.poll.Read(func(uintptr) bool {
-			n, _ = unix.EpollWait(l.epfd, events, 0) // EINTR is as good as nothing
-			return n > 0 || l.behind
-		})
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			l.cfg.Log.Error("a loop of connections ended", "error", err)
-			l.closeAll()
-			return
+		n := happened(l.epfd, events)
+		if n == 0 && !l.behind {
+			err := l.poll.Read(func(uintptr) bool {
+				n = happened(l.epfd, events)
+				return n > 0
+			})
+			if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				l.cfg.Log.Error("a loop of connections ended", "error", err)
+				l.closeAll()
+				return
+			}
 		}
-		n = max(n, 0)
 		begun := time.Now()
 		l.nowMs = begun.UnixMilli()
 		for _, e := range events[:n] {
 			l.event(e)
 		}
-		if err == nil { // nobody woke it instead
-			l.took(n, len(events))
-		}
+		l.took(n, len(events))
 		l.wheel.advance(l.nowMs, l.look)
-		if n+len(arrivals) > 0 && !l.behind {
+		if n+len(arrivals)+len(queued)+len(gathered) > 0 && !l.behind {
 			time.Sleep(breath - time.Since(begun))
 		}
 	}
@@ -199,15 +198,12 @@ func (l *loop) inbox() (arrivals []arrival, queued, gathered []*Conn, stopped bo
 		queued = append(queued, l.patient...)
 		l.patient = nil
 	}
-	alarmMs := l.wheel.nextMs()
-	switch {
-	case len(l.waiting) == 0:
-	case l.nowMs >= l.untilMs:
-		gathered, l.waiting = l.waiting, nil
-	default:
-		alarmMs = min(alarmMs, l.untilMs)
+	l.alarmMs = l.wheel.nextMs()
+	for p := range l.waiting {
+		gathered = l.waiting[p].take(l.nowMs, gathered)
+		l.alarmMs = min(l.alarmMs, l.waiting[p].nextMs())
 	}
-	l.epoll.SetReadDeadline(time.UnixMilli(alarmMs)) //nolint:errcheck // newLoop tried it
+	l.epoll.SetReadDeadline(time.UnixMilli(l.alarmMs)) //nolint:errcheck // newLoop tried it
 	return arrivals, queued, gathered, stopped
 }
 
@@ -278,11 +274,11 @@ func (l *loop) event(e unix.EpollEvent) {
 }
 
 func (l *loop) read(c *Conn, fd int) {
-	n, err := unix.Read(fd, l.buf)
+	n, err := receive(fd, l.buf)
 	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+	case err == unix.EAGAIN, err == unix.EINTR:
 		return
-	case err != nil, n <= 0:
+	case err != 0, n == 0:
 		l.end(c, ErrEnded)
 		return
 	}
@@ -359,7 +355,7 @@ func (l *loop) write(c *Conn) {
 	if c.fd < 0 {
 		return
 	}
-	done, err := c.flush()
+	done, err := c.flush(c.phase == ending && c.client != nil) // a client that said goodbye; whoever else still says something
 	if err != nil {
 		l.end(c, err)
 		return
@@ -397,7 +393,7 @@ func (l *loop) end(c *Conn, why error) {
 		return
 	}
 	l.conns[l.place(int32(fd))] = nil
-	unix.Close(fd)
+	hangUp(fd)
 	if c.client != nil {
 		c.client.Closed(cmp.Or(faults[c.fault], why))
 	}

@@ -30,6 +30,9 @@ func (*Server) Close() {}
 // Send sends nothing.
 func (*Conn) Send([]byte) {}
 
+// SendWithin sends nothing.
+func (*Conn) SendWithin(Patience, []byte) {}
+
 // SetMaxMessage sets nothing.
 func (*Conn) SetMaxMessage(int) {}
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -100,15 +101,16 @@ func (s *Server) accept() {
 		return
 	}
 	for {
-		full := false
+		full, some := false, false
 		err := raw.Read(func(listener uintptr) bool {
 			for {
-				fd, from, err := unix.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+				fd, from, err := syscall.Accept4(int(listener), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC) // package unix asks for the protocol as well
 				switch {
 				case err == nil:
+					some = true
 					s.loops[fd%len(s.loops)].arrive(arrival{fd, addrPort(from)})
 				case errors.Is(err, unix.EAGAIN):
-					return false
+					return some
 				case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.ENOBUFS):
 					full = true
 					return true
@@ -123,14 +125,15 @@ func (s *Server) accept() {
 			s.cfg.Log.Error("no connection can be accepted: the limit of open files or of memory is reached; raise it (ulimit -n)")
 			time.Sleep(100 * time.Millisecond) // what waits in the backlog is not announced again
 		}
+		time.Sleep(breath) // whoever comes meanwhile is accepted with the next
 	}
 }
 
-func addrPort(from unix.Sockaddr) netip.AddrPort {
+func addrPort(from syscall.Sockaddr) netip.AddrPort {
 	switch a := from.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
 	}
 	return netip.AddrPort{}

@@ -17,6 +17,7 @@ type cell struct {
 	mailbox chan letter
 	swarm   *swarm.Swarm
 	members tight.Index[*member]
+	frame   []byte // of the message that is told: each is copied by who passes it on
 }
 
 // letter is what a seat has to tell its cell.
@@ -31,7 +32,7 @@ type entered struct {
 	at     time.Time // when it asked; zero: it has a place, and this cell is one more
 }
 type exited struct{ moved bool }
-type ticked struct{}
+type ticked struct{ part int } // of ticks
 
 // member is a client that has joined.
 type member struct {
@@ -58,6 +59,8 @@ const (
 	maxKnown = 512
 	// maxLetters is how many letters wait before those who send them do.
 	maxLetters = 1024
+	// ticks are the parts of a second in which the viewers of a cell are looked after, so that nobody who joins waits for all of them.
+	ticks = 10
 )
 
 func newCell(s *Server, index int) *cell {
@@ -77,16 +80,17 @@ func (c *cell) post(from *seat, body any) {
 }
 
 func (c *cell) run() {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(time.Second / ticks)
 	defer tick.Stop()
-	for {
+	for part := 0; ; {
 		select {
 		case <-c.srv.ctx.Done():
 			return
 		case l := <-c.mailbox:
 			c.handle(l)
 		case <-tick.C:
-			c.handle(letter{nil, ticked{}})
+			c.handle(letter{nil, ticked{part}})
+			part = (part + 1) % ticks
 		}
 	}
 }
@@ -100,10 +104,7 @@ func (c *cell) handle(l letter) {
 		body.reply <- c.count()
 		return
 	case ticked:
-		for _, channel := range c.swarm.Channels() {
-			c.act(swarm.Allow{Room: channel, UploadBps: c.srv.uploadBps(channel)})
-		}
-		c.act(swarm.Tick{})
+		c.tick(body.part)
 		return
 	}
 	m := c.member(l.from.id)
@@ -119,6 +120,15 @@ func (c *cell) handle(l letter) {
 	case announce.Report:
 		c.handleReport(m, body)
 	}
+}
+
+func (c *cell) tick(part int) {
+	if part == 0 {
+		for _, channel := range c.swarm.Channels() {
+			c.act(swarm.Allow{Room: channel, UploadBps: c.srv.uploadBps(channel)})
+		}
+	}
+	c.act(swarm.Tick{Part: part, Parts: ticks})
 }
 
 func (c *cell) handleEntered(st *seat, e entered) {
@@ -203,13 +213,10 @@ func (c *cell) act(ev swarm.Event) {
 		case swarm.Introduce:
 			c.introduce(announce.PeerID(a.A), announce.PeerID(a.B))
 		case swarm.Part:
-			c.parted(announce.PeerID(a.A), announce.PeerID(a.B))
-			c.parted(announce.PeerID(a.B), announce.PeerID(a.A))
-			c.tell(announce.PeerID(a.A), announce.Gone{ID: announce.PeerID(a.B), Close: true})
-			c.tell(announce.PeerID(a.B), announce.Gone{ID: announce.PeerID(a.A), Close: true})
+			c.part(announce.PeerID(a.A), announce.PeerID(a.B), true)
+			c.part(announce.PeerID(a.B), announce.PeerID(a.A), true)
 		case swarm.Gone:
-			c.parted(announce.PeerID(a.Viewer), announce.PeerID(a.Neighbour))
-			c.tell(announce.PeerID(a.Viewer), announce.Gone{ID: announce.PeerID(a.Neighbour)})
+			c.part(announce.PeerID(a.Viewer), announce.PeerID(a.Neighbour), false)
 		case swarm.Duty:
 			c.srv.metrics.duties.Inc()
 			if m := c.member(announce.PeerID(a.Viewer)); m != nil {
@@ -231,9 +238,12 @@ func (c *cell) member(id announce.PeerID) *member { return c.members.Get(uint64(
 // Key implements tight.Keyed.
 func (st *seat) Key() uint64 { return uint64(st.id) }
 
-func (c *cell) parted(id, from announce.PeerID) {
+// part tells one who is here that a neighbour is none any more.
+func (c *cell) part(id, from announce.PeerID, close bool) {
 	if m := c.member(id); m != nil {
 		m.disclosed.gone(from)
+		c.frame = announce.Gone{ID: from, Close: close}.Append(c.frame[:0])
+		c.srv.post.Deliver(m.addr, c.frame, "")
 	}
 }
 
@@ -259,14 +269,21 @@ func (c *cell) tell(id announce.PeerID, msg announce.Message) {
 
 func (c *cell) introduce(a, b announce.PeerID) {
 	c.srv.metrics.introductions.Inc()
-	c.member(a).know(b)
-	c.member(b).know(a)
-	c.tell(a, announce.Neighbour{ID: b, Offer: true})
-	c.tell(b, announce.Neighbour{ID: a, Offer: false})
+	c.meet(a, b, true)
+	c.meet(b, a, false)
+}
+
+// meet tells one who is here of a neighbour.
+func (c *cell) meet(id, other announce.PeerID, offer bool) {
+	if m := c.member(id); m != nil {
+		m.know(other)
+		c.frame = announce.Neighbour{ID: other, Offer: offer}.Append(c.frame[:0])
+		c.srv.post.Deliver(m.addr, c.frame, "")
+	}
 }
 
 func (m *member) know(id announce.PeerID) {
-	if m == nil || slices.Contains(m.known, halfID(id)) {
+	if slices.Contains(m.known, halfID(id)) {
 		return
 	}
 	if len(m.known) >= maxKnown {

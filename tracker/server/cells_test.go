@@ -126,7 +126,7 @@ func TestARushUsesAllCellsAndEverybodyMeetsNeighbours(t *testing.T) {
 	}
 	h.nowMs.Add(20_000) // long enough for those who came first into a cell
 	for _, c := range h.local.cells {
-		c.post(nil, ticked{})
+		c.second()
 	}
 	h.settle()
 	home := map[announce.PeerID]int{}

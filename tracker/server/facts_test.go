@@ -76,7 +76,7 @@ func TestAnOperatorBoundsWhatViewersUpload(t *testing.T) {
 	h := start(t, func(c *Config) {
 		c.Cells, c.Facts, c.Caps = 1, facts, map[string]int64{"*": 3_000_000, channel: 2_000_000, otherChannel: 1}
 	})
-	second := func() { h.server.local.cells[0].post(nil, ticked{}) }
+	second := func() { h.server.local.cells[0].second() }
 	told := func(c *client, want int64) {
 		t.Helper()
 		if got := receive[announce.Cap](c).UploadBps; got != want {

@@ -54,6 +54,13 @@ type harness struct {
 	http   *httptest.Server
 }
 
+// second lets a cell look after everybody.
+func (c *cell) second() {
+	for part := range ticks {
+		c.post(nil, ticked{part})
+	}
+}
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func start(t *testing.T, change func(*Config)) *harness {

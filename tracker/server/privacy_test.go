@@ -35,7 +35,7 @@ func TestAHarvesterGetsFewAddresses(t *testing.T) {
 	const minutes = 10
 	for range minutes * 60 {
 		h.nowMs.Add(1000)
-		h.local.cells[0].post(nil, ticked{})
+		h.local.cells[0].second()
 		h.settle()
 		report := announce.Report{Renditions: []string{"360p"}}
 		all := of[announce.Neighbour](h.notes, bot)

@@ -17,14 +17,14 @@ type socket struct {
 	met  atomic.Uint32 // neighbours that it heard of
 }
 
-// promptly is of how many neighbours a newcomer hears at once: as many as it begins with. What comes later about neighbours, most of
-// it because others come and leave, waits for more: it is most of what a tracker says in a rush, and nothing depends on it for half
-// a second. A signal or a duty takes it along.
-const promptly = 5
+// promptly is of how many neighbours a newcomer hears at once: as many as it begins with. They leave together, with the welcome.
+const promptly = 6
 
 var (
+	ofWelcome   = []byte(`{"type":"welcome"`)
 	ofNeighbour = []byte(`{"type":"neighbour"`)
 	ofGone      = []byte(`{"type":"gone"`)
+	toOffer     = []byte(`"offer":true}`)
 )
 
 // Open decides about a request for a WebSocket; it is for epoll.Config.Paths.
@@ -51,8 +51,8 @@ func (c *socket) send(frame []byte, end string) {
 	if frame == nil {
 		return
 	}
-	if bytes.HasPrefix(frame, ofGone) || bytes.HasPrefix(frame, ofNeighbour) && c.met.Add(1) > promptly {
-		c.conn.SendSoon(frame)
+	if p, may := c.mayWait(frame); may {
+		c.conn.SendWithin(p, frame)
 	} else {
 		c.conn.Send(frame)
 	}
@@ -60,6 +60,29 @@ func (c *socket) send(frame []byte, end string) {
 		c.srv.metrics.reject(c.srv.metrics.errors, end)
 		c.conn.End(epoll.Status(statusOf(end)), end)
 	}
+}
+
+// mayWait tells how long a message may wait for others. Most of what a tracker says in a rush is about neighbours, because others
+// come and leave, and of that only whom to make an offer to is acted on: whose offer will come is of use with the offer, and who is
+// gone is not missed. An offer, an answer or a duty takes along what waits.
+func (c *socket) mayWait(frame []byte) (p epoll.Patience, may bool) {
+	switch {
+	case bytes.HasPrefix(frame, ofWelcome):
+		return epoll.Briefly, true
+	case bytes.HasPrefix(frame, ofGone):
+		return epoll.Long, true
+	case !bytes.HasPrefix(frame, ofNeighbour):
+		return 0, false
+	}
+	switch met := c.met.Add(1); {
+	case met < promptly:
+		return epoll.Briefly, true
+	case met == promptly:
+		return 0, false
+	case bytes.HasSuffix(frame, toOffer):
+		return epoll.AWhile, true
+	}
+	return epoll.Long, true
 }
 
 // cut implements line.

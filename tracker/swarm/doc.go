@@ -34,7 +34,7 @@
 // surroundings. For the same reason a viewer has at most two neighbours of one subnet, unless most of the room is in it. Two that pass nothing
 // on, and two whose address translators allow no connection, are not introduced. Who passes nothing on has half as many
 // neighbours, and of those who do, at most a third (or the idle's share of the room) are such. Who gives neighbours up
-// to get others gets them slowly (mayAsk). A newcomer gets half at once and the others one by one.
+// to get others gets them slowly (mayAsk). A newcomer gets half and one at once, and the others one by one.
 //
 // Who uploads must be one mesh, however the room came about: the first dozen would fill their slots among themselves, and
 // newcomers could only meet the newest. So the random half is drawn from all who upload, and one who is full lets an edge

@@ -70,8 +70,9 @@ type Allow struct {
 }
 
 // Tick lets time pass: viewers with too few neighbours are looked after, and how the rooms fare is looked at. One a
-// second is right.
-type Tick struct{}
+// second is right. Where there are thousands of viewers, and others wait meanwhile, it may come in Parts, of which each looks after
+// its share of every room: Part is from 0 to Parts-1.
+type Tick struct{ Part, Parts int }
 
 func (Join) event()   {}
 func (Leave) event()  {}

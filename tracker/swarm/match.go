@@ -6,8 +6,8 @@ import "slices"
 // looks like many there may be one.
 const subnetShare = 2
 
-// acquaintMs is how long a newcomer takes to get to know another one beyond half of those whom it shall know. In a rush
-// the connections of newcomers are what viewers spend their time on, and half are enough to begin with.
+// acquaintMs is how long a newcomer takes to get to know another one beyond the first: half of those whom it shall know, and one. In a
+// rush the connections of newcomers are what viewers spend their time on, and those are enough to begin with.
 const acquaintMs = 1500
 
 // strangerOf is of how many neighbours one shall be somebody drawn from all who upload.
@@ -108,7 +108,7 @@ func (s *Swarm) wantedNow(v *viewer) int {
 	if v.seeder || s.small(v) {
 		return want
 	}
-	return min(s.cfg.Degree/2+int((uint32(s.nowMs)-v.joinedMs)/acquaintMs), want)
+	return min(s.cfg.Degree/2+1+int((uint32(s.nowMs)-v.joinedMs)/acquaintMs), want)
 }
 
 // topUp introduces v to others until it has as many neighbours as wanted. If nobody is to be had, it is not tried

@@ -82,7 +82,7 @@ func (s *Swarm) Handle(nowMs int64, ev Event) []Action {
 	case Allow:
 		s.allow(ev)
 	case Tick:
-		s.tick()
+		s.tick(ev)
 	}
 	for _, r := range s.touched {
 		s.sendDuties(r)
@@ -249,10 +249,10 @@ func (s *Swarm) setNoUpload(v *viewer, noUpload bool) {
 	v.noUpload = noUpload
 }
 
-func (s *Swarm) tick() {
+func (s *Swarm) tick(ev Tick) {
 	for _, c := range s.order {
 		for _, r := range c.rooms {
-			for _, v := range r.members.items {
+			for _, v := range ev.share(r.members.items) {
 				s.reconsider(v)
 				s.wake(v)
 				s.topUp(v)
@@ -260,8 +260,16 @@ func (s *Swarm) tick() {
 			}
 			s.look(r)
 		}
-		for _, v := range c.seeders.items {
+		for _, v := range ev.share(c.seeders.items) {
 			s.topUp(v)
 		}
 	}
+}
+
+// share is those of a set whose turn it is. Who is moved to another place between two parts has another turn, or none until the next tick.
+func (t Tick) share(of []*viewer) []*viewer {
+	if t.Parts <= 1 {
+		return of
+	}
+	return of[len(of)*t.Part/t.Parts : len(of)*(t.Part+1)/t.Parts]
 }
