@@ -17,10 +17,13 @@ func Decode(b []byte) (Message, error) {
 	if !utf8.Valid(b) {
 		return nil, errors.New("the message is not UTF-8")
 	}
+	// encoding/json would match names in any case and take null for a default; raw values do neither, exactly like
+	// JSON.parse, so both languages accept the same messages.
 	f := &fields{}
-	// encoding/json would match names in any case and take null for a default; a map of raw values does neither,
-	// exactly like JSON.parse, so both languages accept the same messages.
-	if err := json.Unmarshal(b, &f.raw); err != nil || f.raw == nil {
+	if json.Valid(b) {
+		f.members = splitObject(b)
+	}
+	if f.members == nil {
 		return nil, errors.New("the message is not a JSON object")
 	}
 	name := f.text("type", true)
@@ -78,7 +81,7 @@ func (f *fields) message(name string) Message {
 // joinToken must be a token if it is there: "" is for those who have shown theirs.
 func (f *fields) joinToken() string {
 	s := f.text("token", false)
-	if _, there := f.raw["token"]; there && s == "" {
+	if f.raw("token") != nil && s == "" {
 		f.fail(errToken)
 	}
 	return s
@@ -97,7 +100,7 @@ func (f *fields) iceServers() (out []ICEServer) {
 // nat must be a code if it is there: "" is for those who say nothing.
 func (f *fields) nat() NAT {
 	s := f.text("nat", false)
-	if _, there := f.raw["nat"]; there {
+	if f.raw("nat") != nil {
 		f.fail(checkCode("nat", s))
 	}
 	return NAT(s)
@@ -112,8 +115,7 @@ func (f *fields) signalMessage() Message {
 		Candidates: body.texts("candidates", MaxCandidates),
 	}
 	f.fail(body.err)
-	_, to := f.raw["to"]
-	_, from := f.raw["from"]
+	to, from := f.raw("to") != nil, f.raw("from") != nil
 	switch {
 	case to == from:
 		f.fail(errors.New(`it needs exactly one of "to" and "from"`))

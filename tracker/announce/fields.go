@@ -2,17 +2,26 @@ package announce
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
 )
 
 // fields are the members of one JSON object. The first thing that is wrong stays in err; after it the getters return
-// zero values, so that the decoders read like lists of members.
+// zero values, so that the decoders read like lists of members. Nothing of the input is kept: what they return is copied.
 type fields struct {
-	raw map[string]json.RawMessage
-	err error
+	members []member
+	err     error
+}
+
+// raw is a member as it is written, the last of a name; nil if there is none.
+func (f *fields) raw(name string) []byte {
+	for i := len(f.members) - 1; i >= 0; i-- {
+		if string(f.members[i].name) == name {
+			return f.members[i].value
+		}
+	}
+	return nil
 }
 
 func (f *fields) fail(err error) {
@@ -21,11 +30,11 @@ func (f *fields) fail(err error) {
 	}
 }
 
-// get returns a member if its value begins like a value of the wanted kind: json.RawMessage has no leading space and
-// is valid JSON, so the first byte tells the kind.
-func (f *fields) get(name, first, kind string, required bool) json.RawMessage {
-	v, ok := f.raw[name]
-	if !ok {
+// get returns a member if its value begins like a value of the wanted kind: it has no leading space and is valid JSON, so the first
+// byte tells the kind.
+func (f *fields) get(name, first, kind string, required bool) []byte {
+	v := f.raw(name)
+	if v == nil {
 		if required {
 			f.fail(fmt.Errorf("%s is missing", name))
 		}
@@ -40,24 +49,19 @@ func (f *fields) get(name, first, kind string, required bool) json.RawMessage {
 	return nil
 }
 
-func (f *fields) read(v json.RawMessage, name, kind string, into any) bool {
-	if v == nil {
-		return false
-	}
-	if err := json.Unmarshal(v, into); err != nil {
-		f.fail(fmt.Errorf("%s is not %s", name, kind))
-		return false
-	}
-	return true
+func (f *fields) text(name string, required bool) string {
+	return textOf(f.get(name, `"`, "a string", required))
 }
 
-func (f *fields) text(name string, required bool) (s string) {
-	v := f.get(name, `"`, "a string", required)
-	if v != nil && bytes.IndexByte(v, '\\') < 0 { // as nearly always: then it means what it says
+// textOf is what a string says, "" for none.
+func textOf(v []byte) string {
+	switch {
+	case v == nil:
+		return ""
+	case bytes.IndexByte(v, '\\') < 0: // as nearly always: then it means what it says
 		return string(v[1 : len(v)-1])
 	}
-	f.read(v, name, "a string", &s)
-	return s
+	return string(plain(v))
 }
 
 func (f *fields) flag(name string, required bool) (b bool) {
@@ -92,8 +96,8 @@ func (f *fields) id(name string) PeerID {
 	return id
 }
 
-func (f *fields) list(name string, most int, required bool) (list []json.RawMessage) {
-	f.read(f.get(name, "[", "a list", required), name, "a list", &list)
+func (f *fields) list(name string, most int, required bool) [][]byte {
+	list := splitList(f.get(name, "[", "a list", required))
 	if len(list) > most {
 		f.fail(fmt.Errorf("%s has more than %d entries", name, most))
 		return nil
@@ -103,31 +107,26 @@ func (f *fields) list(name string, most int, required bool) (list []json.RawMess
 
 func (f *fields) texts(name string, most int) (out []string) {
 	for _, v := range f.list(name, most, false) {
-		entry := fields{raw: map[string]json.RawMessage{name: v}}
-		out = append(out, entry.text(name, true))
-		if entry.err != nil {
+		if v[0] != '"' {
 			f.fail(fmt.Errorf("%s holds something that is not a string", name))
 			return nil
 		}
+		out = append(out, textOf(v))
 	}
 	return out
 }
 
 func (f *fields) object(name string) *fields {
-	o := &fields{}
-	f.read(f.get(name, "{", "an object", true), name, "an object", &o.raw)
-	return o
+	return &fields{members: splitObject(f.get(name, "{", "an object", true))}
 }
 
 func (f *fields) objects(name string, most int, required bool) (out []*fields) {
 	for _, v := range f.list(name, most, required) {
-		entry := fields{raw: map[string]json.RawMessage{name: v}}
-		o := entry.object(name)
-		if entry.err != nil {
+		if v[0] != '{' {
 			f.fail(fmt.Errorf("%s holds something that is not an object", name))
 			return nil
 		}
-		out = append(out, o)
+		out = append(out, &fields{members: splitObject(v)})
 	}
 	return out
 }

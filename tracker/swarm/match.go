@@ -205,10 +205,11 @@ func (v *viewer) strangers() int {
 }
 
 // wantsStranger tells whether the next whom v meets shall be anybody who uploads: one in strangerOf where others with its
-// ISP are about, and elsewhere every other one.
+// ISP are about, of those whom a newcomer begins with the first, and elsewhere every other one.
 func (v *viewer) wantsStranger() bool {
 	if v.around[inISP].len() > 1 {
-		return v.strangers()*strangerOf <= len(v.edges)
+		n := v.strangers()
+		return n == 0 || n*strangerOf < len(v.edges)
 	}
 	return len(v.edges)%2 == 0
 }

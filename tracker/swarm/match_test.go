@@ -32,6 +32,45 @@ func crowd(t testing.TB, cfg Config, n int, everyMs int64, isp func(i int) uint6
 // fatal lets the model judge outside of rapid.
 type fatal struct{ testing.TB }
 
+func TestInARushNobodyHasFewerThanSix(t *testing.T) {
+	s := New(Config{Seed: 3, RoomSize: 300})
+	const stay, everyMs = 400, 6 // 2.4 s
+	for i := range 3 * stay {
+		nowMs := int64(i * everyMs)
+		s.Handle(nowMs, Join{Room: "room", Viewer: uint64(i + 1), Role: announce.Viewer, Renditions: []string{"360p"}})
+		if i%17 == 0 { // about ten times a second
+			s.Handle(nowMs, Tick{Part: i / 17 % 10, Parts: 10})
+		}
+		if i < stay {
+			continue
+		}
+		leaver := s.viewers[uint64(i-stay+1)]
+		for _, v := range []*viewer{leaver, s.viewers[uint64(i+1)]} {
+			if len(v.edges) < 6 {
+				t.Errorf("%d has %d neighbours when %d comes", v.id, len(v.edges), i+1)
+			}
+		}
+		s.Handle(nowMs, Leave{Viewer: leaver.id})
+	}
+}
+
+func TestATickInPartsLooksAfterEverybody(t *testing.T) {
+	m := newModel(fatal{t}, Config{Seed: 1})
+	for id := uint64(1); id <= 40; id++ {
+		m.handle(0, Join{Room: "room", Viewer: id, Role: announce.Viewer, Renditions: []string{"360p"}})
+	}
+	for _, nowMs := range []int64{10_000, 20_000} { // those who found nobody are looked after once more
+		for part := range 7 {
+			m.handle(nowMs, Tick{Part: part, Parts: 7})
+		}
+	}
+	for id := uint64(1); id <= 40; id++ {
+		if n := len(m.neighboursOf(id)); n < 9 {
+			t.Errorf("%d has %d neighbours", id, n)
+		}
+	}
+}
+
 func TestALargeRoomIsARandomGraph(t *testing.T) {
 	for _, c := range []struct {
 		name    string
