@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -20,8 +21,10 @@ func Decode(b []byte) (Message, error) {
 	// encoding/json would match names in any case and take null for a default; raw values do neither, exactly like
 	// JSON.parse, so both languages accept the same messages.
 	f := &fields{}
+	room := rooms.Get().(*[16]member)
+	defer rooms.Put(room)
 	if json.Valid(b) {
-		f.members = splitObject(b)
+		f.members = splitObject(b, room[:])
 	}
 	if f.members == nil {
 		return nil, errors.New("the message is not a JSON object")
@@ -42,6 +45,9 @@ func Decode(b []byte) (Message, error) {
 	}
 	return m, nil
 }
+
+// rooms are for the members of messages, while they are decoded.
+var rooms = sync.Pool{New: func() any { return new([16]member) }}
 
 func (f *fields) message(name string) Message {
 	switch name {

@@ -117,7 +117,7 @@ func (f *fields) texts(name string, most int) (out []string) {
 }
 
 func (f *fields) object(name string) *fields {
-	return &fields{members: splitObject(f.get(name, "{", "an object", true))}
+	return &fields{members: splitObject(f.get(name, "{", "an object", true), make([]member, 8))}
 }
 
 func (f *fields) objects(name string, most int, required bool) (out []*fields) {
@@ -126,7 +126,7 @@ func (f *fields) objects(name string, most int, required bool) (out []*fields) {
 			f.fail(fmt.Errorf("%s holds something that is not an object", name))
 			return nil
 		}
-		out = append(out, &fields{members: splitObject(v)})
+		out = append(out, &fields{members: splitObject(v, make([]member, 2))})
 	}
 	return out
 }

@@ -10,13 +10,13 @@ import (
 // member is one of an object, as it is written.
 type member struct{ name, value []byte }
 
-// splitObject cuts valid JSON into the members of an object; nil if it is something else.
-func splitObject(b []byte) []member {
+// splitObject cuts valid JSON into the members of an object, which it puts where there is room; nil if it is something else.
+func splitObject(b []byte, room []member) []member {
 	b = space(b)
 	if len(b) == 0 || b[0] != '{' {
 		return nil
 	}
-	members := make([]member, 0, 8)
+	members := room[:0]
 	for b = space(b[1:]); b[0] != '}'; b = next(b) {
 		end := valueEnd(b)
 		name := b[1 : end-1]

@@ -88,6 +88,7 @@ func rush(t *tracker, rate int, length, hold time.Duration, channels int) (*crow
 	events := make([]unix.EpollEvent, 512)
 	before, mine, from := cpu(t.cmd.Process.Pid), cpu(os.Getpid()), time.Now()
 	var peak int64
+	looked := 0 // at the tracker's memory, when so many had come
 	for now := from; now.Sub(from) < length+hold; now = time.Now() {
 		elapsed := now.Sub(from)
 		if elapsed < length {
@@ -102,10 +103,11 @@ func rush(t *tracker, rate int, length, hold time.Duration, channels int) (*crow
 				}
 			}
 		}
-		if vs.begun%1000 < 100 {
+		if vs.begun-looked >= 1000 {
+			looked = vs.begun
 			peak = max(peak, resident(t.cmd.Process.Pid))
 		}
-		time.Sleep(time.Millisecond)         // what happens in one is served in one turn: the tracker shall have the processor
+		rest(time.Millisecond)               // what happens in one is served in one turn: the tracker shall have the processor
 		vs.turn(events, 0, elapsed < length) // the last crowd stays together until it is counted
 	}
 	vs.leaveAll()

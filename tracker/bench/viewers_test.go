@@ -78,7 +78,7 @@ func newViewers(address string, hold time.Duration, channel func(n int) string) 
 func (vs *viewers) close() {
 	for _, v := range vs.conns {
 		if v != nil {
-			unix.Close(v.fd)
+			hangUp(v.fd)
 		}
 	}
 	unix.Close(vs.epfd)
@@ -132,9 +132,9 @@ func (vs *viewers) mint(rate int, length time.Duration) {
 
 // turn serves what has happened, and ends those whose time is over as long as others come.
 func (vs *viewers) turn(events []unix.EpollEvent, waitMs int, come bool) {
-	n, _ := unix.EpollWait(vs.epfd, events, waitMs) // EINTR is as good as nothing
+	n := happened(vs.epfd, events, waitMs)
 	now := time.Now()
-	for _, e := range events[:max(n, 0)] {
+	for _, e := range events[:n] {
 		v := vs.at(int(e.Fd))
 		if v == nil {
 			continue
@@ -179,7 +179,7 @@ func (vs *viewers) ask(v *viewer) bool {
 		from := netip.AddrFrom4([4]byte{11, byte(v.n % 40), byte(v.n / 40), 1 + byte(v.n/10240)})
 		request = fmt.Appendf(request[:len(request)-2], "X-Forwarded-For: %s\r\n\r\n", from)
 	}
-	if n, err := unix.Write(v.fd, request); err != nil || n < len(request) {
+	if send(v.fd, request) < len(request) {
 		return false
 	}
 	v.phase = 1
@@ -212,17 +212,17 @@ func frame(first byte, payload []byte) []byte {
 }
 
 func (vs *viewers) write(v *viewer, b []byte) {
-	if n, err := unix.Write(v.fd, b); err != nil || n < len(b) {
+	if send(v.fd, b) < len(b) {
 		vs.end(v, "the socket takes nothing")
 	}
 }
 
 func (vs *viewers) read(v *viewer) {
-	n, err := unix.Read(v.fd, vs.buf)
-	if errors.Is(err, unix.EAGAIN) {
+	n, err := receive(v.fd, vs.buf)
+	if err == unix.EAGAIN {
 		return
 	}
-	if err != nil || n == 0 {
+	if err != 0 || n == 0 {
 		vs.end(v, "closed")
 		return
 	}
@@ -323,7 +323,7 @@ func (vs *viewers) end(v *viewer, why string) {
 	}
 	vs.conns[v.fd] = nil
 	vs.live--
-	unix.Close(v.fd)
+	hangUp(v.fd)
 	switch {
 	case v.phase < 3:
 		vs.results.refused++

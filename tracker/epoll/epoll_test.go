@@ -34,9 +34,11 @@ func (e *echo) Message(_ bool, payload []byte) {
 	if string(payload) == "bye" {
 		e.End(GoingAway, "as you like")
 	}
-	if strings.HasPrefix(string(payload), "soon") {
-		e.SendWithin(AWhile, payload)
-		return
+	for word, p := range map[string]Patience{"soon": AWhile, "late": Long} {
+		if strings.HasPrefix(string(payload), word) {
+			e.SendWithin(p, payload)
+			return
+		}
 	}
 	for range 1 + strings.Count(string(payload), "!") {
 		e.Send(payload)
@@ -253,6 +255,20 @@ func TestWhatMayWaitDoesNotWaitForEver(t *testing.T) {
 	for range 3 { // also a second time
 		c.write(frame(opText, true, "soon"))
 		c.wants("1soon")
+	}
+}
+
+func TestWhatMayWaitLongGoesWithWhatMayNot(t *testing.T) {
+	c := serve(t, func(cfg *Config) { cfg.Gather[AWhile], cfg.Gather[Long] = 5*time.Millisecond, time.Hour }).open()
+	for range 3 {
+		for _, said := range []string{"late", "soon", "late too"} {
+			c.write(frame(opText, true, said))
+		}
+		c.write(frame(opText, true, "now"))
+		c.wants("1late", "1soon", "1late too", "1now")
+		c.write(frame(opText, true, "late"))
+		c.write(frame(opText, true, "soon"))
+		c.wants("1late", "1soon")
 	}
 }
 
