@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"sync"
 	"unicode/utf8"
 )
 
@@ -20,14 +19,12 @@ func Decode(b []byte) (Message, error) {
 	}
 	// encoding/json would match names in any case and take null for a default; raw values do neither, exactly like
 	// JSON.parse, so both languages accept the same messages.
-	f := &fields{}
-	room := rooms.Get().(*[16]member)
-	defer rooms.Put(room)
-	if json.Valid(b) {
-		f.members = splitObject(b, room[:])
+	if !json.Valid(b) {
+		return nil, errNoObject
 	}
+	f := fieldsOf(b)
 	if f.members == nil {
-		return nil, errors.New("the message is not a JSON object")
+		return nil, errNoObject
 	}
 	name := f.text("type", true)
 	if f.err != nil {
@@ -46,8 +43,7 @@ func Decode(b []byte) (Message, error) {
 	return m, nil
 }
 
-// rooms are for the members of messages, while they are decoded.
-var rooms = sync.Pool{New: func() any { return new([16]member) }}
+var errNoObject = errors.New("the message is not a JSON object")
 
 func (f *fields) message(name string) Message {
 	switch name {
@@ -114,7 +110,7 @@ func (f *fields) nat() NAT {
 
 // signalMessage tells the direction by which of "to" and "from" is there.
 func (f *fields) signalMessage() Message {
-	body := f.object("signal")
+	body := f.inner("signal")
 	s := Signal{
 		Kind: Kind(body.text("kind", true)), Ufrag: body.text("ufrag", true), Pwd: body.text("pwd", false),
 		Fingerprint: body.text("fingerprint", false), Setup: body.text("setup", false),

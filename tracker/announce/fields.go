@@ -10,18 +10,27 @@ import (
 // fields are the members of one JSON object. The first thing that is wrong stays in err; after it the getters return
 // zero values, so that the decoders read like lists of members. Nothing of the input is kept: what they return is copied.
 type fields struct {
+	object  []byte
 	members []member
 	err     error
 }
 
+func fieldsOf(object []byte) *fields { return &fields{object: object, members: splitObject(object)} }
+
 // raw is a member as it is written, the last of a name; nil if there is none.
 func (f *fields) raw(name string) []byte {
 	for i := len(f.members) - 1; i >= 0; i-- {
-		if string(f.members[i].name) == name {
-			return f.members[i].value
+		if m := f.members[i]; f.is(m, name) {
+			return f.object[m.value:m.valueEnd]
 		}
 	}
 	return nil
+}
+
+// is tells whether a member has a name.
+func (f *fields) is(m member, name string) bool {
+	written := f.object[m.name:m.nameEnd]
+	return string(written) == name || bytes.IndexByte(written, '\\') >= 0 && textOf(f.object[m.name-1:m.nameEnd+1]) == name
 }
 
 func (f *fields) fail(err error) {
@@ -50,18 +59,10 @@ func (f *fields) get(name, first, kind string, required bool) []byte {
 }
 
 func (f *fields) text(name string, required bool) string {
-	return textOf(f.get(name, `"`, "a string", required))
-}
-
-// textOf is what a string says, "" for none.
-func textOf(v []byte) string {
-	switch {
-	case v == nil:
-		return ""
-	case bytes.IndexByte(v, '\\') < 0: // as nearly always: then it means what it says
-		return string(v[1 : len(v)-1])
+	if v := f.get(name, `"`, "a string", required); v != nil {
+		return textOf(v)
 	}
-	return string(plain(v))
+	return ""
 }
 
 func (f *fields) flag(name string, required bool) (b bool) {
@@ -116,9 +117,7 @@ func (f *fields) texts(name string, most int) (out []string) {
 	return out
 }
 
-func (f *fields) object(name string) *fields {
-	return &fields{members: splitObject(f.get(name, "{", "an object", true), make([]member, 8))}
-}
+func (f *fields) inner(name string) *fields { return fieldsOf(f.get(name, "{", "an object", true)) }
 
 func (f *fields) objects(name string, most int, required bool) (out []*fields) {
 	for _, v := range f.list(name, most, required) {
@@ -126,7 +125,7 @@ func (f *fields) objects(name string, most int, required bool) (out []*fields) {
 			f.fail(fmt.Errorf("%s holds something that is not an object", name))
 			return nil
 		}
-		out = append(out, &fields{members: splitObject(v, make([]member, 2))})
+		out = append(out, fieldsOf(v))
 	}
 	return out
 }

@@ -5,66 +5,62 @@ import (
 	"encoding/json"
 )
 
-// encoding/json takes a value apart by reflection, and copies each part. What is valid JSON can be cut where it ends.
+// encoding/json takes a value apart by reflection, and copies each part. What is valid JSON can be cut where its parts end.
 
-// member is one of an object, as it is written.
-type member struct{ name, value []byte }
+// member is where one of an object is: its name without the quotes, and its value. No message is longer than 64 KiB.
+type member struct{ name, nameEnd, value, valueEnd uint16 }
 
-// splitObject cuts valid JSON into the members of an object, which it puts where there is room; nil if it is something else.
-func splitObject(b []byte, room []member) []member {
-	b = space(b)
-	if len(b) == 0 || b[0] != '{' {
+// splitObject cuts valid JSON of at most 64 KiB into the members of an object; nil if it is something else.
+func splitObject(b []byte) []member {
+	i := space(b, 0)
+	if i == len(b) || b[i] != '{' {
 		return nil
 	}
-	members := room[:0]
-	for b = space(b[1:]); b[0] != '}'; b = next(b) {
-		end := valueEnd(b)
-		name := b[1 : end-1]
-		if bytes.IndexByte(name, '\\') >= 0 {
-			name = plain(b[:end])
-		}
-		b = space(space(b[end:])[1:]) // a colon
-		end = valueEnd(b)
-		members = append(members, member{name, b[:end]})
-		b = b[end:]
+	members := make([]member, 0, 16)
+	for i = space(b, i+1); b[i] != '}'; i = next(b, i) {
+		nameEnd := valueEnd(b, i)
+		value := space(b, space(b, nameEnd)+1) // after a colon
+		end := valueEnd(b, value)
+		members = append(members, member{uint16(i + 1), uint16(nameEnd - 1), uint16(value), uint16(end)})
+		i = end
 	}
 	return members
 }
 
 // splitList cuts valid JSON into the entries of a list; nil if it is something else.
 func splitList(b []byte) (entries [][]byte) {
-	b = space(b)
-	if len(b) == 0 || b[0] != '[' {
+	i := space(b, 0)
+	if i == len(b) || b[i] != '[' {
 		return nil
 	}
-	for b = space(b[1:]); b[0] != ']'; b = next(b) {
-		end := valueEnd(b)
-		entries = append(entries, b[:end])
-		b = b[end:]
+	for i = space(b, i+1); b[i] != ']'; i = next(b, i) {
+		end := valueEnd(b, i)
+		entries = append(entries, b[i:end])
+		i = end
 	}
 	return entries
 }
 
-// next goes to the next member or entry, or to the end.
-func next(b []byte) []byte {
-	if b = space(b); b[0] == ',' {
-		b = space(b[1:])
+// next goes from behind a member or an entry to the next one, or to the end.
+func next(b []byte, i int) int {
+	if i = space(b, i); b[i] == ',' {
+		i = space(b, i+1)
 	}
-	return b
+	return i
 }
 
-// space leaves out white space.
-func space(b []byte) []byte {
-	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t' || b[0] == '\r' || b[0] == '\n') {
-		b = b[1:]
+// space goes over white space.
+func space(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r' || b[i] == '\n') {
+		i++
 	}
-	return b
+	return i
 }
 
-// valueEnd is where the value that b begins with ends.
-func valueEnd(b []byte) int {
+// valueEnd is where the value ends that begins at i.
+func valueEnd(b []byte, i int) int {
 	depth := 0
-	for i := 0; i < len(b); i++ {
+	for ; i < len(b); i++ {
 		switch b[i] {
 		case '"':
 			for i++; b[i] != '"'; i++ {
@@ -93,11 +89,13 @@ func valueEnd(b []byte) int {
 	return len(b)
 }
 
-// plain is what a string with escapes says.
-func plain(quoted []byte) []byte {
-	var s string
-	if json.Unmarshal(quoted, &s) != nil {
-		return nil // it is valid
+// textOf is what a string says that is written like this.
+func textOf(quoted []byte) (s string) {
+	if bytes.IndexByte(quoted, '\\') < 0 { // as nearly always: then it means what it says
+		return string(quoted[1 : len(quoted)-1])
 	}
-	return []byte(s)
+	if json.Unmarshal(quoted, &s) != nil {
+		return "" // it is valid
+	}
+	return s
 }
