@@ -126,7 +126,8 @@
 //	id          id
 //	offer       boolean: you make the offer; otherwise wait for it
 //
-// Neighbours after the first few, and gone, may come half a second late, but in order with everything else.
+// Neighbours after the first few may come half a second late, gone and those who make the offer two seconds, but in order with
+// everything else: who makes the offer is named before it comes.
 //
 // gone: this neighbour left the room. A connection that works may go on, unless the tracker says that it shall not:
 // then both were told to part, because a growing room puts newcomers between those who know each other. A client closes

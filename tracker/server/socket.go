@@ -63,8 +63,8 @@ func (c *socket) send(frame []byte, end string) {
 }
 
 // mayWait tells how long a message may wait for others. Most of what a tracker says in a rush is about neighbours, because others
-// come and leave, and of that only whom to make an offer to is acted on: whose offer will come is of use with the offer, and who is
-// gone is not missed. An offer, an answer or a duty takes along what waits.
+// come and leave, and of that only whom to make an offer to is acted on soon: whose offer will come is of use with the offer, who has
+// left is not missed, and two who are to part may do so later. An offer, an answer or a duty takes along what waits.
 func (c *socket) mayWait(frame []byte) (p epoll.Patience, may bool) {
 	switch {
 	case bytes.HasPrefix(frame, ofWelcome):
