@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -166,8 +167,11 @@ func (l *loop) run() {
 		}
 		l.took(n, len(events))
 		l.wheel.advance(l.nowMs, l.look)
-		if n+len(arrivals)+len(queued)+len(gathered) > 0 && !l.behind {
-			time.Sleep(breath - time.Since(begun))
+		if n+len(arrivals)+len(queued)+len(gathered) > 0 {
+			runtime.Gosched() // those who decide wait for a processor, if the turn was a long one, and nothing else takes it from us
+			if !l.behind {
+				time.Sleep(breath - time.Since(begun))
+			}
 		}
 	}
 }
