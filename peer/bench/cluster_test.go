@@ -1,19 +1,16 @@
 package bench
 
 import (
-	"context"
+	"errors"
+	"flag"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"sync"
+	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
-
-	natsserver "github.com/nats-io/nats-server/v2/server"
-	"golang.org/x/net/nettest"
 
 	"slipstream/origin/benchtest"
 	"slipstream/peer/rtc"
@@ -21,28 +18,33 @@ import (
 
 // clusterReport is what viewers notice of what happens to the trackers of a cluster.
 type clusterReport struct {
-	Nodes    int    `json:"nodes"`
-	NATS     string `json:"nats"` // inside the trackers, or a process of its own
-	Playing  int    `json:"playing"`
-	Crowd    int    `json:"crowd"` // clients that join and meet, but do not play
-	Kbps     int    `json:"kbps"`
-	Bars     []bar  `json:"bars"`
-	Accident []blow `json:"accidents"`
+	Nodes        int     `json:"nodes"`
+	NATS         string  `json:"nats"`         // inside the trackers, or a process of its own
+	Playing      int     `json:"playing"`      // viewers
+	Crowd        int     `json:"crowd"`        // clients that join and meet, but do not play
+	Kbps         int     `json:"kbps"`         //
+	Seconds      float64 `json:"seconds"`      // of each accident and what follows
+	Calm         account `json:"calm"`         // of those who play, before the first accident
+	WorstOffload float64 `json:"worstOffload"` // of any stretch of that many seconds from the first accident on
+	Bars         []bar   `json:"bars"`
+	Accidents    []blow  `json:"accidents"`
 }
 
 // blow is one accident and what came of it.
 type blow struct {
-	What           string  `json:"what"`
-	Before         account `json:"before"`        // of those who play, in the time before
-	After          account `json:"after"`         // likewise after
-	WorstOffload   float64 `json:"worstOffload"`  // of any ten seconds after
-	Orphans        int     `json:"orphans"`       // of the crowd, who lost their tracker
-	ReformedIn     float64 `json:"reformedIn"`    // seconds until nine of ten had six neighbours again
-	SlowestJoin    float64 `json:"slowestJoin"`   // seconds until a newcomer was welcome, tries included
-	Joins          int     `json:"joins"`         // of newcomers
-	PeakPerSecond  float64 `json:"peakPerSecond"` // rejoins, of any half second
-	MachineIdle    float64 `json:"machineIdle"`
-	RejoinedWithin float64 `json:"rejoinedWithin"` // seconds until the last orphan was welcome
+	What         string  `json:"what"`
+	After        account `json:"after"`        // of those who play, from the accident on
+	WorstOffload float64 `json:"worstOffload"` // of any ten seconds after
+	Joins        int     `json:"joins"`        // of newcomers
+	SlowestJoin  float64 `json:"slowestJoin"`  // seconds until a newcomer was welcome, tries included
+	FewestMet    float64 `json:"fewestMet"`    // share of the crowd with six neighbours, at the worst of times
+	MetInTheEnd  float64 `json:"metInTheEnd"`  // and in the end
+	Orphans      int     `json:"orphans"`      // of the crowd, who lost their tracker
+	ReformedIn   float64 `json:"reformedIn"`   // seconds from then until nine of ten had six neighbours again
+	Peak         float64 `json:"peak"`         // rejoins a second, of any half second
+	Heaviest     int     `json:"heaviest"`     // the most clients that one tracker had
+	Split        *split  `json:"split,omitempty"`
+	MachineIdle  float64 `json:"machineIdle"`
 }
 
 type clusterPlan struct {
@@ -53,6 +55,8 @@ type clusterPlan struct {
 	kbps          int
 	warmup        time.Duration
 	before, after time.Duration
+	only          string
+	within        bool
 }
 
 func benchCluster(args []string) (any, error) {
@@ -64,42 +68,43 @@ func benchCluster(args []string) (any, error) {
 	f.IntVar(&plan.crowd, "crowd", 3000, "clients of another channel that only join and meet")
 	f.IntVar(&plan.kbps, "kbps", 500, "bitrate")
 	f.DurationVar(&plan.warmup, "warmup", 25*time.Second, "from the last joining until the measurement begins")
-	f.DurationVar(&plan.before, "before", 20*time.Second, "measurement before the first accident")
-	f.DurationVar(&plan.after, "after", 60*time.Second, "measurement after each accident")
+	f.DurationVar(&plan.before, "before", 30*time.Second, "measurement before the first accident")
+	f.DurationVar(&plan.after, "after", 60*time.Second, "measurement from each accident on")
+	f.StringVar(&plan.only, "only", "", "only the accidents whose names have this in them")
+	f.BoolVar(&plan.within, "within", false, "this process has a network namespace of its own (it gives itself one)")
+	short := f.Bool("short", false, "a trial: a fifth of the crowd, 24 seconds for each accident (three minutes)")
 	if err := f.Parse(args); err != nil {
 		return nil, err
+	}
+	if *short {
+		given := map[string]bool{}
+		f.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		for name, value := range map[string]string{"playing": "10", "crowd": "600", "warmup": "12s", "before": "10s", "after": "24s"} {
+			if !given[name] {
+				_ = f.Set(name, value)
+			}
+		}
+	}
+	if !plan.within {
+		return nil, withinNamespace(append([]string{"cluster", "-within"}, args...))
 	}
 	return plan.run()
 }
 
-// serveNATS is a NATS server in a process of its own: its address is the argument.
-func serveNATS(args []string) (any, error) {
-	host, port, err := net.SplitHostPort(args[0])
-	if err != nil {
-		return nil, err
+// withinNamespace runs a command of this binary again, with a network that has nothing but loopback.
+func withinNamespace(args []string) error {
+	c := exec.Command(os.Args[0], args...)
+	c.Stdout, c.Stderr = os.Stdout, os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: syscall.CLONE_NEWNET}
+	if os.Geteuid() != 0 {
+		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		c.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}
-	n, err := net.LookupPort("tcp", port)
-	if err != nil {
-		return nil, err
+	if err := c.Run(); err != nil {
+		return fmt.Errorf("the measurement in a network namespace of its own failed: %w", err)
 	}
-	s, err := natsserver.NewServer(&natsserver.Options{Host: host, Port: n, NoLog: true})
-	if err != nil {
-		return nil, err
-	}
-	s.Start()
-	s.WaitForShutdown()
-	return nil, nil
-}
-
-// accidents happen one after the other.
-var accidents = []struct {
-	what   string
-	happen func(*alliance) error
-}{
-	{"one is killed", func(a *alliance) error { return a.lose(0, (*trackerProcess).kill) }},
-	{"one is stopped for ten seconds and goes on", (*alliance).freeze},
-	{"one is drained", func(a *alliance) error { return a.lose(1, (*trackerProcess).drain) }},
-	{"all are restarted, one after the other", (*alliance).roll},
+	return nil
 }
 
 func (p clusterPlan) run() (*clusterReport, error) {
@@ -113,7 +118,7 @@ func (p clusterPlan) run() (*clusterReport, error) {
 		return nil, err
 	}
 	defer engine.Close()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4 * p.playing}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4 * p.playing, DialContext: a.front.dial}}
 	defer client.CloseIdleConnections()
 	var viewers []*spectator
 	defer func() {
@@ -125,346 +130,97 @@ func (p clusterPlan) run() (*clusterReport, error) {
 		viewers = append(viewers, a.stage.join(engine, client, uint32(i), nil))
 		time.Sleep(100 * time.Millisecond)
 	}
-	crowd := newCrowd(a.balancer.address, a.stage.secret)
+	crowd := newCrowd(a.front, a.stage.secret)
 	defer crowd.close()
 	for range p.crowd {
 		crowd.add()
 		time.Sleep(2 * time.Millisecond)
 	}
+	a.crowd = crowd
+	if err := a.set(forbidden); err != nil {
+		return nil, err
+	}
 	time.Sleep(p.warmup)
-	r := &clusterReport{Nodes: len(a.nodes), NATS: p.nats, Playing: p.playing, Crowd: p.crowd, Kbps: p.kbps}
 	began := accounts(viewers)
 	time.Sleep(p.before)
-	before := accounts(viewers).since(began)
-	for _, accident := range accidents {
-		b, err := p.suffer(a, crowd, viewers, accident.what, accident.happen)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", accident.what, err)
-		}
-		b.Before = before
-		fmt.Fprintf(os.Stderr, "%s: offload %.3f, then %.3f, at worst %.3f  stalls %d  orphans %d, reformed in %.1f s  slowest of %d joins %.2f s  at most %.0f rejoins/s  idle %.2f\n",
-			b.What, b.Before.Offload, b.After.Offload, b.WorstOffload, b.After.Stalls, b.Orphans, b.ReformedIn, b.Joins, b.SlowestJoin, b.PeakPerSecond, b.MachineIdle)
-		r.Accident = append(r.Accident, b)
-		before = b.After
-		r.Bars = append(r.Bars,
-			atMost(b.What+": points of offload lost over the time after", 100*(b.Before.Offload-b.After.Offload), 5),
-			atMost(b.What+": stalls", float64(b.After.Stalls), 0),
-			atMost(b.What+": seconds to a newcomer's welcome", b.SlowestJoin, 2),
-			atMost(b.What+": seconds until nine of ten orphans had six neighbours again", b.ReformedIn, 15),
-		)
+	r := &clusterReport{
+		Nodes: len(a.nodes), NATS: p.nats, Playing: p.playing, Crowd: p.crowd, Kbps: p.kbps, Seconds: p.after.Seconds(),
+		Calm: accounts(viewers).since(began),
 	}
+	var past []account // second by second
+	for _, accident := range accidents {
+		if !strings.Contains(accident.what, p.only) {
+			continue
+		}
+		b, seconds, err := p.suffer(a, viewers, accident)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w; the trackers said: %s", accident.what, err, a.words())
+		}
+		past = append(past, seconds...)
+		fmt.Fprintf(os.Stderr, "%s: offload %.3f, then %.3f, at worst %.3f  stalls %d  with six neighbours at worst %.3f, in the end %.3f  orphans %d, reformed in %.1f s, at most %.0f rejoins/s  slowest of %d joins %.2f s  idle %.2f  %s\n",
+			b.What, r.Calm.Offload, b.After.Offload, b.WorstOffload, b.After.Stalls, b.FewestMet, b.MetInTheEnd, b.Orphans, b.ReformedIn, b.Peak, b.Joins, b.SlowestJoin, b.MachineIdle, b.Split)
+		r.Accidents = append(r.Accidents, b)
+		r.Bars = append(r.Bars, b.bars(r.Calm)...)
+	}
+	r.WorstOffload = worst(past, int(p.after.Seconds()))
+	r.Bars = append(r.Bars, atMost(fmt.Sprintf("points of offload lost over any %.0f s of all", r.Seconds), 100*(r.Calm.Offload-r.WorstOffload), 5))
 	return r, nil
 }
 
+func (b *blow) bars(calm account) (bars []bar) {
+	bars = append(bars,
+		atMost(b.What+": points of offload lost from then on", 100*(calm.Offload-b.After.Offload), 5),
+		atMost(b.What+": stalls", float64(b.After.Stalls), 0),
+		atMost(b.What+": seconds to a newcomer's welcome", b.SlowestJoin, 2),
+		atMost(b.What+": seconds until nine of ten orphans had six neighbours again", b.ReformedIn, 15),
+		// Who lost a tracker comes back at a random moment of a time known to all, so no half second may have much more than its share.
+		atMost(b.What+": rejoins a second", b.Peak, 1.5*float64(b.Heaviest)/comeBackOver.Seconds()),
+		atLeast(b.What+": share of the crowd with six neighbours in the end", b.MetInTheEnd, 0.99),
+	)
+	if b.Split != nil {
+		bars = append(bars, b.Split.bars(b.What)...)
+	}
+	return bars
+}
+
+// worst is the least offload of any stretch of so many seconds.
+func worst(past []account, stretch int) (offload float64) {
+	offload = 1
+	for i := stretch; i < len(past); i++ {
+		offload = min(offload, past[i].since(past[i-stretch]).Offload)
+	}
+	return offload
+}
+
 // suffer lets something happen and watches what comes of it.
-func (p clusterPlan) suffer(a *alliance, crowd *crowd, viewers []*spectator, what string, happen func(*alliance) error) (b blow, err error) {
-	b.What = what
-	at, machine := accounts(viewers), benchtest.MachineTimes()
-	crowd.watch()
-	newcomers := crowd.probe()
+func (p clusterPlan) suffer(a *alliance, viewers []*spectator, accident accident) (b blow, past []account, err error) {
+	b.What, b.FewestMet = accident.what, 1
+	machine := benchtest.MachineTimes()
+	past = append(past, accounts(viewers))
+	a.crowd.watch(accident.unheard)
+	newcomers := a.crowd.probe()
 	end := time.Now().Add(p.after)
 	happened := make(chan error, 1)
-	go func() { happened <- happen(a) }()
-	b.WorstOffload = 1
-	const stretch = 10
-	var past []account
+	go func() {
+		var err error
+		b.Split, err = accident.happen(a)
+		happened <- err
+	}()
 	for time.Now().Before(end) {
 		time.Sleep(time.Second)
 		past = append(past, accounts(viewers))
-		if n := len(past); n > stretch {
-			b.WorstOffload = min(b.WorstOffload, past[n-1].since(past[n-1-stretch]).Offload)
-		}
+		b.MetInTheEnd = a.crowd.met()
+		b.FewestMet = min(b.FewestMet, b.MetInTheEnd)
+		b.Heaviest = max(b.Heaviest, a.front.heaviest())
 	}
-	b.After, b.MachineIdle = accounts(viewers).since(at), machine.IdleShare()
-	if err := <-happened; err != nil {
-		return b, err
-	}
+	b.After, b.MachineIdle = past[len(past)-1].since(past[0]), machine.IdleShare()
+	b.WorstOffload = worst(past, 10)
 	b.Joins, b.SlowestJoin = newcomers()
-	b.Orphans, b.ReformedIn, b.RejoinedWithin, b.PeakPerSecond = crowd.seen()
-	return b, nil
-}
-
-// alliance is three trackers as processes, and what leads viewers to one that lives.
-type alliance struct {
-	plan     clusterPlan
-	stage    *stage
-	balancer *balancer
-	natsURL  string
-	nats     *process
-	routes   []string
-	nodes    []*trackerProcess
-}
-
-// trackerProcess is one of them.
-type trackerProcess struct {
-	*process
-	address string
-}
-
-func (p clusterPlan) open() (a *alliance, err error) {
-	a = &alliance{plan: p}
-	defer func() {
-		if err != nil {
-			a.close()
-		}
-	}()
-	if a.balancer, err = newBalancer(); err != nil {
-		return nil, err
+	select {
+	case err = <-happened:
+	case <-time.After(patience):
+		err = errors.New("it is not over")
 	}
-	if a.stage, err = openStageWith(p.kbps, 1, "ws://"+a.balancer.address+"/tracker"); err != nil {
-		return nil, err
-	}
-	if p.nats == "outside" {
-		address, err := benchtest.FreeAddress()
-		if err != nil {
-			return nil, err
-		}
-		if a.nats, err = start(os.Args[0], "nats", address); err != nil {
-			return nil, err
-		}
-		a.natsURL = "nats://" + address
-		if err := await(address); err != nil {
-			return nil, err
-		}
-	}
-	for range 3 {
-		address, err := benchtest.FreeAddress()
-		if err != nil {
-			return nil, err
-		}
-		a.routes = append(a.routes, address)
-	}
-	for i := range 3 {
-		n, err := a.startNode(i)
-		if err != nil {
-			return nil, err
-		}
-		a.nodes = append(a.nodes, n)
-		a.balancer.use(a.nodes)
-	}
-	return a, nil
-}
-
-func (a *alliance) startNode(i int) (*trackerProcess, error) {
-	address, err := benchtest.FreeAddress()
-	if err != nil {
-		return nil, err
-	}
-	args := []string{
-		"tracker", "--listen", address, "--token-key", filepath.Join(a.stage.dir, "keys", "token.key"),
-		"--cluster", "bench", "--node", fmt.Sprint("node-", i),
-	}
-	if a.natsURL != "" {
-		args = append(args, "--nats", a.natsURL)
-	} else {
-		args = append(args, "--cluster-listen", a.routes[i])
-		for j, other := range a.routes {
-			if j != i {
-				args = append(args, "--cluster-route", other)
-			}
-		}
-	}
-	p, err := start(a.plan.slipstream, args...)
-	if err != nil {
-		return nil, err
-	}
-	if err := await(address); err != nil {
-		p.kill()
-		return nil, fmt.Errorf("tracker %d: %w; it said: %s", i, err, p.err.String())
-	}
-	return &trackerProcess{process: p, address: address}, nil
-}
-
-// lose ends a tracker in some way and starts it again half a minute later.
-func (a *alliance) lose(i int, end func(*trackerProcess)) error {
-	end(a.nodes[i])
-	time.Sleep(a.plan.after / 2)
-	return a.restart(i)
-}
-
-func (a *alliance) restart(i int) (err error) {
-	if a.nodes[i], err = a.startNode(i); err != nil {
-		return err
-	}
-	a.balancer.use(a.nodes)
-	return nil
-}
-
-func (t *trackerProcess) kill() { t.process.kill() }
-
-// drain ends a tracker as an operator would, and waits for it.
-func (t *trackerProcess) drain() {
-	_ = t.cmd.Process.Signal(syscall.SIGTERM)
-	_ = t.wait(patience)
-}
-
-// freeze is a partition as seen by the others: nothing comes from one tracker any more, and nothing is lost either.
-func (a *alliance) freeze() error {
-	p := a.nodes[2].cmd.Process
-	if err := p.Signal(syscall.SIGSTOP); err != nil {
-		return err
-	}
-	time.Sleep(min(10*time.Second, a.plan.after/3))
-	return p.Signal(syscall.SIGCONT)
-}
-
-func (a *alliance) roll() error {
-	for i := range a.nodes {
-		a.nodes[i].drain()
-		if err := a.restart(i); err != nil {
-			return err
-		}
-		time.Sleep(a.plan.after / 12)
-	}
-	return nil
-}
-
-func (a *alliance) close() {
-	for _, n := range a.nodes {
-		n.kill()
-	}
-	if a.nats != nil {
-		a.nats.kill()
-	}
-	if a.stage != nil {
-		a.stage.close()
-	}
-	if a.balancer != nil {
-		a.balancer.close()
-	}
-}
-
-// await returns when something listens.
-func await(address string) error {
-	for deadline := time.Now().Add(patience); ; {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			return conn.Close()
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("nothing listens on %s: %w", address, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// balancer leads connections to the trackers by turns, as an operator's would: those that do not answer /readyz within
-// half a second get none.
-type balancer struct {
-	address string
-	ln      net.Listener
-	ctx     context.Context
-	stop    context.CancelFunc
-	done    sync.WaitGroup
-
-	mu    sync.Mutex
-	all   []string
-	alive []string
-	next  int
-}
-
-func newBalancer() (*balancer, error) {
-	ln, err := nettest.NewLocalListener("tcp")
-	if err != nil {
-		return nil, err
-	}
-	b := &balancer{address: ln.Addr().String(), ln: ln}
-	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.done.Go(b.accept)
-	b.done.Go(b.check)
-	return b, nil
-}
-
-func (b *balancer) use(nodes []*trackerProcess) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.all = nil
-	for _, n := range nodes {
-		b.all = append(b.all, n.address)
-	}
-	b.alive = b.all
-}
-
-func (b *balancer) check() {
-	client := &http.Client{Timeout: 500 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
-	ticker := time.NewTicker(250 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-b.ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		b.mu.Lock()
-		all := b.all
-		b.mu.Unlock()
-		ready := make([]bool, len(all))
-		var checks sync.WaitGroup
-		for i, address := range all {
-			checks.Go(func() {
-				resp, err := client.Get("http://" + address + "/readyz")
-				if err == nil {
-					ready[i] = resp.StatusCode == http.StatusOK
-					resp.Body.Close()
-				}
-			})
-		}
-		checks.Wait()
-		var alive []string
-		for i, address := range all {
-			if ready[i] {
-				alive = append(alive, address)
-			}
-		}
-		b.mu.Lock()
-		b.alive = alive
-		b.mu.Unlock()
-	}
-}
-
-func (b *balancer) accept() {
-	for {
-		conn, err := b.ln.Accept()
-		if err != nil {
-			return
-		}
-		b.done.Go(func() { b.carry(conn) })
-	}
-}
-
-func (b *balancer) carry(conn net.Conn) {
-	defer conn.Close()
-	b.mu.Lock()
-	alive := b.alive
-	b.next++
-	turn := b.next
-	b.mu.Unlock()
-	for i := range alive {
-		to, err := net.DialTimeout("tcp", alive[(turn+i)%len(alive)], time.Second)
-		if err != nil {
-			continue
-		}
-		defer to.Close()
-		defer context.AfterFunc(b.ctx, func() { conn.Close(); to.Close() })()
-		var up sync.WaitGroup
-		up.Go(func() {
-			pass(to, conn)
-			to.Close()
-		})
-		pass(conn, to)
-		conn.Close()
-		up.Wait()
-		return
-	}
-}
-
-// pass copies through memory: between sockets the kernel would do it, with two descriptors more for each direction.
-func pass(to io.Writer, from io.Reader) {
-	_, _ = io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from})
-}
-
-func (b *balancer) close() {
-	b.stop()
-	b.ln.Close()
-	b.done.Wait()
+	b.Orphans, b.ReformedIn, b.Peak = a.crowd.seen()
+	return b, slices.Clip(past), err
 }

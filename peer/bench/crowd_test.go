@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -18,18 +20,24 @@ import (
 // crowd is clients that join a channel of their own and say that they are connected to whom they meet; they come back
 // when they lose their tracker, as viewers do.
 type crowd struct {
-	address string
-	secret  []byte
-	ctx     context.Context
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	front  *balancer
+	client *http.Client
+	secret []byte
+	ctx    context.Context
+	stop   context.CancelFunc
+	done   sync.WaitGroup
 
 	mu       sync.Mutex
+	all      []*extra
 	since    time.Time                // of the watch
+	unheard  bool                     // who loses a tracker lost it when the watch began
 	orphaned map[*extra]time.Time     // who lost their tracker
 	rejoined []time.Duration          // since the watch began
 	reformed map[*extra]time.Duration // since they lost it
 }
+
+// meeting is the crowd's channel.
+var meeting = strings.Repeat("A", 43)
 
 // extra is one of them.
 type extra struct {
@@ -40,13 +48,20 @@ type extra struct {
 const (
 	wellConnected = 6
 	tryFor        = time.Second // for a connection, before the next try
+	// comeBackOver is the time over which those who lost their tracker come back, from half of it on.
+	comeBackOver = 2 * time.Second
 )
 
-func newCrowd(address string, secret []byte) *crowd {
-	c := &crowd{address: address, secret: secret}
+func newCrowd(front *balancer, secret []byte) *crowd {
+	c := &crowd{front: front, client: visiting(front.dial), secret: secret}
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.watch()
+	c.watch(false)
 	return c
+}
+
+// visiting makes a client whose WebSockets are made by a dialler.
+func visiting(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: dial}}
 }
 
 func (c *crowd) close() {
@@ -54,21 +69,35 @@ func (c *crowd) close() {
 	c.done.Wait()
 }
 
-// watch begins to look for orphans.
-func (c *crowd) watch() {
+// watch begins to look for orphans. Of some accidents they cannot know for a while that they are.
+func (c *crowd) watch(unheard bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.unheard = unheard
 	c.since, c.orphaned, c.rejoined, c.reformed = time.Now(), map[*extra]time.Time{}, nil, map[*extra]time.Duration{}
 }
 
+// met is the share of all that have enough neighbours.
+func (c *crowd) met() float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, e := range c.all {
+		if len(e.knows) >= wellConnected {
+			n++
+		}
+	}
+	return float64(n) / float64(max(len(c.all), 1))
+}
+
 // seen is how many lost their tracker since, how many seconds it took nine of ten of them to have enough neighbours again,
-// and the last to be welcome, and how many came back a second at the worst of times.
-func (c *crowd) seen() (orphans int, reformedIn, lastBack, peak float64) {
+// and how many came back a second at the worst of times.
+func (c *crowd) seen() (orphans int, reformedIn, peak float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	orphans = len(c.orphaned)
 	if orphans == 0 {
-		return 0, 0, 0, 0
+		return 0, 0, 0
 	}
 	var took []time.Duration
 	for _, d := range c.reformed {
@@ -83,7 +112,6 @@ func (c *crowd) seen() (orphans int, reformedIn, lastBack, peak float64) {
 	slices.Sort(c.rejoined)
 	const window = 500 * time.Millisecond
 	for i, from := range c.rejoined {
-		lastBack = from.Seconds()
 		n := 0
 		for _, at := range c.rejoined[i:] {
 			if at-from < window {
@@ -92,12 +120,15 @@ func (c *crowd) seen() (orphans int, reformedIn, lastBack, peak float64) {
 		}
 		peak = max(peak, float64(n)/window.Seconds())
 	}
-	return orphans, reformedIn, lastBack, peak
+	return orphans, reformedIn, peak
 }
 
 // add lets one more join.
 func (c *crowd) add() {
 	e := &extra{crowd: c}
+	c.mu.Lock()
+	c.all = append(c.all, e)
+	c.mu.Unlock()
 	c.done.Go(func() {
 		wait := 500 * time.Millisecond
 		for c.ctx.Err() == nil {
@@ -110,14 +141,17 @@ func (c *crowd) add() {
 			if lasted > 15*time.Second {
 				c.mu.Lock()
 				c.orphaned[e] = time.Now()
+				if c.unheard {
+					c.orphaned[e] = c.since
+				}
 				delete(c.reformed, e)
+				e.knows = nil
 				c.mu.Unlock()
-				wait = 500 * time.Millisecond
+				wait = comeBackOver
 			}
 			pause := wait
-			switch {
-			case code == announce.CodeShuttingDown, lasted > 15*time.Second:
-				pause = max(pause, 2*time.Second)
+			if code == announce.CodeShuttingDown {
+				pause = max(pause, comeBackOver)
 			}
 			select {
 			case <-c.ctx.Done():
@@ -131,14 +165,16 @@ func (c *crowd) add() {
 // visit is one connection, from the dialling to its end; the code is of the tracker's last word.
 func (e *extra) visit() (code string) {
 	c := e.crowd
-	ws, err := c.join(c.ctx)
+	ws, err := c.join(c.ctx, c.client, meeting)
 	if err != nil {
 		return ""
 	}
 	defer ws.CloseNow()
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
+	c.mu.Lock()
 	e.knows = map[announce.PeerID]bool{}
+	c.mu.Unlock()
 	go e.report(ctx, ws)
 	for {
 		_, b, err := ws.Read(ctx)
@@ -195,12 +231,12 @@ func (e *extra) report(ctx context.Context, ws *websocket.Conn) {
 }
 
 // join dials and says join.
-func (c *crowd) join(ctx context.Context) (*websocket.Conn, error) {
+func (c *crowd) join(ctx context.Context, client *http.Client, channel string) (*websocket.Conn, error) {
 	dialling, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
 	now := time.Now()
 	pass, err := token.Secret(c.secret).Mint("", token.Claims{
-		Channel: strings.Repeat("A", 43), Role: announce.Viewer, ID: fmt.Sprint(rand.Uint64()), Issued: now, Expires: now.Add(time.Minute),
+		Channel: channel, Role: announce.Viewer, ID: fmt.Sprint(rand.Uint64()), Issued: now, Expires: now.Add(time.Minute),
 		Fingerprint: token.Fingerprint{1},
 	})
 	if err != nil {
@@ -210,7 +246,7 @@ func (c *crowd) join(ctx context.Context) (*websocket.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	ws, _, err := websocket.Dial(dialling, "ws://"+c.address+"/tracker", &websocket.DialOptions{Subprotocols: []string{"slipstream", pass}})
+	ws, _, err := websocket.Dial(dialling, "ws://"+trackers+"/tracker", &websocket.DialOptions{HTTPClient: client, Subprotocols: []string{announce.Subprotocol, pass}})
 	if err != nil {
 		return nil, err
 	}
@@ -267,18 +303,35 @@ func (c *crowd) probe() (seen func() (joins int, slowest float64)) {
 
 // welcome joins once and tells whether that was welcome.
 func (c *crowd) welcome(ctx context.Context) bool {
-	ws, err := c.join(ctx)
+	answer, err := c.answer(ctx, c.client, meeting)
+	_, ok := answer.(announce.Welcome)
+	return err == nil && ok
+}
+
+// ask joins a channel at one tracker and tells how that is refused; "" if it is welcome.
+func (c *crowd) ask(node int, channel string) (code string) {
+	answer, err := c.answer(c.ctx, visiting(c.front.only(node)), channel)
 	if err != nil {
-		return false
+		return err.Error()
+	}
+	if refused, ok := answer.(announce.Error); ok {
+		return refused.Code
+	}
+	return ""
+}
+
+// answer is the first that a tracker says to a newcomer.
+func (c *crowd) answer(ctx context.Context, client *http.Client, channel string) (announce.Message, error) {
+	ws, err := c.join(ctx, client, channel)
+	if err != nil {
+		return nil, err
 	}
 	defer ws.CloseNow()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	_, b, err := ws.Read(ctx)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	m, err := announce.Decode(b)
-	_, ok := m.(announce.Welcome)
-	return err == nil && ok
+	return announce.Decode(b)
 }

@@ -15,6 +15,7 @@ var commands = map[string]benchtest.Command{
 	"transfer": benchTransfer,
 	"cluster":  benchCluster,
 	"nats":     serveNATS,
+	"await":    await,
 }
 
 // TestMain runs a command if the first argument names one, and the tests otherwise.

@@ -21,10 +21,17 @@ type process struct {
 	err bytes.Buffer
 }
 
-func start(name string, args ...string) (*process, error) {
+func start(name string, args ...string) (*process, error) { return startIn(0, name, args...) }
+
+// startApart gives it a network of its own.
+func startApart(name string, args ...string) (*process, error) {
+	return startIn(syscall.CLONE_NEWNET, name, args...)
+}
+
+func startIn(namespaces uintptr, name string, args ...string) (*process, error) {
 	p := &process{cmd: exec.Command(name, args...)}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: namespaces}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s cannot be started: %w", name, err)
 	}
