@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +28,7 @@ import (
 // lies in a JetStream key-value bucket, written through to disk on most of the nodes, and every node has all of it in memory.
 //
 //	channel.<channel id>   Settings as JSON
-//	ban.<digest>           nothing; it ends by itself. The digest is that of an address, keyed with the cluster's secret
+//	ban.<digest>           nothing; it ends by itself, BanFor after it was told. The digest is that of an address, keyed with the cluster's secret
 //
 // Without JetStream (one that does not answer yet, or has no quorum) nothing new is known, and what is known stays.
 type Facts struct {
@@ -34,11 +36,14 @@ type Facts struct {
 	secret []byte
 	log    *slog.Logger
 	stream jetstream.JetStream
+	now    func() time.Time
 
 	mu       sync.RWMutex
-	bucket   jetstream.KeyValue // nil: not there yet
 	channels map[string]Settings
-	bans     map[string]bool
+	bans     map[string]time.Time // their ends: after a partition the bucket may not know any more that there was one
+	swept    time.Time            // when those that are over were taken out
+	untold   map[string]bool      // bans that the bucket does not have yet
+	wake     chan struct{}        // there is one more
 }
 
 // Settings are an operator's for one channel.
@@ -58,11 +63,16 @@ const (
 	factTimeout = 5 * time.Second
 	factRetry   = 2 * time.Second
 	maxFact     = 4096
+	// maxUntold bounds the bans that wait for the bucket; more hold on this node alone.
+	maxUntold = 10_000
 )
 
 // NewFacts is for a tracker that is alone: bans end with it, and channels have no settings.
 func NewFacts() *Facts {
-	return &Facts{secret: []byte(rand.Text()), log: slog.Default(), channels: map[string]Settings{}, bans: map[string]bool{}}
+	return &Facts{
+		secret: []byte(rand.Text()), log: slog.Default(), now: time.Now, channels: map[string]Settings{},
+		bans: map[string]time.Time{}, untold: map[string]bool{}, wake: make(chan struct{}, 1),
+	}
 }
 
 func newFacts(cfg Config, conn *nats.Conn) (f *Facts, err error) {
@@ -108,37 +118,62 @@ func (f *Facts) run(ctx context.Context, replicas int) {
 	}
 }
 
-// follow reads the bucket and hears of its changes.
+// follow reads the bucket and hears of its changes, and tells it the bans of this node.
 func (f *Facts) follow(ctx context.Context, bucket jetstream.KeyValue) error {
+	ctx, cancel := context.WithCancel(ctx)
 	watcher, err := bucket.WatchAll(ctx)
 	if err != nil {
+		cancel()
 		return err
 	}
 	defer func() { _ = watcher.Stop() }()
-	f.mu.Lock()
-	f.bucket = bucket
-	f.mu.Unlock()
+	var telling sync.WaitGroup
+	telling.Go(func() { f.tellBans(ctx, bucket) })
+	defer telling.Wait()
+	defer cancel()
+	gone := f.set() // unless the bucket still has it
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case e, open := <-watcher.Updates():
-			if !open {
+			switch {
+			case !open:
 				return errors.New("the watch has ended")
-			}
-			if e != nil { // nil: what was there has been read
-				f.learn(e.Key(), e.Value(), e.Operation() == jetstream.KeyValuePut)
+			case e == nil: // what was there has been read
+				f.unset(gone)
+				gone = nil
+			default:
+				delete(gone, e.Key())
+				f.learn(e.Key(), e.Value(), e.Created(), e.Operation() == jetstream.KeyValuePut)
 			}
 		}
 	}
 }
 
-func (f *Facts) learn(key string, value []byte, there bool) {
+// set are the keys of the channels that have settings.
+func (f *Facts) set() map[string]bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	keys := make(map[string]bool, len(f.channels))
+	for id := range f.channels {
+		keys[channelKey+id] = true
+	}
+	return keys
+}
+
+func (f *Facts) unset(keys map[string]bool) {
+	for key := range keys {
+		f.learn(key, nil, time.Time{}, false)
+	}
+}
+
+func (f *Facts) learn(key string, value []byte, told time.Time, there bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if digest, ok := strings.CutPrefix(key, banKey); ok {
 		if delete(f.bans, digest); there {
-			f.bans[digest] = true
+			f.ban(digest, told)
 		}
 		return
 	}
@@ -206,30 +241,76 @@ func (f *Facts) Ban(addr netip.Addr) {
 	}
 	digest := f.digest(addr)
 	f.mu.Lock()
-	f.bans[digest] = true // here at once
-	bucket := f.bucket
-	f.mu.Unlock()
-	forget := func() { f.learn(banKey+digest, nil, false) }
-	if bucket == nil {
-		time.AfterFunc(BanFor, forget)
+	defer f.mu.Unlock()
+	f.ban(digest, f.now()) // here at once
+	if len(f.untold) >= maxUntold {
 		return
 	}
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), factTimeout)
-		defer cancel()
-		_, err := bucket.Create(ctx, banKey+digest, nil, jetstream.KeyTTL(BanFor))
-		if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
-			f.log.Warn("the other trackers could not be told of a ban", "error", err)
-			time.AfterFunc(BanFor, forget) // which the bucket would have told otherwise
+	f.untold[digest] = true
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ban notes one that was told at a time; mu is held.
+func (f *Facts) ban(digest string, told time.Time) {
+	if now := f.now(); now.Sub(f.swept) > time.Minute {
+		f.swept = now
+		maps.DeleteFunc(f.bans, func(_ string, end time.Time) bool { return !now.Before(end) })
+		maps.DeleteFunc(f.untold, func(digest string, _ bool) bool { return f.bans[digest].IsZero() })
+	}
+	f.bans[digest] = told.Add(BanFor)
+}
+
+// tellBans puts this node's bans into the bucket. One that cannot be told, such as by a node that is cut off, is told later.
+func (f *Facts) tellBans(ctx context.Context, bucket jetstream.KeyValue) {
+	for said := false; ; {
+		var again <-chan time.Time
+		if err := f.tellUntold(ctx, bucket); err != nil {
+			if !said && ctx.Err() == nil {
+				f.log.Warn("the other trackers cannot be told of a ban yet; trying again", "error", err)
+			}
+			said = true
+			again = time.After(factRetry)
 		}
-	}()
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.wake:
+		case <-again:
+		}
+	}
+}
+
+func (f *Facts) tellUntold(ctx context.Context, bucket jetstream.KeyValue) error {
+	f.mu.RLock()
+	untold := slices.Sorted(maps.Keys(f.untold))
+	f.mu.RUnlock()
+	for _, digest := range untold {
+		f.mu.RLock()
+		left := f.bans[digest].Sub(f.now())
+		f.mu.RUnlock()
+		if left >= time.Second { // JetStream knows none that is shorter
+			ctx, cancel := context.WithTimeout(ctx, factTimeout)
+			_, err := bucket.Create(ctx, banKey+digest, nil, jetstream.KeyTTL(left))
+			cancel()
+			if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+				return err
+			}
+		}
+		f.mu.Lock()
+		delete(f.untold, digest)
+		f.mu.Unlock()
+	}
+	return nil
 }
 
 // Banned implements server.Facts: it tells whether an address is kept away.
 func (f *Facts) Banned(addr netip.Addr) bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return len(f.bans) > 0 && f.bans[f.digest(addr)]
+	return len(f.bans) > 0 && f.now().Before(f.bans[f.digest(addr)])
 }
 
 // digest names an address, or the /64 of an IPv6 one, so that nobody who reads the bucket learns it.
