@@ -60,8 +60,15 @@ func (c *client) look() told {
 type network struct {
 	mu    sync.Mutex
 	nodes map[server.NodeID]*tracker
-	cut   map[server.NodeID]bool // hears nothing and is not heard
+	cut   map[server.NodeID]bool // hears nothing and is not heard, and its time stands still
+	side  map[server.NodeID]int  // of a partition: those of different sides do not hear each other
+	deaf  [2]server.NodeID       // these two do not hear each other
 	mail  []letter
+}
+
+// carries tells whether one hears another.
+func (n *network) carries(from, to server.NodeID) bool {
+	return !n.cut[from] && !n.cut[to] && n.side[from] == n.side[to] && n.deaf != [2]server.NodeID{from, to} && n.deaf != [2]server.NodeID{to, from}
 }
 
 type letter struct {
@@ -98,7 +105,7 @@ func (m manual) Start(here server.Rooms, _ server.Post) (server.Rooms, server.Po
 }
 
 func newNetwork() *network {
-	return &network{nodes: map[server.NodeID]*tracker{}, cut: map[server.NodeID]bool{}}
+	return &network{nodes: map[server.NodeID]*tracker{}, cut: map[server.NodeID]bool{}, side: map[server.NodeID]int{}}
 }
 
 func (n *network) open(t *testing.T, id server.NodeID) *tracker {
@@ -149,7 +156,7 @@ func (n *network) settle() {
 		for _, l := range mail {
 			for id, tr := range n.nodes {
 				switch {
-				case n.cut[id] || n.cut[l.from]:
+				case !n.carries(l.from, id):
 				case l.to == 0:
 					tr.relay.hear(l.data)
 				case l.to == id:
@@ -419,4 +426,76 @@ func TestWaitingForAWelcomeEndsWithTheOwner(t *testing.T) {
 	if now := c.look(); now.id == 0 || len(now.knows) == 0 {
 		t.Errorf("id %s, %d neighbours", now.id, len(now.knows))
 	}
+}
+
+// A tracker is cut off from the others, whether it has the channel or not; its clients still reach it. Both sides serve theirs,
+// newcomers too, and when the cut heals nobody loses a neighbour, and all are in the same rooms.
+func TestBothSidesOfAPartitionServeTheirs(t *testing.T) {
+	for name, ownsIt := range map[string]bool{"the owner is cut off": true, "an edge is cut off": false} {
+		t.Run(name, func(t *testing.T) {
+			n, all := crowd(t, 4)
+			away, edges := n.ownerOf(t)
+			if !ownsIt {
+				away = edges[0]
+			}
+			n.side[away] = 1
+			n.run(awayTicks + 3)
+			var met []*client
+			for id, tr := range n.nodes {
+				newcomer := tr.enter(server.ConnID(900 + id))
+				met = append(met, newcomer)
+			}
+			n.run(2)
+			all = append(all, met...)
+			for i, c := range met {
+				if now := c.look(); now.id == 0 || len(now.knows) == 0 {
+					t.Errorf("newcomer %d has id %s and knows %d during the cut", i, now.id, len(now.knows))
+				}
+			}
+			parted := make([]int, len(all))
+			for i, c := range all {
+				parted[i] = c.look().parted
+			}
+			delete(n.side, away)
+			n.run(4)
+			for i, c := range all {
+				if now := c.look(); now.parted != parted[i] || now.end != "" {
+					t.Errorf("client %d lost %d neighbours when the cut healed, and its end is %q", i, now.parted-parted[i], now.end)
+				}
+			}
+			owner, _ := n.ownerOf(t)
+			if seats := n.nodes[owner].relay.size(channel); seats != len(all) {
+				t.Errorf("the owner has %d seats for %d clients", seats, len(all))
+			}
+			for id, tr := range n.nodes {
+				if guests := len(tr.relay.guests[away]); id != owner && guests > 0 {
+					t.Errorf("node %d still has %d guests", id, guests)
+				}
+			}
+			n.signal(t, all)
+		})
+	}
+}
+
+// Two trackers do not hear each other, and both hear the third: NATS passes nothing on from one route to another.
+func TestTrackersThatOnlyAThirdHearsServeTheirs(t *testing.T) {
+	n, all := crowd(t, 4)
+	owner, edges := n.ownerOf(t)
+	n.deaf = [2]server.NodeID{owner, edges[0]}
+	n.run(awayTicks + 3)
+	newcomers := []*client{n.nodes[owner].enter(901), n.nodes[edges[0]].enter(902), n.nodes[edges[1]].enter(903)}
+	n.run(2)
+	for i, c := range newcomers {
+		if now := c.look(); now.id == 0 || len(now.knows) == 0 {
+			t.Errorf("newcomer %d has id %s and knows %d", i, now.id, len(now.knows))
+		}
+	}
+	n.deaf = [2]server.NodeID{}
+	n.run(4)
+	all = append(all, newcomers...)
+	with, _ := n.ownerOf(t)
+	if seats := n.nodes[with].relay.size(channel); seats != len(all) {
+		t.Errorf("the owner has %d seats for %d clients", seats, len(all))
+	}
+	n.signal(t, all)
 }
