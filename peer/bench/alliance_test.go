@@ -233,8 +233,9 @@ var accidents = []accident{
 
 // split is what there is to know about a cluster in two halves.
 type split struct {
-	Real    bool    `json:"real"`    // the cut one did not hear what the others were told
+	Real    bool    `json:"real"`    // what the others were told did not cross
 	Kept    bool    `json:"kept"`    // what was set before held on both sides
+	ToldIn  float64 `json:"toldIn"`  // seconds that it took an operator, during the cut, until another knew
 	HeardIn float64 `json:"heardIn"` // seconds from the healing until the cut one knew
 }
 
@@ -252,7 +253,8 @@ func (s *split) bars(what string) []bar {
 	}
 	return []bar{
 		atLeast(what+": an operator's word held on both sides, and a new one did not cross", held, 1),
-		atMost(what+": seconds from the healing until it crossed", s.HeardIn, 15),
+		atMost(what+": seconds during the cut until those with the majority knew it", s.ToldIn, 15),
+		atMost(what+": seconds from the healing until all did", s.HeardIn, 15),
 	}
 }
 
@@ -277,17 +279,24 @@ func (a *alliance) halve() (*split, error) {
 	if err := a.hosts[cut].unplug(back); err != nil {
 		return nil, err
 	}
-	until := time.Now().Add(a.plan.after / 2)
+	began := time.Now()
 	time.Sleep(a.plan.after / 12)
-	told := a.set(forbidNow)
-	s := &split{Kept: true}
-	for _, i := range []int{cut, other} {
-		s.Kept = s.Kept && a.crowd.ask(i, forbidden) == announce.CodeSharingOff
+	s := &split{}
+	told := time.Now()
+	if err := a.set(forbidNow); err != nil {
+		return nil, err
 	}
-	s.Real = a.crowd.ask(other, forbidNow) == announce.CodeSharingOff && a.crowd.ask(cut, forbidNow) == ""
-	time.Sleep(time.Until(until))
-	if err := errors.Join(told, a.hosts[cut].plug(back)); err != nil {
-		return s, err
+	for ; a.crowd.ask(other, forbidNow) != announce.CodeSharingOff; time.Sleep(100 * time.Millisecond) {
+		if time.Since(told) > patience {
+			break
+		}
+	}
+	s.ToldIn = time.Since(told).Seconds()
+	time.Sleep(time.Until(began.Add(a.plan.after / 2)))
+	s.Real = a.crowd.ask(cut, forbidNow) == ""
+	s.Kept = a.crowd.ask(cut, forbidden) == announce.CodeSharingOff && a.crowd.ask(other, forbidden) == announce.CodeSharingOff
+	if err := a.hosts[cut].plug(back); err != nil {
+		return nil, err
 	}
 	for healed := time.Now(); ; time.Sleep(200 * time.Millisecond) {
 		s.HeardIn = time.Since(healed).Seconds()

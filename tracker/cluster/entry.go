@@ -23,6 +23,8 @@ const (
 	leaves                   // to the owner: its connection has ended
 	moves                    // to the owner: it has its place elsewhere now
 	delivers                 // to the edge: Body is the frame for the client, End as in server.Post
+	spends                   // to the keeper of a token: Body is a CBOR spending
+	again                    // to the edge: the client's token was used before
 )
 
 // entry is one thing that is told about one connection of an edge.
@@ -90,7 +92,7 @@ func decodeBatch(b []byte, each func(from server.NodeID, e entry)) error {
 		if rest, err = decoding.UnmarshalFirst(rest, &e); err != nil {
 			return fmt.Errorf("a batch of node %x has a bad entry: %w", from, err)
 		}
-		if e.Kind < enters || e.Kind > delivers || len(e.Body) > maxBody {
+		if e.Kind < enters || e.Kind > again || len(e.Body) > maxBody {
 			return fmt.Errorf("a batch of node %x has an entry of kind %d with %d bytes", from, e.Kind, len(e.Body))
 		}
 		each(from, e)

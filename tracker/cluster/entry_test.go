@@ -15,6 +15,8 @@ func TestABatchArrivesAsItWasTold(t *testing.T) {
 			Resume: &resume{ID: 9, Known: []announce.PeerID{1, 2}, Report: &announce.Report{Ready: true, UplinkBps: 5e6}, CapBps: 2e6}})},
 		{Kind: delivers, Conn: 1 << 63, End: "expelled", Body: []byte(`{"type":"error"}`)},
 		{Kind: leaves, Conn: 7},
+		{Kind: spends, Conn: 8, Body: encode(spending{Token: 1 << 63, Dead: 1_767_225_600})},
+		{Kind: again, Conn: 8},
 	}
 	var o outbox
 	for _, e := range want {

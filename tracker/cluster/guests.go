@@ -21,6 +21,12 @@ func (r *Relay) take(from server.NodeID, e entry) {
 	case enters:
 		r.admit(server.Address{Node: from, Conn: e.Conn}, e.Body)
 		return
+	case spends:
+		r.keep(from, e)
+		return
+	case again:
+		r.end(e.Conn, server.TokenUsed())
+		return
 	}
 	r.mu.Lock()
 	seat, known := r.guests[from][e.Conn]

@@ -73,9 +73,14 @@ func (r *Relay) move(st *stay) {
 	st.owner.Store(uint64(to))
 	r.moved.Inc()
 	if refusal := r.settle(st); refusal != nil {
-		if frame, err := announce.Encode(*refusal); err == nil {
-			r.connections.Deliver(st.addr(), frame, refusal.Code)
-		}
+		r.end(st.conn, refusal)
+	}
+}
+
+// end closes a client's connection with a word.
+func (r *Relay) end(conn server.ConnID, why *announce.Error) {
+	if frame, err := announce.Encode(*why); err == nil {
+		r.connections.Deliver(server.Address{Node: r.id, Conn: conn}, frame, why.Code)
 	}
 }
 

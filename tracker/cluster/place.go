@@ -22,12 +22,15 @@ const (
 
 // owner is the node in whose rooms a place is: the highest ranked of those there are (Thaler and Ravishankar, "Using
 // name-based mappings to increase hit rates", 1998). A node that comes or goes moves only what it owns.
-func owner(nodes []server.NodeID, p place) (best server.NodeID) {
+func owner(nodes []server.NodeID, p place) server.NodeID {
+	return highest(nodes, mix(hash(p.channel)+uint64(p.shard)))
+}
+
+func highest(nodes []server.NodeID, key uint64) (best server.NodeID) {
 	var most uint64
-	channel := hash(p.channel)
 	for _, n := range nodes {
 		// A tie, of which there is one in 2^64, goes to the larger id.
-		if rank := mix(mix(channel+uint64(p.shard)) ^ uint64(n)); best == 0 || rank > most || rank == most && n > best {
+		if rank := mix(key ^ uint64(n)); best == 0 || rank > most || rank == most && n > best {
 			best, most = n, rank
 		}
 	}

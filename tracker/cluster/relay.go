@@ -37,9 +37,10 @@ type Relay struct {
 	// mu is never held while anything waits.
 	mu       sync.Mutex
 	members  *members
-	owners   []server.NodeID   // that take rooms, as of the last change
-	shards   map[string]int    // of channels that have more than one
-	tallies  map[string]*tally // of the channels in this node's rooms
+	owners   []server.NodeID    // that take rooms, as of the last change
+	tokens   *server.UsedTokens // those that this node keeps; it has a lock of its own
+	shards   map[string]int     // of channels that have more than one
+	tallies  map[string]*tally  // of the channels in this node's rooms
 	stays    tight.Index[*stay]
 	guests   map[server.NodeID]map[server.ConnID]*counted // other nodes' clients in this node's rooms
 	outboxes map[server.NodeID]*outbox
@@ -63,7 +64,7 @@ const (
 func newRelay(id server.NodeID, name string, b bus, log *slog.Logger) *Relay {
 	r := &Relay{
 		id: id, name: name, log: log, bus: b, metrics: newMetrics(), started: make(chan struct{}),
-		wake: make(chan struct{}, 1), done: make(chan struct{}), members: newMembers(id), shards: map[string]int{}, tallies: map[string]*tally{},
+		wake: make(chan struct{}, 1), done: make(chan struct{}), members: newMembers(id), tokens: server.NewUsedTokens(), shards: map[string]int{}, tallies: map[string]*tally{},
 		guests: map[server.NodeID]map[server.ConnID]*counted{}, outboxes: map[server.NodeID]*outbox{},
 	}
 	r.owners = r.members.owners()
@@ -109,6 +110,9 @@ func (r *Relay) stop() {
 
 // Enter implements server.Rooms.
 func (r *Relay) Enter(from server.Address, e server.Enter) (server.Seat, *announce.Error) {
+	if !r.spend(from.Conn, e) {
+		return nil, server.TokenUsed()
+	}
 	st := newStay(r, from, e)
 	r.mu.Lock()
 	n := shards(r.shards[e.Channel], r.size(e.Channel)+r.members.viewers(e.Channel))

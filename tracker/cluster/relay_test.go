@@ -180,7 +180,9 @@ func (tr *tracker) Deliver(to server.Address, frame []byte, end string) {
 	client.mu.Lock()
 	defer client.mu.Unlock()
 	c := &client.told
-	c.end = end
+	if end != "" { // after which nothing counts
+		c.end = end
+	}
 	switch m := m.(type) {
 	case announce.Welcome:
 		if c.id != 0 {

@@ -18,7 +18,7 @@ import (
 // admission decides who may come in, for how long, and whom its viewers count for.
 type admission struct {
 	srv       *Server
-	used      *usedTokens
+	used      *UsedTokens
 	strangers atomic.Int64 // connections that have shown no token yet
 
 	mu   sync.Mutex
@@ -26,7 +26,7 @@ type admission struct {
 }
 
 func newAdmission(s *Server) *admission {
-	return &admission{srv: s, used: newUsedTokens(), seat: map[string]int{}}
+	return &admission{srv: s, used: NewUsedTokens(), seat: map[string]int{}}
 }
 
 // pass is what a good token entitles a client to. There is one for each client, so what many have alike they share.
@@ -34,6 +34,7 @@ type pass struct {
 	grant       unique.Handle[grant]
 	fingerprint token.Fingerprint // that its offers and answers must show; zero is any
 	dead        int64             // when the token is, in Unix seconds; 0: none was shown
+	name        TokenName         // of the token
 }
 
 // grant is the part of a pass that is many clients'.
@@ -84,14 +85,21 @@ func (a *admission) check(text, webOrigin string) (pass, *announce.Error) {
 		return pass{}, refusal
 	case len(a.srv.cfg.Channels) > 0 && !slices.Contains(a.srv.cfg.Channels, c.Channel):
 		return pass{}, says(announce.CodeTokenChannel, "This tracker does not serve the channel that the token is for.")
-	case !a.used.first(terms.Name, c.ID, c.Dead(), now):
-		return pass{}, says(announce.CodeTokenUsed, "This token was used before; fetch a fresh one for each join.")
+	}
+	name := nameToken(terms.Name, c.ID)
+	if !a.used.First(name, c.Dead(), now) {
+		return pass{}, TokenUsed()
 	}
 	c.Sharing = c.Sharing.Stricter(rules.Sharing["*"]).Stricter(rules.Sharing[c.Channel])
 	if a.srv.cfg.Facts != nil {
 		c.Sharing = c.Sharing.Stricter(a.srv.cfg.Facts.Sharing(c.Channel))
 	}
-	return pass{unique.Make(grant{terms, c.Channel, c.Origin, c.Role, c.Sharing}), c.Fingerprint, c.Dead().Unix()}, nil
+	return pass{unique.Make(grant{terms, c.Channel, c.Origin, c.Role, c.Sharing}), c.Fingerprint, c.Dead().Unix(), name}, nil
+}
+
+// TokenUsed refuses a token that was used before, here or on another node.
+func TokenUsed() *announce.Error {
+	return says(announce.CodeTokenUsed, "This token was used before; fetch a fresh one for each join.")
 }
 
 // admit checks a join. Its token may have been looked at before.

@@ -115,17 +115,17 @@ func TestOfManyWithOneTokenOneComesIn(t *testing.T) {
 
 // What a page pays for the memory of tokens: next to none that are fresh look used.
 func TestFreshTokensLookFresh(t *testing.T) {
-	u, now := newUsedTokens(), time.Unix(1_767_225_600, 0)
+	u, now := NewUsedTokens(), time.Unix(1_767_225_600, 0)
 	const perSecond = 5_000
 	seen, refused := 0, 0
 	for second := range 130 {
 		now := now.Add(time.Duration(second) * time.Second)
 		for range perSecond {
 			id := strconv.Itoa(seen)
-			if !u.first("", id, now.Add(110*time.Second), now) {
+			if !u.First(nameToken("", id), now.Add(110*time.Second), now) {
 				refused++
 			}
-			if seen++; seen%1000 == 0 && u.first("", id, now.Add(110*time.Second), now.Add(100*time.Second)) {
+			if seen++; seen%1000 == 0 && u.First(nameToken("", id), now.Add(110*time.Second), now.Add(100*time.Second)) {
 				t.Fatal("a used token passed")
 			}
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/netip"
+	"time"
 
 	"slipstream/tracker/announce"
 	"slipstream/tracker/token"
@@ -34,6 +35,10 @@ type Enter struct {
 	Channel string
 	Join    announce.Join    // without the token
 	Welcome announce.Welcome // the terms of the visit; the room adds who is there
+
+	// Token was good on this node, and until when it could be used on others; 0 = there is none.
+	Token TokenName
+	Dead  time.Time
 
 	// Equal for clients in the same; 0 = unknown.
 	Subnet, ISP, Region uint64

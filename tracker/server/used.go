@@ -1,6 +1,8 @@
 package server
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -8,11 +10,11 @@ import (
 	"slipstream/tracker/token"
 )
 
-// usedTokens remembers which tokens were used, until they are dead. It is a few Bloom filters for each usedSpan of the
+// UsedTokens remembers which tokens were used, until they are dead. It is a few Bloom filters for each usedSpan of the
 // tokens' ends, of bounded size: it never forgets a token, so a replay is always refused, however many tokens there are.
 // What grows with their number is the chance that a fresh one looks used (none of 650,000 at 5,000 joins a second,
 // 1 in 30,000 at 25,000), and who is told so fetches another, which does not.
-type usedTokens struct {
+type UsedTokens struct {
 	seeds [2]maphash.Seed
 	mu    sync.Mutex
 	spans [usedSpans]*span
@@ -56,14 +58,22 @@ func mask(hash uint64) uint64 {
 	return 1<<(hash&63) | 1<<(hash>>6&63) | 1<<(hash>>12&63) | 1<<(hash>>18&63)
 }
 
-func newUsedTokens() *usedTokens {
-	return &usedTokens{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+// TokenName names a token in a cluster: by its key's name and its own.
+type TokenName uint64
+
+func nameToken(key, id string) TokenName {
+	sum := sha256.Sum256([]byte(key + " " + id))
+	return TokenName(binary.BigEndian.Uint64(sum[:]))
 }
 
-// first tells whether a key's token comes for the first time.
-func (u *usedTokens) first(key, id string, dead, now time.Time) bool {
-	name := key + " " + id
-	one, two := maphash.String(u.seeds[0], name), maphash.String(u.seeds[1], name)
+// NewUsedTokens knows of none.
+func NewUsedTokens() *UsedTokens {
+	return &UsedTokens{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+}
+
+// First tells whether a token, which must not be dead, comes for the first time.
+func (u *UsedTokens) First(name TokenName, dead, now time.Time) bool {
+	one, two := maphash.Comparable(u.seeds[0], name), maphash.Comparable(u.seeds[1], name)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.at(dead.Unix()/usedSpan, now)
@@ -88,7 +98,7 @@ func (s *span) extend(words int) filter {
 }
 
 // at finds the span of a number. Those of the past make place.
-func (u *usedTokens) at(number int64, now time.Time) *span {
+func (u *UsedTokens) at(number int64, now time.Time) *span {
 	place := &u.spans[number%int64(usedSpans)]
 	if s := *place; s != nil && s.number == number {
 		return s

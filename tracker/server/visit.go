@@ -92,6 +92,7 @@ func (v *visit) join(join announce.Join) (any, *announce.Error) {
 	isp, region := v.srv.cfg.Locator.Locate(addr)
 	return Enter{
 		Channel: p.grant.Value().channel, Join: join, Welcome: v.welcome(), Subnet: subnetKey(addr), ISP: isp, Region: region,
+		Token: p.name, Dead: time.Unix(p.dead, 0),
 	}, nil
 }
 
