@@ -54,13 +54,14 @@ type viewer struct {
 
 func (n *node) join(t *testing.T) *viewer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	ws, _, err := websocket.Dial(ctx, n.url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ws.CloseNow() })
+	v := n.show(t, fresh(t))
+	v.id = next[announce.Welcome](v).ID
+	return v
+}
+
+// fresh is a token.
+func fresh(t *testing.T) string {
+	t.Helper()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
 		"sub": strings.Repeat("A", 43), "org": "", "role": "viewer", "jti": fmt.Sprint(time.Now().UnixNano()), "iat": time.Now().Unix(),
 		"exp": time.Now().Unix() + 120,
@@ -68,9 +69,21 @@ func (n *node) join(t *testing.T) *viewer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return token
+}
+
+// show says join.
+func (n *node) show(t *testing.T, token string) *viewer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, n.url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ws.CloseNow() })
 	v := &viewer{t: t, ws: ws}
 	v.send(announce.Join{Version: announce.Version, Token: token, Role: announce.Viewer, Renditions: []string{"360p"}})
-	v.id = next[announce.Welcome](v).ID
 	return v
 }
 
@@ -171,6 +184,23 @@ func TestTrackersMeetOverANATSOfItsOwn(t *testing.T) {
 	}
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 	survives(t, func(name string) *node { return runNode(t, cluster.Config{Node: name, URL: s.ClientURL()}) })
+}
+
+func TestATokenOfOneTrackerIsUsedOnAnother(t *testing.T) {
+	first := listen(t)
+	address := first.Addr().String()
+	first.Close()
+	one := runNode(t, cluster.Config{Node: "one", Listen: address})
+	two := runNode(t, cluster.Config{Node: "two", Listen: "127.0.0.1:0", Routes: []string{address}})
+	a, b := meet(t, one, two)
+	for range 4 { // each is the keeper of some
+		token := fresh(t)
+		next[announce.Welcome](one.show(t, token))
+		exchange(t, a, b) // so that what one tracker has told before has arrived
+		if refused := next[announce.Error](two.show(t, token)); refused.Code != announce.CodeTokenUsed {
+			t.Errorf("refused with %+v", refused)
+		}
+	}
 }
 
 func TestAClusterThatCannotBeSaysWhy(t *testing.T) {

@@ -182,45 +182,45 @@ func (a *alliance) close() {
 	}
 }
 
-// accident is something that happens to trackers.
+// accident is something that happens to a tracker, the one with the most viewers.
 type accident struct {
 	what string
 	// unheard says that viewers cannot notice for a while that they have lost their tracker, so the time counts that
 	// has gone by since the accident.
 	unheard bool
-	happen  func(*alliance) (*split, error)
+	happen  func(a *alliance, node int) (*split, error)
 }
 
 // accidents happen one after the other.
 var accidents = []accident{
-	{what: "one is killed", happen: func(a *alliance) (*split, error) {
-		a.nodes[0].kill()
+	{what: "one is killed", happen: func(a *alliance, node int) (*split, error) {
+		a.nodes[node].kill()
 		time.Sleep(a.plan.after / 2)
-		return nil, a.begin(0)
+		return nil, a.begin(node)
 	}},
 	{what: "one is cut off from the others, but not from viewers", happen: (*alliance).halve},
-	{what: "one is cut off from everybody", unheard: true, happen: func(a *alliance) (*split, error) {
-		if err := a.hosts[1].unplug(front, back); err != nil {
+	{what: "one is cut off from everybody", unheard: true, happen: func(a *alliance, node int) (*split, error) {
+		if err := a.hosts[node].unplug(front, back); err != nil {
 			return nil, err
 		}
 		time.Sleep(a.plan.after / 2)
-		return nil, a.hosts[1].plug(front, back)
+		return nil, a.hosts[node].plug(front, back)
 	}},
-	{what: "one is stopped for four seconds and goes on", happen: func(a *alliance) (*split, error) {
-		if err := a.nodes[2].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	{what: "one is stopped for four seconds and goes on", happen: func(a *alliance, node int) (*split, error) {
+		if err := a.nodes[node].cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			return nil, err
 		}
 		time.Sleep(4 * time.Second)
-		return nil, a.nodes[2].cmd.Process.Signal(syscall.SIGCONT)
+		return nil, a.nodes[node].cmd.Process.Signal(syscall.SIGCONT)
 	}},
-	{what: "one is drained", happen: func(a *alliance) (*split, error) {
-		if err := a.drain(1); err != nil {
+	{what: "one is drained", happen: func(a *alliance, node int) (*split, error) {
+		if err := a.drain(node); err != nil {
 			return nil, err
 		}
 		time.Sleep(a.plan.after / 2)
-		return nil, a.begin(1)
+		return nil, a.begin(node)
 	}},
-	{what: "all are restarted, one after the other", happen: func(a *alliance) (*split, error) {
+	{what: "all are restarted, one after the other", happen: func(a *alliance, _ int) (*split, error) {
 		for i := range a.nodes {
 			if err := errors.Join(a.drain(i), a.begin(i)); err != nil {
 				return nil, err
@@ -274,8 +274,8 @@ func (a *alliance) set(channel string) error {
 }
 
 // halve cuts a tracker off from the others, while its viewers still reach it.
-func (a *alliance) halve() (*split, error) {
-	const cut, other = 2, 0
+func (a *alliance) halve(cut int) (*split, error) {
+	other := (cut + 1) % len(a.hosts)
 	if err := a.hosts[cut].unplug(back); err != nil {
 		return nil, err
 	}

@@ -140,14 +140,16 @@ func (b *balancer) isReady(i int) bool {
 	return b.ready[i]
 }
 
-// heaviest is how many connections that tracker has which has most.
-func (b *balancer) heaviest() (most int) {
+// heaviest is the tracker with the most connections, and how many those are.
+func (b *balancer) heaviest() (node, most int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, s := range b.sessions {
-		most = max(most, len(s))
+	for i, s := range b.sessions {
+		if len(s) > most {
+			node, most = i, len(s)
+		}
 	}
-	return most
+	return node, most
 }
 
 func (b *balancer) close() {

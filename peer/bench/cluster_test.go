@@ -203,7 +203,8 @@ func (p clusterPlan) suffer(a *alliance, viewers []*spectator, accident accident
 	happened := make(chan error, 1)
 	go func() {
 		var err error
-		b.Split, err = accident.happen(a)
+		node, _ := a.front.heaviest()
+		b.Split, err = accident.happen(a, node)
 		happened <- err
 	}()
 	for time.Now().Before(end) {
@@ -211,7 +212,8 @@ func (p clusterPlan) suffer(a *alliance, viewers []*spectator, accident accident
 		past = append(past, accounts(viewers))
 		b.MetInTheEnd = a.crowd.met()
 		b.FewestMet = min(b.FewestMet, b.MetInTheEnd)
-		b.Heaviest = max(b.Heaviest, a.front.heaviest())
+		_, most := a.front.heaviest()
+		b.Heaviest = max(b.Heaviest, most)
 	}
 	b.After, b.MachineIdle = past[len(past)-1].since(past[0]), machine.IdleShare()
 	b.WorstOffload = worst(past, 10)
