@@ -201,6 +201,12 @@ func TestATokenOfOneTrackerIsUsedOnAnother(t *testing.T) {
 			t.Errorf("refused with %+v", refused)
 		}
 	}
+	renewal := fresh(t)
+	a.send(announce.Renew{Token: renewal})
+	exchange(t, a, b)
+	if refused := next[announce.Error](two.show(t, renewal)); refused.Code != announce.CodeTokenUsed {
+		t.Errorf("a token that another stays with is refused with %+v", refused)
+	}
 }
 
 func TestAClusterThatCannotBeSaysWhy(t *testing.T) {

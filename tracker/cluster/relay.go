@@ -110,9 +110,6 @@ func (r *Relay) stop() {
 
 // Enter implements server.Rooms.
 func (r *Relay) Enter(from server.Address, e server.Enter) (server.Seat, *announce.Error) {
-	if !r.spend(from.Conn, e) {
-		return nil, server.TokenUsed()
-	}
 	st := newStay(r, from, e)
 	r.mu.Lock()
 	n := shards(r.shards[e.Channel], r.size(e.Channel)+r.members.viewers(e.Channel))

@@ -3,12 +3,13 @@ package cluster
 import (
 	"time"
 
+	"slipstream/tracker/announce"
 	"slipstream/tracker/server"
 	"slipstream/tracker/token"
 )
 
-// A token is good for one join, in the whole cluster. Each node sees to that for those that are shown to itself; and one
-// node, which follows from the token as a channel's owner does from the channel, keeps it for all. The join does not wait for
+// A token is good once, to join or to stay, in the whole cluster. Each node sees to that for those that are shown to itself; and one
+// node, which follows from the token as a channel's owner does from the channel, keeps it for all. Nobody waits for
 // its answer: who comes with a used one is sent away some milliseconds after he came in. When a keeper is gone, or a node
 // is cut off from it, what it knew is not known for the two minutes that tokens live; joins are worth more than that.
 
@@ -19,19 +20,19 @@ type spending struct {
 	Dead  int64 // in Unix seconds
 }
 
-// spend tells a joining client's token to its keeper; false if that is this node and knows it.
-func (r *Relay) spend(conn server.ConnID, e server.Enter) bool {
-	if e.Token == 0 {
-		return true
-	}
+// Spend implements server.Keeper.
+func (r *Relay) Spend(from server.Address, t server.Token) *announce.Error {
 	r.mu.Lock()
-	keeper := highest(r.owners, mix(uint64(e.Token)))
+	keeper := highest(r.owners, mix(uint64(t.Name)))
 	r.mu.Unlock()
-	if keeper == r.id {
-		return r.first(spending{Token: e.Token, Dead: e.Dead.Unix()})
+	s := spending{Token: t.Name, Dead: t.Dead.Unix()}
+	switch {
+	case keeper != r.id:
+		r.tell(keeper, entry{Kind: spends, Conn: from.Conn, Body: encode(s)})
+	case !r.first(s):
+		return server.TokenUsed()
 	}
-	r.tell(keeper, entry{Kind: spends, Conn: conn, Body: encode(spending{Token: e.Token, Dead: e.Dead.Unix()})})
-	return true
+	return nil
 }
 
 // keep notes a token that was used on another node, and tells that one if it was used before.

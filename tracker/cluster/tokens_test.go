@@ -8,17 +8,15 @@ import (
 	"slipstream/tracker/server"
 )
 
-// show enters with a token, and tells how that ends; "" if it is welcome to stay.
+// show uses a token, and tells how that ends; "" if it is welcome to stay.
 func (tr *tracker) show(t *testing.T, conn server.ConnID, name server.TokenName) (end string) {
 	t.Helper()
 	c := &client{told: told{knows: map[announce.PeerID]bool{}}}
 	tr.mu.Lock()
 	tr.clients[conn] = c
 	tr.mu.Unlock()
-	_, refusal := tr.rooms.Enter(server.Address{Node: tr.relay.id, Conn: conn}, server.Enter{
-		Channel: channel, Join: announce.Join{Version: 1, Role: announce.Viewer}, Token: name, Dead: time.Now().Add(time.Minute),
-	})
-	if refusal != nil {
+	at := server.Address{Node: tr.relay.id, Conn: conn}
+	if refusal := tr.relay.Spend(at, server.Token{Name: name, Dead: time.Now().Add(time.Minute)}); refusal != nil {
 		return refusal.Code
 	}
 	tr.net.settle()

@@ -37,6 +37,8 @@ type pass struct {
 	name        TokenName         // of the token
 }
 
+func (p pass) token() Token { return Token{p.name, time.Unix(p.dead, 0)} }
+
 // grant is the part of a pass that is many clients'.
 type grant struct {
 	terms           *token.Terms

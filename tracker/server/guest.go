@@ -19,7 +19,11 @@ func (c *guest) take(now time.Time, text bool, frame []byte) (refusal *announce.
 	event, refusal := c.handle(now, text, frame)
 	switch event := event.(type) {
 	case Enter:
-		c.seat, refusal = c.srv.rooms.Enter(Address{c.srv.node, c.id}, event)
+		if refusal = c.spend(event.Used); refusal == nil {
+			c.seat, refusal = c.srv.rooms.Enter(Address{c.srv.node, c.id}, event)
+		}
+	case Token:
+		refusal = c.spend(event)
 	case announce.SignalTo:
 		c.seat.Signal(event)
 	case announce.Report:
@@ -29,6 +33,14 @@ func (c *guest) take(now time.Time, text bool, frame []byte) (refusal *announce.
 		return nil, true
 	}
 	return refusal, false
+}
+
+// spend tells the cluster of a token, if there is one.
+func (c *guest) spend(t Token) *announce.Error {
+	if keeper, ok := c.srv.cfg.Relay.(Keeper); ok {
+		return keeper.Spend(Address{c.srv.node, c.id}, t)
+	}
+	return nil
 }
 
 // Key is a part of line.

@@ -36,9 +36,7 @@ type Enter struct {
 	Join    announce.Join    // without the token
 	Welcome announce.Welcome // the terms of the visit; the room adds who is there
 
-	// Token was good on this node, and until when it could be used on others; 0 = there is none.
-	Token TokenName
-	Dead  time.Time
+	Used Token // to enter; the zero Token is none
 
 	// Equal for clients in the same; 0 = unknown.
 	Subnet, ISP, Region uint64
@@ -81,6 +79,18 @@ type Relay interface {
 	// Start is given the rooms of this node and the post to its connections, and returns those that reach the whole
 	// cluster. Who comes from another node enters here with the address that it has there.
 	Start(here Rooms, connections Post) (Rooms, Post)
+}
+
+// Token is one that was good on this node.
+type Token struct {
+	Name TokenName
+	Dead time.Time // when it is good on no node any more
+}
+
+// Keeper is a Relay that sees to it that a token is used once in a whole cluster.
+type Keeper interface {
+	// Spend is told of every token that a client shows, to enter or to stay. It never waits: the refusal may come by Post.
+	Spend(Address, Token) *announce.Error
 }
 
 // Facts is what a whole cluster knows and keeps. None of its methods waits.

@@ -43,7 +43,7 @@ func (v *visit) origin() string {
 }
 
 // handle takes a message from the client and returns what is to be done: one of Enter, announce.SignalTo,
-// announce.Report, announce.Leave, nil for nothing, or the error that ends the visit.
+// announce.Report, announce.Leave, Token for one that was used to stay, nil for nothing, or the error that ends the visit.
 func (v *visit) handle(now time.Time, text bool, frame []byte) (event any, refusal *announce.Error) {
 	if limits := &v.srv.rules.Load().Limits; !v.bucket.take(now, v.share(limits.MessageRate), v.share(limits.MessageBurst)) {
 		return nil, says(announce.CodeRateLimited, "Too many messages; join again in a minute.")
@@ -72,7 +72,10 @@ func (v *visit) handle(now time.Time, text bool, frame []byte) (event any, refus
 	case announce.SignalTo:
 		return v.signal(m)
 	case announce.Renew:
-		return nil, v.renew(m)
+		if refusal := v.renew(m); refusal != nil {
+			return nil, refusal
+		}
+		return v.pass.token(), nil
 	case announce.Report, announce.Leave:
 		return m, nil
 	}
@@ -92,7 +95,7 @@ func (v *visit) join(join announce.Join) (any, *announce.Error) {
 	isp, region := v.srv.cfg.Locator.Locate(addr)
 	return Enter{
 		Channel: p.grant.Value().channel, Join: join, Welcome: v.welcome(), Subnet: subnetKey(addr), ISP: isp, Region: region,
-		Token: p.name, Dead: time.Unix(p.dead, 0),
+		Used: p.token(),
 	}, nil
 }
 
