@@ -6,6 +6,7 @@
 //	make bench-viewers   200 `slipstream peer` viewers, of which 40 % are killed at once
 //	make bench-hostile   30 viewers, 30 % of them attackers of each kind
 //	make bench-loss      viewers behind 100 ms of round trip and 5 % loss, on pion's virtual network
+//	make bench-cluster   viewers of three trackers in network namespaces, to which accidents happen
 //	make bench-rtc       our connections, and a seeder serving a viewer, beside bare pion in the same run
 //
 // A machine with nothing left over (machineIdle) measures itself: with too little CPU a swarm falls back on the CDN. Times

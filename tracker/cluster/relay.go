@@ -211,7 +211,13 @@ func (r *Relay) deliver(from server.NodeID, conn server.ConnID, frame []byte, en
 	r.mu.Lock()
 	st := r.stays.Get(uint64(conn))
 	r.mu.Unlock()
-	if st == nil || st.place() != from && !bytes.HasPrefix(frame, relays) {
+	if st == nil { // its leaving has crossed this, or was lost with a route
+		if from != r.id {
+			r.tell(from, entry{Kind: leaves, Conn: conn})
+		}
+		return
+	}
+	if st.place() != from && !bytes.HasPrefix(frame, relays) {
 		return
 	}
 	st.note(frame)

@@ -501,3 +501,22 @@ func TestTrackersThatOnlyAThirdHearsServeTheirs(t *testing.T) {
 	}
 	n.signal(t, all)
 }
+
+// What two trackers tell each other can be lost when a route breaks, such as that somebody left.
+func TestAGuestWhoseLeavingWasLostLeavesWhenItIsSpokenTo(t *testing.T) {
+	n, all := crowd(t, 3)
+	owner, edges := n.ownerOf(t)
+	edge := n.nodes[edges[0]]
+	for conn := range edge.clients {
+		edge.relay.forget(edge.relay.stays.Get(uint64(conn)))
+		break
+	}
+	newcomer := n.nodes[owner].enter(900) // who meets everybody
+	n.settle()
+	if seats := n.nodes[owner].relay.size(channel); seats != len(all) {
+		t.Errorf("the owner has %d seats for %d clients", seats, len(all))
+	}
+	if knows := len(newcomer.look().knows); knows != len(all)-1 {
+		t.Errorf("the newcomer knows %d of %d", knows, len(all)-1)
+	}
+}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -73,4 +74,31 @@ func TestATokenThatCannotBeIsNotKept(t *testing.T) {
 		}
 	}
 	n.nodes[1].relay.keep(2, entry{Kind: spends, Body: []byte{0xff}})
+}
+
+// What a token costs a join on its node and on its keeper, besides NATS.
+func BenchmarkToken(b *testing.B) {
+	n := newNetwork()
+	for id := server.NodeID(1); id <= 2; id++ {
+		r := newRelay(id, "", port{n, id}, slog.New(slog.DiscardHandler))
+		r.owners = []server.NodeID{1, 2}
+		n.nodes[id] = &tracker{relay: r}
+	}
+	from, keeper := n.nodes[1].relay, n.nodes[2].relay
+	close(keeper.started)
+	name, dead := server.TokenName(0), time.Now().Add(time.Minute)
+	b.ReportAllocs()
+	for b.Loop() {
+		for name++; highest(from.owners, mix(uint64(name))) != 2; {
+			name++
+		}
+		from.Spend(server.Address{Node: 1, Conn: 1}, server.Token{Name: name, Dead: dead})
+		if name%256 == 0 {
+			from.sendAll()
+			for _, l := range n.mail {
+				keeper.receive(l.data)
+			}
+			n.mail = n.mail[:0]
+		}
+	}
 }
