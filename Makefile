@@ -102,7 +102,7 @@ bench-hostile: $(BENCH) ## 30 real viewers, 30 % of them attackers of each kind 
 bench-loss: $(BENCH) ## real viewers behind 5 % loss and 100 ms of round trip (JSON; three minutes)
 	@$(BENCH) loss
 
-bench-cluster: build $(BENCH) ## three trackers of a cluster are killed, cut off, stopped, drained and restarted while viewers play (JSON; root; 16 minutes)
+bench-cluster: build $(BENCH) ## three trackers of a cluster are killed, cut off, stopped, drained and restarted while viewers play (JSON; 16 minutes)
 	@$(BENCH) cluster -slipstream $(BIN)
 	@$(BENCH) cluster -slipstream $(BIN) -nats outside
 

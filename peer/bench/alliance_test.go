@@ -239,13 +239,6 @@ type split struct {
 	HeardIn float64 `json:"heardIn"` // seconds from the healing until the cut one knew
 }
 
-func (s *split) String() string {
-	if s == nil {
-		return ""
-	}
-	return fmt.Sprintf("split: %+v", *s)
-}
-
 func (s *split) bars(what string) []bar {
 	held := 0.0
 	if s.Real && s.Kept {

@@ -1,13 +1,11 @@
 package bench
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -45,6 +43,7 @@ type blow struct {
 	Heaviest     int     `json:"heaviest"`     // the most clients that one tracker had
 	Split        *split  `json:"split,omitempty"`
 	MachineIdle  float64 `json:"machineIdle"`
+	Failure      string  `json:"failure,omitempty"` // why it could not be done to its end
 }
 
 type clusterPlan struct {
@@ -152,15 +151,15 @@ func (p clusterPlan) run() (*clusterReport, error) {
 		if !strings.Contains(accident.what, p.only) {
 			continue
 		}
-		b, seconds, err := p.suffer(a, viewers, accident)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w; the trackers said: %s", accident.what, err, a.words())
-		}
+		b, seconds := p.suffer(a, viewers, accident)
 		past = append(past, seconds...)
 		fmt.Fprintf(os.Stderr, "%s: offload %.3f, then %.3f, at worst %.3f  stalls %d  with six neighbours at worst %.3f, in the end %.3f  orphans %d, reformed in %.1f s, at most %.0f rejoins/s  slowest of %d joins %.2f s  idle %.2f  %s\n",
-			b.What, r.Calm.Offload, b.After.Offload, b.WorstOffload, b.After.Stalls, b.FewestMet, b.MetInTheEnd, b.Orphans, b.ReformedIn, b.Peak, b.Joins, b.SlowestJoin, b.MachineIdle, b.Split)
+			b.What, r.Calm.Offload, b.After.Offload, b.WorstOffload, b.After.Stalls, b.FewestMet, b.MetInTheEnd, b.Orphans, b.ReformedIn, b.Peak, b.Joins, b.SlowestJoin, b.MachineIdle, b.outcome())
 		r.Accidents = append(r.Accidents, b)
 		r.Bars = append(r.Bars, b.bars(r.Calm)...)
+		if b.Failure != "" {
+			break // what came after would be measured on fewer trackers
+		}
 	}
 	r.WorstOffload = worst(past, int(p.after.Seconds()))
 	r.Bars = append(r.Bars, atMost(fmt.Sprintf("points of offload lost over any %.0f s of all", r.Seconds), 100*(r.Calm.Offload-r.WorstOffload), 5))
@@ -177,10 +176,21 @@ func (b *blow) bars(calm account) (bars []bar) {
 		atMost(b.What+": rejoins a second", b.Peak, 1.5*float64(b.Heaviest)/comeBackOver.Seconds()),
 		atLeast(b.What+": share of the crowd with six neighbours in the end", b.MetInTheEnd, 0.99),
 	)
+	if b.Failure != "" {
+		bars = append(bars, atMost(b.What+": failures", 1, 0))
+	}
 	if b.Split != nil {
 		bars = append(bars, b.Split.bars(b.What)...)
 	}
 	return bars
+}
+
+// outcome is what is particular about it.
+func (b *blow) outcome() string {
+	if b.Split != nil {
+		return fmt.Sprintf("%+v %s", *b.Split, b.Failure)
+	}
+	return b.Failure
 }
 
 // worst is the least offload of any stretch of so many seconds.
@@ -193,7 +203,7 @@ func worst(past []account, stretch int) (offload float64) {
 }
 
 // suffer lets something happen and watches what comes of it.
-func (p clusterPlan) suffer(a *alliance, viewers []*spectator, accident accident) (b blow, past []account, err error) {
+func (p clusterPlan) suffer(a *alliance, viewers []*spectator, accident accident) (b blow, past []account) {
 	b.What, b.FewestMet = accident.what, 1
 	machine := benchtest.MachineTimes()
 	past = append(past, accounts(viewers))
@@ -218,11 +228,14 @@ func (p clusterPlan) suffer(a *alliance, viewers []*spectator, accident accident
 	b.After, b.MachineIdle = past[len(past)-1].since(past[0]), machine.IdleShare()
 	b.WorstOffload = worst(past, 10)
 	b.Joins, b.SlowestJoin = newcomers()
-	select {
-	case err = <-happened:
-	case <-time.After(patience):
-		err = errors.New("it is not over")
-	}
 	b.Orphans, b.ReformedIn, b.Peak = a.crowd.seen()
-	return b, slices.Clip(past), err
+	select {
+	case err := <-happened:
+		if err != nil {
+			b.Failure = fmt.Sprintf("%v; the trackers said: %s", err, a.words())
+		}
+	case <-time.After(patience):
+		b.Failure = "it did not come to its end; the trackers said: " + a.words()
+	}
+	return b, past
 }

@@ -98,7 +98,7 @@ func ip(h *host, commands ...string) error {
 	}
 	c.Stdin = strings.NewReader(strings.Join(commands, "\n") + "\n")
 	if said, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("the network of the trackers cannot be set up (root, nsenter and iproute2 are needed): %w: %s", err, strings.TrimSpace(string(said)))
+		return fmt.Errorf("the network of the trackers cannot be set up (nsenter and iproute2 are needed, and root or user namespaces): %w: %s", err, strings.TrimSpace(string(said)))
 	}
 	return nil
 }
