@@ -246,8 +246,8 @@ func (s *split) bars(what string) []bar {
 	}
 	return []bar{
 		atLeast(what+": an operator's word held on both sides, and a new one did not cross", held, 1),
-		atMost(what+": seconds during the cut until those with the majority knew it", s.ToldIn, 15),
-		atMost(what+": seconds from the healing until all did", s.HeardIn, 15),
+		atMost(what+": seconds during the cut until those with the majority knew it", s.ToldIn, 30),
+		atMost(what+": seconds from the healing until all did", s.HeardIn, 30),
 	}
 }
 
