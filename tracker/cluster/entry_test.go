@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"log/slog"
 	"reflect"
 	"testing"
 
@@ -92,7 +93,9 @@ func FuzzBatch(f *testing.F) {
 	var o outbox
 	o.add(entry{Kind: enters, Conn: 7, Body: encode(arrival{Channel: channel, Resume: &resume{ID: 9, Known: []announce.PeerID{1}}})})
 	o.add(entry{Kind: delivers, Conn: 8, End: "expelled", Body: []byte("{}")})
+	o.add(entry{Kind: spends, Conn: 8, Body: encode(spending{Token: 1, Dead: 1})})
 	f.Add(o.take(3)[0])
+	keeper := newRelay(1, "", port{newNetwork(), 1}, slog.New(slog.DiscardHandler))
 	f.Add(encode(heartbeat{Node: 3, Name: "a", Channels: []channelSize{{Channel: channel, Viewers: 3}}, Sees: []meeting{{Node: 2, Number: 1}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var h heartbeat
@@ -109,6 +112,9 @@ func FuzzBatch(f *testing.F) {
 			var a arrival
 			if e.Kind == enters && decoding.Unmarshal(e.Body, &a) == nil {
 				_, _ = a.enter()
+			}
+			if e.Kind == spends {
+				keeper.keep(from, e)
 			}
 		})
 		if err != nil || len(told) == 0 {
