@@ -32,13 +32,12 @@ func openBus(cfg Config) (*natsBus, error) {
 	options := []nats.Option{
 		nats.Name("slipstream tracker " + cfg.Node), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond), nats.ReconnectBufSize(full),
-		nats.Timeout(5 * time.Second), nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
+		nats.Timeout(5 * time.Second), nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				cfg.Log.Warn("the connection to NATS is lost; this tracker goes on alone and tries again", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { cfg.Log.Info("NATS is back") }),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			cfg.Log.Warn("NATS reports an error", "error", err)
 		}),

@@ -78,6 +78,10 @@ func Open(cfg Config) (*Node, error) {
 	}
 	n := &Node{Relay: newRelay(newNodeID(), cfg.Node, bus, cfg.Log), bus: bus}
 	if n.Facts, err = newFacts(cfg, bus.conn); err == nil {
+		bus.conn.SetReconnectHandler(func(*nats.Conn) {
+			cfg.Log.Info("NATS is back")
+			n.Facts.reread()
+		})
 		err = bus.listen(n.id, n.Relay)
 	}
 	if err != nil {

@@ -44,6 +44,7 @@ type Facts struct {
 	swept    time.Time            // when those that are over were taken out
 	untold   map[string]bool      // bans that the bucket does not have yet
 	wake     chan struct{}        // there is one more
+	back     chan struct{}        // NATS was away, so a watch may have ended without a word
 }
 
 // Settings are an operator's for one channel.
@@ -71,7 +72,7 @@ const (
 func NewFacts() *Facts {
 	return &Facts{
 		secret: []byte(rand.Text()), log: slog.Default(), now: time.Now, channels: map[string]Settings{},
-		bans: map[string]time.Time{}, untold: map[string]bool{}, wake: make(chan struct{}, 1),
+		bans: map[string]time.Time{}, untold: map[string]bool{}, wake: make(chan struct{}, 1), back: make(chan struct{}, 1),
 	}
 }
 
@@ -107,6 +108,9 @@ func (f *Facts) run(ctx context.Context, replicas int) {
 		if ctx.Err() != nil {
 			return
 		}
+		if errors.Is(err, errBack) {
+			continue
+		}
 		if !said {
 			said = true
 			f.log.Warn("what the cluster keeps (settings, bans) cannot be read yet; trying again", "error", err)
@@ -115,6 +119,16 @@ func (f *Facts) run(ctx context.Context, replicas int) {
 		case <-ctx.Done():
 		case <-time.After(factRetry):
 		}
+	}
+}
+
+var errBack = errors.New("NATS was away")
+
+// reread has the bucket read anew. The NATS client would notice by itself that its watch is dead, but only after ten seconds or more.
+func (f *Facts) reread() {
+	select {
+	case f.back <- struct{}{}:
+	default:
 	}
 }
 
@@ -136,6 +150,8 @@ func (f *Facts) follow(ctx context.Context, bucket jetstream.KeyValue) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-f.back:
+			return errBack
 		case e, open := <-watcher.Updates():
 			switch {
 			case !open:

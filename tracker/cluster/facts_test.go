@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -182,6 +183,15 @@ func TestABanEndsAlsoWhereItsEndIsNotHeard(t *testing.T) {
 	f.Ban(netip.MustParseAddr("198.51.100.3"))
 	if len(f.bans) != 1 || len(f.untold) != 1 {
 		t.Errorf("%d bans are remembered, %d to be told", len(f.bans), len(f.untold))
+	}
+}
+
+func TestTheBucketIsReadAnewWhenNATSIsBack(t *testing.T) {
+	f, bucket := NewFacts(), &cutBucket{updates: make(chan jetstream.KeyValueEntry)}
+	f.reread()
+	f.reread() // nobody waits
+	if err := f.follow(t.Context(), bucket); !errors.Is(err, errBack) {
+		t.Error(err)
 	}
 }
 
