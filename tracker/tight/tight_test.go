@@ -47,7 +47,7 @@ func TestATightListGrowsByAFew(t *testing.T) {
 	var list []int
 	for i := range 100 {
 		list = Append(list, i)
-		if list[i] != i || len(list) != i+1 || cap(list) > len(list)+step {
+		if list[i] != i || len(list) != i+1 || cap(list) > max(len(list)+step, first) {
 			t.Fatalf("after %d entries it has %d, and place for %d", i+1, len(list), cap(list))
 		}
 	}
