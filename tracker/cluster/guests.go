@@ -38,10 +38,8 @@ func (r *Relay) take(from server.NodeID, e entry) {
 		return // its leaving and something else have crossed
 	}
 	switch e.Kind {
-	case leaves:
-		seat.Leave()
-	case moves:
-		seat.Move()
+	case leaves, moves:
+		r.vacate(seat, e.Kind)
 	default:
 		m, err := announce.Decode(e.Body)
 		if err != nil {
@@ -76,17 +74,17 @@ func (r *Relay) admit(addr server.Address, body []byte) {
 		}
 		return
 	}
-	has := r.count(seat, e.Channel)
+	r.count(e.Channel)
 	r.mu.Lock()
 	theirs := r.guests[addr.Node]
 	if theirs == nil {
-		theirs = map[server.ConnID]*counted{}
+		theirs = map[server.ConnID]server.Seat{}
 		r.guests[addr.Node] = theirs
 	}
 	before, twice := theirs[addr.Conn]
-	theirs[addr.Conn] = has
+	theirs[addr.Conn] = seat
 	r.mu.Unlock()
 	if twice {
-		before.Move()
+		r.vacate(before, moves)
 	}
 }

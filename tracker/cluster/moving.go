@@ -55,7 +55,7 @@ func (r *Relay) carry(now time.Time) {
 		r.move(st)
 	}
 	for _, seat := range orphans {
-		seat.Leave()
+		r.vacate(seat, leaves)
 	}
 }
 

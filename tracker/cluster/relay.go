@@ -42,7 +42,7 @@ type Relay struct {
 	shards   map[string]int     // of channels that have more than one
 	tallies  map[string]*tally  // of the channels in this node's rooms
 	stays    tight.Index[*stay]
-	guests   map[server.NodeID]map[server.ConnID]*counted // other nodes' clients in this node's rooms
+	guests   map[server.NodeID]map[server.ConnID]server.Seat // other nodes' clients in this node's rooms
 	outboxes map[server.NodeID]*outbox
 	moving   []move
 	orphans  []server.Seat // of clients whose edge is gone
@@ -65,7 +65,7 @@ func newRelay(id server.NodeID, name string, b bus, log *slog.Logger) *Relay {
 	r := &Relay{
 		id: id, name: name, log: log, bus: b, metrics: newMetrics(), started: make(chan struct{}),
 		wake: make(chan struct{}, 1), done: make(chan struct{}), members: newMembers(id), tokens: server.NewUsedTokens(), shards: map[string]int{}, tallies: map[string]*tally{},
-		guests: map[server.NodeID]map[server.ConnID]*counted{}, outboxes: map[server.NodeID]*outbox{},
+		guests: map[server.NodeID]map[server.ConnID]server.Seat{}, outboxes: map[server.NodeID]*outbox{},
 	}
 	r.owners = r.members.owners()
 	return r
@@ -141,44 +141,38 @@ func (r *Relay) settle(st *stay) *announce.Error {
 	if refusal != nil {
 		return refusal
 	}
-	st.seat = r.count(seat, e.Channel)
+	st.seat = seat
+	r.count(e.Channel)
 	return nil
 }
 
-// counted is a seat in this node's rooms.
-type counted struct {
-	server.Seat
-	in *tally
-}
+// tally counts the seats of a channel in this node's rooms. There is one as long as it has any.
+type tally struct{ seats int }
 
-// tally counts the seats of a channel. There is one as long as it has any.
-type tally struct {
-	relay   *Relay
-	channel string
-	seats   int
-}
-
-func (c *counted) Leave() { c.Seat.Leave(); c.in.less() }
-
-func (c *counted) Move() { c.Seat.Move(); c.in.less() }
-
-func (r *Relay) count(seat server.Seat, channel string) *counted {
+func (r *Relay) count(channel string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.tallies[channel]
 	if t == nil {
-		t = &tally{relay: r, channel: channel}
+		t = &tally{}
 		r.tallies[channel] = t
 	}
 	t.seats++
-	return &counted{seat, t}
 }
 
-func (t *tally) less() {
-	t.relay.mu.Lock()
-	defer t.relay.mu.Unlock()
+// vacate gives up a seat in this node's rooms, which was counted.
+func (r *Relay) vacate(seat server.Seat, how kind) {
+	if how == moves {
+		seat.Move()
+	} else {
+		seat.Leave()
+	}
+	channel := seat.Channel()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.tallies[channel]
 	if t.seats--; t.seats == 0 {
-		delete(t.relay.tallies, t.channel)
+		delete(r.tallies, channel)
 	}
 }
 

@@ -29,7 +29,7 @@ type stay struct {
 
 	// turn is held by whoever speaks to the place, or changes it. That may wait for a busy cell.
 	turn   sync.Mutex
-	seat   *counted // if the place is on this node
+	seat   server.Seat // if the place is on this node
 	report *announce.Report
 
 	owner atomic.Uint64 // the node where the place is
@@ -131,6 +131,9 @@ func (st *stay) Leave() { st.giveUp(leaves) }
 // Move implements server.Seat.
 func (st *stay) Move() { st.giveUp(moves) }
 
+// Channel implements server.Seat.
+func (st *stay) Channel() string { return st.said.Value().channel }
+
 func (st *stay) giveUp(how kind) {
 	st.turn.Lock()
 	defer st.turn.Unlock()
@@ -144,13 +147,10 @@ func (st *stay) giveUp(how kind) {
 
 // vacate gives the place up; turn is held.
 func (st *stay) vacate(how kind) {
-	switch {
-	case st.seat == nil:
+	if st.seat == nil {
 		st.relay.tell(st.place(), entry{Kind: how, Conn: st.conn})
-	case how == moves:
-		st.seat.Move()
-	default:
-		st.seat.Leave()
+	} else {
+		st.relay.vacate(st.seat, how)
 	}
 	st.seat = nil
 }

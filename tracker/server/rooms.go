@@ -249,6 +249,9 @@ func (st *seat) Leave() { st.giveUp(exited{}) }
 // Move implements Seat.
 func (st *seat) Move() { st.giveUp(exited{moved: true}) }
 
+// Channel implements Seat.
+func (st *seat) Channel() string { return st.audience.name }
+
 func (st *seat) giveUp(how exited) {
 	r, c := st.audience.rooms, st.audience
 	r.mu.Lock()

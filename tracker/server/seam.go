@@ -62,6 +62,8 @@ type Seat interface {
 	Leave()
 	// Move is a Leave of which its neighbours are not told: it has its place elsewhere now.
 	Move()
+	// Channel is the channel's id.
+	Channel() string
 }
 
 // Post brings messages to clients.
