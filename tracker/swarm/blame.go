@@ -146,7 +146,7 @@ func (s *Swarm) mayExpel(r *room) bool {
 // retract takes back what a viewer said who turned out to be bad himself.
 func (s *Swarm) retract(v *viewer) {
 	for _, x := range v.channel.voices.heard(v.network(), s.nowMs) {
-		w := s.viewers[x.of]
+		w := s.viewers.Get(x.of)
 		if x.by != v.id || w == nil {
 			continue
 		}

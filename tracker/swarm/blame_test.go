@@ -28,7 +28,7 @@ func apartRoomOf(t rapid.TB, cfg Config, n int, isp func(id uint64) uint64) *mod
 
 func (m *model) accuse(nowMs int64, by uint64, whom ...uint64) {
 	r := readyReport(int(by-1), nil)
-	r.Neighbours = len(m.swarm.viewers[by].edges)
+	r.Neighbours = len(m.swarm.viewers.Get(by).edges)
 	for _, id := range whom {
 		r.Dropped = append(r.Dropped, Drop{id, announce.BadLeaf})
 	}
@@ -36,7 +36,7 @@ func (m *model) accuse(nowMs int64, by uint64, whom ...uint64) {
 }
 
 func (m *model) neighboursOf(id uint64) (out []uint64) {
-	for _, e := range m.swarm.viewers[id].edges {
+	for _, e := range m.swarm.viewers.Get(id).edges {
 		out = append(out, e.to.id)
 	}
 	return out
@@ -44,7 +44,7 @@ func (m *model) neighboursOf(id uint64) (out []uint64) {
 
 func TestWhoSendsBadLeavesIsShutOutAndThenExpelled(t *testing.T) {
 	m := apartRoom(t, Config{Seed: 5}, 40)
-	bad := m.swarm.viewers[20]
+	bad := m.swarm.viewers.Get(20)
 	m.handle(90_000, readyReport(19, nil))
 	now, witnesses := int64(100_000), 0
 	for len(bad.edges) > 0 && !m.expels[20] {
@@ -93,7 +93,7 @@ func TestTooFewLiarsHarmNobody(t *testing.T) {
 			m.accuse(now, liars[i], m.neighboursOf(liars[i])...)
 		}
 		for id := uint64(1); id <= uint64(honest); id++ {
-			if v := m.swarm.viewers[id]; v.suspended || m.expels[id] {
+			if v := m.swarm.viewers.Get(id); v.suspended || m.expels[id] {
 				t.Fatalf("two liars of one network each shut %d out: %v", id, v.accusations)
 			}
 		}
@@ -138,7 +138,7 @@ func TestSybilsTwoToOneHarmFew(t *testing.T) {
 			}
 			expelled, silent, alone := 0, 0, 0
 			for id := uint64(1); isHonest(id); id++ {
-				v := m.swarm.viewers[id]
+				v := m.swarm.viewers.Get(id)
 				if m.expels[id] {
 					expelled++
 				} else if v.suspended {
@@ -167,12 +167,12 @@ func TestANetworkHasOneVoice(t *testing.T) {
 	m.handle(2600, Join{Room: "room", Viewer: 12, Role: announce.Viewer, SubnetKey: 105, Renditions: []string{"360p"}})
 	m.accuse(3000, 12, 6, 9, 10, 11)
 	for id, want := range map[uint64]int{6: 1, 7: 1, 8: 1, 9: 1, 10: 0, 11: 0} {
-		if got := len(m.swarm.viewers[id].accusations); got != want {
+		if got := len(m.swarm.viewers.Get(id).accusations); got != want {
 			t.Errorf("%d is accused %d times, want %d", id, got, want)
 		}
 	}
 	m.accuse(3_700_000, 3, 10)
-	if got := len(m.swarm.viewers[10].accusations); got != 1 {
+	if got := len(m.swarm.viewers.Get(10).accusations); got != 1 {
 		t.Errorf("an hour later the network is not heard: %d", got)
 	}
 }
@@ -184,7 +184,7 @@ func TestASeederIsNotJudged(t *testing.T) {
 	for i, id := range m.neighboursOf(99) {
 		m.accuse(70_000+int64(i), id, 99)
 	}
-	if v := m.swarm.viewers[99]; v.suspended || m.expels[99] || len(v.edges) > 0 {
+	if v := m.swarm.viewers.Get(99); v.suspended || m.expels[99] || len(v.edges) > 0 {
 		t.Errorf("it is suspended: %v, expelled: %v, and has %d neighbours of those who want none of it", v.suspended, m.expels[99], len(v.edges))
 	}
 }
@@ -230,7 +230,7 @@ func TestARoomWithThirtyPercentLiarsIsJust(t *testing.T) {
 			}
 			gone, harmed := 0, 0
 			for id := uint64(1); id <= n; id++ {
-				v := m.swarm.viewers[id]
+				v := m.swarm.viewers.Get(id)
 				out := v == nil || v.suspended || m.expels[id]
 				switch {
 				case out && bad(id):
@@ -252,7 +252,7 @@ func TestALiarCountsAgainstFewAndNotAtAllWhenFoundOut(t *testing.T) {
 	m.accuse(100_000, 1, 2, 3, 4, 5, 6, 7)
 	accused := 0
 	for id := uint64(2); id <= 12; id++ {
-		accused += len(m.swarm.viewers[id].accusations)
+		accused += len(m.swarm.viewers.Get(id).accusations)
 	}
 	if accused != maxAccused {
 		t.Errorf("one accuser counts against %d in an hour, want %d", accused, maxAccused)
@@ -260,11 +260,11 @@ func TestALiarCountsAgainstFewAndNotAtAllWhenFoundOut(t *testing.T) {
 	for id := uint64(2); id <= 12; id++ {
 		m.accuse(101_000, id, 1)
 	}
-	if !m.swarm.viewers[1].suspended {
+	if !m.swarm.viewers.Get(1).suspended {
 		t.Fatal("the liar was not shut out")
 	}
 	for id := uint64(2); id <= 12; id++ {
-		if held := m.swarm.viewers[id].accusations; len(held) > 0 {
+		if held := m.swarm.viewers.Get(id).accusations; len(held) > 0 {
 			t.Errorf("what the liar said still counts against %d: %v", id, held)
 		}
 	}

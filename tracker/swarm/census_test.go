@@ -9,7 +9,7 @@ import (
 // judgeCensus holds the counts, which are kept as pairs come and go, to a count of all there are.
 func (m *model) judgeCensus() {
 	want := map[string]Census{}
-	for _, v := range m.swarm.viewers {
+	for v := range m.swarm.viewers.All() {
 		n := want[v.channel.name]
 		for _, e := range v.edges {
 			n.Pairs++

@@ -68,7 +68,7 @@ func (v *viewer) state() State {
 // Near tells how many of a viewer's neighbours are of its ISP, and how many of another. Seeders are of none, as are those of whom
 // it is not known.
 func (s *Swarm) Near(viewer uint64) (same, other, unplaced int) {
-	v := s.viewers[viewer]
+	v := s.viewers.Get(viewer)
 	if v == nil {
 		return 0, 0, 0
 	}

@@ -10,7 +10,8 @@ import (
 func (m *model) judgeCrowds() {
 	near := map[string]Census{}
 	viewers := map[string]int{}
-	for id, v := range m.swarm.viewers {
+	for v := range m.swarm.viewers.All() {
+		id := v.id
 		if v.seeder {
 			continue
 		}
@@ -50,7 +51,7 @@ func TestViewersAreCountedByISPAndState(t *testing.T) {
 	s.Handle(0, Join{Room: "room", Viewer: 9, Role: announce.Seeder, ISPKey: 3215})
 	s.Handle(0, Join{Room: "another", Viewer: 10, Role: announce.Viewer, ISPKey: 3215})
 	s.Handle(0, Report{Viewer: 1, Ready: true, Renditions: []string{"360p"}, Neighbours: 3})
-	s.layOff(s.viewers[4])
+	s.layOff(s.viewers.Get(4))
 	got := s.Crowds("room")
 	if want := (Crowd{Waiting: 1, Sharing: 1, Taking: 1}); got[3215] != want {
 		t.Errorf("of AS3215: %v, want %v", got[3215], want)

@@ -343,7 +343,7 @@ func (s *Swarm) reunite(v *viewer, neighbours []uint64) {
 		return
 	}
 	for _, id := range neighbours {
-		w := s.viewers[id]
+		w := s.viewers.Get(id)
 		if w == nil || w == v || w.channel != v.channel || v.knows(w) || len(v.edges) >= s.limit(v) || len(w.edges) >= s.limit(w) {
 			continue
 		}

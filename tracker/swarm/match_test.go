@@ -90,7 +90,7 @@ func TestALargeRoomIsARandomGraph(t *testing.T) {
 			if mean := sum / 400; mean < 9 || mean > 11 {
 				t.Errorf("the mean degree is %d, want 9 to 11", mean)
 			}
-			for _, v := range []*viewer{m.swarm.viewers[1], m.swarm.viewers[200], m.swarm.viewers[400]} {
+			for _, v := range []*viewer{m.swarm.viewers.Get(1), m.swarm.viewers.Get(200), m.swarm.viewers.Get(400)} {
 				if d := diameterFrom(v, 400); d > 7 {
 					t.Errorf("from viewer %d, the farthest is %d steps away, want at most 7", v.id, d)
 				}
@@ -180,7 +180,7 @@ func TestASteadyRoomIsQuiet(t *testing.T) {
 	for round := range int64(5) {
 		for id := uint64(1); id <= 100; id++ {
 			got := m.handle(100_000+round*5000, Report{
-				Viewer: id, Ready: true, Neighbours: len(m.swarm.viewers[id].edges), Renditions: []string{"360p"}, UplinkBps: 2_000_000 + round*100_000,
+				Viewer: id, Ready: true, Neighbours: len(m.swarm.viewers.Get(id).edges), Renditions: []string{"360p"}, UplinkBps: 2_000_000 + round*100_000,
 			})
 			if round > 0 && len(got) > 0 {
 				t.Fatalf("round %d, viewer %d: nothing happened, but %v", round, id, got)

@@ -25,7 +25,7 @@ func TestARoomThatMovesKeepsItsPairs(t *testing.T) {
 		from.Handle(nowMs, Tick{})
 	}
 	neighbours := func(s *Swarm, id uint64) (ids []uint64) {
-		for _, e := range s.viewers[id].edges {
+		for _, e := range s.viewers.Get(id).edges {
 			ids = append(ids, e.to.id)
 		}
 		slices.Sort(ids)

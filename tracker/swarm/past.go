@@ -35,7 +35,7 @@ func (v *viewer) pastWith(id uint64) *past {
 // drop handles one entry of a report's list. It counts only if the two ever were introduced: nobody can speak against
 // a viewer whom he never met.
 func (s *Swarm) drop(v *viewer, d Drop) {
-	w := s.viewers[d.Viewer]
+	w := s.viewers.Get(d.Viewer)
 	if w == nil || w.channel != v.channel || w == v {
 		return
 	}

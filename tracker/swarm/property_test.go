@@ -79,8 +79,8 @@ func (m *model) syncInferred(ev Event, actions []Action) {
 		if parted[p] {
 			continue
 		}
-		v := m.swarm.viewers[r.Viewer]
-		if w := m.swarm.viewers[p[0]+p[1]-r.Viewer]; (p[0] == r.Viewer || p[1] == r.Viewer) && !v.knows(w) {
+		v := m.swarm.viewers.Get(r.Viewer)
+		if w := m.swarm.viewers.Get(p[0] + p[1] - r.Viewer); (p[0] == r.Viewer || p[1] == r.Viewer) && !v.knows(w) {
 			delete(m.edges, p)
 		}
 	}
@@ -97,7 +97,7 @@ func (m *model) apply(ev Event, a Action) {
 			m.t.Fatalf("%v: not in one room", a)
 		case m.edges[p]:
 			m.t.Fatalf("%v: they know each other", a)
-		case m.swarm.viewers[a.A].rest.resting() || m.swarm.viewers[a.B].rest.resting():
+		case m.swarm.viewers.Get(a.A).rest.resting() || m.swarm.viewers.Get(a.B).rest.resting():
 			m.t.Fatalf("%v: one is to be left alone", a)
 		case m.never[p]:
 			m.t.Fatalf("%v: they parted over evidence", a)
@@ -126,12 +126,12 @@ func (m *model) apply(ev Event, a Action) {
 		}
 		m.duties[a.Viewer] = a.Duties
 	case Cap:
-		if m.room[a.Viewer] == "" || m.swarm.viewers[a.Viewer].seeder || m.caps[a.Viewer] == a.UploadBps || a.UploadBps < 0 {
+		if m.room[a.Viewer] == "" || m.swarm.viewers.Get(a.Viewer).seeder || m.caps[a.Viewer] == a.UploadBps || a.UploadBps < 0 {
 			m.t.Fatalf("%v: it is not here, a seeder, or knows that", a)
 		}
 		m.caps[a.Viewer] = a.UploadBps
 	case Expel:
-		if m.expels[a.Viewer] || !m.swarm.viewers[a.Viewer].suspended {
+		if m.expels[a.Viewer] || !m.swarm.viewers.Get(a.Viewer).suspended {
 			m.t.Fatalf("%v: twice, or without suspicion", a)
 		}
 		m.expels[a.Viewer] = true
@@ -153,7 +153,8 @@ func (m *model) judge() {
 		degree[p[0]]++
 		degree[p[1]]++
 	}
-	for id, v := range s.viewers {
+	for v := range s.viewers.All() {
+		id := v.id
 		if most := s.limit(v); degree[id] != len(v.edges) || degree[id] > most && !v.seeder {
 			m.t.Fatalf("%d has %d neighbours, the swarm says %d, the limit is %d", id, degree[id], len(v.edges), most)
 		}
@@ -191,7 +192,8 @@ func (m *model) judge() {
 			m.judgeDuties(r)
 		}
 	}
-	for id, v := range s.viewers {
+	for v := range s.viewers.All() {
+		id := v.id
 		if got := v.shares(); !slices.Equal(got, m.duties[id]) {
 			m.t.Fatalf("%d was told %v and has %v", id, m.duties[id], got)
 		}
@@ -333,8 +335,8 @@ func TestWhateverHappens(t *testing.T) {
 		for _, id := range slices.Sorted(maps.Keys(m.room)) {
 			m.handle(nowMs, Leave{Viewer: id})
 		}
-		if s := m.swarm; len(s.channels)+len(s.order)+len(s.viewers) != 0 {
-			t.Fatalf("everybody left, but %d channels and %d viewers remain", len(s.channels), len(s.viewers))
+		if s := m.swarm; len(s.channels)+len(s.order)+s.viewers.Len() != 0 {
+			t.Fatalf("everybody left, but %d channels and %d viewers remain", len(s.channels), s.viewers.Len())
 		}
 	})
 }

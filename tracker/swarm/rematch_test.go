@@ -61,7 +61,7 @@ func TestWhoIsFarFromAllKeepsItsNeighbours(t *testing.T) {
 			t.Errorf("%d has %d neighbours", id, n)
 		}
 	}
-	if far := diameterFrom(m.swarm.viewers[10], 100); far > 6 {
+	if far := diameterFrom(m.swarm.viewers.Get(10), 100); far > 6 {
 		t.Errorf("from one of them the farthest is %d steps away", far)
 	}
 	introduced := 0
@@ -95,7 +95,8 @@ func TestStrangersGiveWayToThoseWithTheSameISP(t *testing.T) {
 	}
 	m.edges = map[[2]uint64]bool{}
 	strangers := map[uint64]int{}
-	for id, v := range m.swarm.viewers {
+	for v := range m.swarm.viewers.All() {
+		id := v.id
 		for _, e := range v.edges {
 			m.edges[pair(id, e.to.id)] = true
 		}

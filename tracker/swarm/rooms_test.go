@@ -50,10 +50,10 @@ func TestRoomsGatherISPs(t *testing.T) {
 	// A viewer's own room holds most of those whom it shall meet.
 	here, all, near, edges := 0, 0, 0, 0
 	of := map[uint64]int{}
-	for _, v := range s.viewers {
+	for v := range s.viewers.All() {
 		of[v.isp]++
 	}
-	for _, v := range s.viewers {
+	for v := range s.viewers.All() {
 		here += min(v.around[inISP].len(), 100)
 		all += min(of[v.isp], 100)
 		for _, e := range v.edges {
@@ -79,7 +79,8 @@ func TestASplitCutsNoConnectionAndFewPairsApart(t *testing.T) {
 				t.Fatalf("there are %d rooms already", n)
 			}
 			var edges [][2]uint64
-			for id, v := range s.viewers {
+			for v := range s.viewers.All() {
+				id := v.id
 				for _, e := range v.edges {
 					if id < e.to.id {
 						edges = append(edges, pair(id, e.to.id))
@@ -101,7 +102,7 @@ func TestASplitCutsNoConnectionAndFewPairsApart(t *testing.T) {
 			}
 			apart := 0
 			for _, p := range edges {
-				if s.viewers[p[0]].room != s.viewers[p[1]].room {
+				if s.viewers.Get(p[0]).room != s.viewers.Get(p[1]).room {
 					apart++
 				}
 			}
@@ -128,7 +129,7 @@ func TestItSettlesAfterAnything(t *testing.T) {
 			s.Handle(nowMs, Tick{})
 			before := waiting
 			waiting = map[*viewer]int{}
-			for _, v := range s.viewers {
+			for v := range s.viewers.All() {
 				if s.leftOut(v) {
 					waiting[v] = before[v] + 1
 				}

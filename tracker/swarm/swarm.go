@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"slipstream/tracker/announce"
+	"slipstream/tracker/tight"
 )
 
 // Config holds the policy's numbers. Zero values mean the defaults in brackets.
@@ -40,7 +41,7 @@ type Swarm struct {
 	cfg      Config
 	channels map[string]*channel
 	order    []*channel // oldest first: what maps must not decide
-	viewers  map[uint64]*viewer
+	viewers  tight.Index[*viewer]
 	told     map[uint64][]announce.Share // the stripes of those who have some, as they know them
 
 	nowMs   int64
@@ -63,7 +64,7 @@ func New(cfg Config) *Swarm {
 	orElse(&cfg.RoomSize, 1000, 2*(cfg.Degree+1))
 	orElse(&cfg.Accusers, 3, 1)
 	orElse(&cfg.Expellers, 5, cfg.Accusers)
-	return &Swarm{cfg: cfg, channels: map[string]*channel{}, viewers: map[uint64]*viewer{}, told: map[uint64][]announce.Share{}}
+	return &Swarm{cfg: cfg, channels: map[string]*channel{}, told: map[uint64][]announce.Share{}}
 }
 
 // Handle takes one event at a time in epoch milliseconds and returns what is to be done about it, in order. The slice
@@ -128,7 +129,7 @@ func (s *Swarm) Rooms(channel string) (sizes []int) {
 
 // RoomOf is the index of a viewer's room; false for a seeder, which serves all, and for a stranger.
 func (s *Swarm) RoomOf(viewer uint64) (index int, ok bool) {
-	v := s.viewers[viewer]
+	v := s.viewers.Get(viewer)
 	if v == nil || v.room == nil {
 		return 0, false
 	}
@@ -144,7 +145,7 @@ func (s *Swarm) touch(r *room) {
 }
 
 func (s *Swarm) join(ev Join) {
-	if ev.Viewer == 0 || s.viewers[ev.Viewer] != nil {
+	if ev.Viewer == 0 || s.viewers.Get(ev.Viewer) != nil {
 		return
 	}
 	c := s.channels[ev.Room]
@@ -158,7 +159,7 @@ func (s *Swarm) join(ev Join) {
 		subnet: ev.SubnetKey, isp: ev.ISPKey, region: ev.RegionKey, class: uplinkClass(0, ev.UplinkBps), joinedMs: uint32(s.nowMs), record: &nothing,
 	}
 	v.rematchAtMs = s.nowMs + rematchMs/3 + int64(v.id%rematchMs)
-	s.viewers[v.id] = v
+	s.viewers.Put(v)
 	if v.seeder {
 		c.seeders.add(v)
 		s.reseat(v)
@@ -176,11 +177,11 @@ func (s *Swarm) join(ev Join) {
 }
 
 func (s *Swarm) leave(ev Leave) {
-	v := s.viewers[ev.Viewer]
+	v := s.viewers.Get(ev.Viewer)
 	if v == nil {
 		return
 	}
-	delete(s.viewers, v.id)
+	s.viewers.Delete(v.id)
 	delete(s.told, v.id)
 	neighbours := slices.Clone(v.edges)
 	for _, e := range neighbours {
@@ -218,7 +219,7 @@ func (s *Swarm) forgetChannel(c *channel) {
 }
 
 func (s *Swarm) report(ev Report) {
-	v := s.viewers[ev.Viewer]
+	v := s.viewers.Get(ev.Viewer)
 	if v == nil {
 		return
 	}

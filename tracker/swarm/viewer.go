@@ -40,6 +40,9 @@ type viewer struct {
 	*record
 }
 
+// Key implements tight.Keyed.
+func (v *viewer) Key() uint64 { return v.id }
+
 // record is what follows from reports, of a viewer's own and of others. All who have none share one in which nothing is ever
 // written: see own.
 type record struct {
