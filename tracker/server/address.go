@@ -123,9 +123,9 @@ func (a *addresses) change(l Limits) {
 
 // admit takes a place for a connection; release gives it back. Loopback is not counted: it is a test on one machine, or
 // a reverse proxy whose clients cannot be told apart.
-func (a *addresses) admit(addr netip.Addr, now time.Time) (release func(), ok bool) {
+func (a *addresses) admit(addr netip.Addr, now time.Time) bool {
 	if addr.Unmap().IsLoopback() {
-		return func() {}, true
+		return true
 	}
 	key := prefixKey(prefixOf(addr))
 	a.mu.Lock()
@@ -133,20 +133,26 @@ func (a *addresses) admit(addr netip.Addr, now time.Time) (release func(), ok bo
 	p := a.prefixes.Get(key)
 	if p == nil {
 		if a.prefixes.Len() >= a.limits.Prefixes && !a.sweep(now) {
-			return nil, false
+			return false
 		}
 		p = &prefix{key: key}
 		a.prefixes.Put(p)
 	}
 	if int(p.connections) >= a.limits.PrefixConnections || !p.bucket.take(now, a.limits.PrefixRate, a.limits.PrefixBurst) {
-		return nil, false
+		return false
 	}
 	p.connections++
-	return func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		p.connections--
-	}, true
+	return true
+}
+
+// release gives back a place that admit gave to the same address.
+func (a *addresses) release(addr netip.Addr) {
+	if addr.Unmap().IsLoopback() {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.prefixes.Get(prefixKey(prefixOf(addr))).connections-- // who has connections is not swept away
 }
 
 // sweep forgets prefixes that are as good as new, at most once a second because it looks at all of them.

@@ -10,10 +10,10 @@ func (s *Server) Gate(r *http.Request) (release func(), status int, sentence str
 		s.metrics.reject(s.metrics.refused, "origin")
 		return nil, http.StatusForbidden, "This tracker does not serve pages of this web origin."
 	}
-	release, ok := s.addresses.admit(s.cfg.ClientAddr(r), s.cfg.Now())
-	if !ok {
+	addr := s.cfg.ClientAddr(r)
+	if !s.addresses.admit(addr, s.cfg.Now()) {
 		s.metrics.reject(s.metrics.refused, "address")
 		return nil, http.StatusTooManyRequests, "Too many connections from this network; try again in a moment."
 	}
-	return release, 0, ""
+	return func() { s.addresses.release(addr) }, 0, ""
 }

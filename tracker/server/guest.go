@@ -9,9 +9,8 @@ import (
 // guest is what every connection has, whatever carries it: a visit, and a seat once it has joined.
 type guest struct {
 	visit
-	id      ConnID
-	seat    Seat
-	release func() // of the address
+	id   ConnID
+	seat Seat
 }
 
 // take carries out one message. The refusal ends the connection with a word, left without one.

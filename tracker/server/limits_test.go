@@ -96,22 +96,21 @@ func TestPlacesAreBounded(t *testing.T) {
 func TestPrefixesAreBounded(t *testing.T) {
 	a := newAddresses(Limits{Prefixes: 2, PrefixConnections: 9, PrefixRate: 1, PrefixBurst: 1})
 	now := time.Unix(1_000_000, 0)
-	release, ok := a.admit(netip.MustParseAddr("192.0.2.1"), now)
-	if !ok {
+	if !a.admit(netip.MustParseAddr("192.0.2.1"), now) {
 		t.Fatal("the first was refused")
 	}
-	leave, _ := a.admit(netip.MustParseAddr("2001:db8:1::1"), now)
-	if _, ok := a.admit(netip.MustParseAddr("2001:db8:2::1"), now); ok {
+	a.admit(netip.MustParseAddr("2001:db8:1::1"), now)
+	if a.admit(netip.MustParseAddr("2001:db8:2::1"), now) {
 		t.Error("a third prefix was admitted where two are remembered")
 	}
-	leave()
+	a.release(netip.MustParseAddr("2001:db8:1::1"))
 	now = now.Add(time.Minute)
-	if _, ok := a.admit(netip.MustParseAddr("2001:db8:2::1"), now); !ok {
+	if !a.admit(netip.MustParseAddr("2001:db8:2::1"), now) {
 		t.Error("the place of a prefix that is long gone was not given away")
 	}
-	release()
+	a.release(netip.MustParseAddr("192.0.2.1"))
 	for range 20 {
-		if _, ok := a.admit(netip.MustParseAddr("127.0.0.1"), now); !ok {
+		if !a.admit(netip.MustParseAddr("127.0.0.1"), now) {
 			t.Fatal("loopback was counted")
 		}
 	}

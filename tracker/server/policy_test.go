@@ -89,7 +89,7 @@ func TestNewLimitsHoldForNetworksThatAreKnown(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	admitted := func() (n int) {
 		for range 20 {
-			if _, ok := a.admit(netip.MustParseAddr("192.0.2.1"), now); ok {
+			if a.admit(netip.MustParseAddr("192.0.2.1"), now) {
 				n++
 			}
 		}

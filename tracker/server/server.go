@@ -229,39 +229,38 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // arrive is all that is checked before a WebSocket opens. Who gets a place gives it back by exit.
 func (s *Server) arrive(r *http.Request, g *guest, l line) *epoll.Refusal {
 	now := s.cfg.Now()
-	addr, origin := s.cfg.ClientAddr(r), r.Header.Get("Origin")
-	g.visit = visit{srv: s, addr: addr.As16()}
-	release, ok := s.addresses.admit(addr, now)
-	if !ok {
+	g.visit = visit{srv: s, addr: s.cfg.ClientAddr(r).As16()}
+	addr, origin := g.address(), r.Header.Get("Origin")
+	if !s.addresses.admit(addr, now) {
 		return s.refuse("address", epoll.Refusal{
 			Status: http.StatusTooManyRequests, RetryAfter: 10, Sentence: "Too many connections from this network; try again in a moment.",
 		})
 	}
 	if s.cfg.Facts != nil && s.cfg.Facts.Banned(addr) {
-		release()
+		s.addresses.release(addr)
 		return s.refuse("banned", epoll.Refusal{
 			Status: http.StatusForbidden, Sentence: "Neighbours proved that somebody at this address sends what he should not; playback goes on without them.",
 		})
 	}
 	if !s.originAllowed(r) {
-		release()
+		s.addresses.release(addr)
 		return s.refuse("origin", epoll.Refusal{Status: http.StatusForbidden, Sentence: "This tracker does not serve pages of this web origin."})
 	}
 	if refusal := g.knock(r.Header.Values("Sec-WebSocket-Protocol"), origin); refusal != nil {
 		if refusal.Code == announce.CodeTokenInvalid {
 			s.addresses.blame(addr, now)
 		}
-		release()
+		s.addresses.release(addr)
 		return s.refuse(refusal.Code, epoll.Refusal{Status: http.StatusUnauthorized, Sentence: refusal.Message})
 	}
 	if !s.enter(g, l) {
 		g.over()
-		release()
+		s.addresses.release(addr)
 		return s.refuse("connections", epoll.Refusal{
 			Status: http.StatusServiceUnavailable, RetryAfter: 30, Sentence: "The tracker has no place left, or is shutting down; try again in a moment.",
 		})
 	}
-	g.release, g.webOrigin = release, unique.Make(origin)
+	g.webOrigin = unique.Make(origin)
 	return nil
 }
 
@@ -288,7 +287,7 @@ func (s *Server) enter(g *guest, l line) bool {
 func (s *Server) exit(g *guest) {
 	g.leave()
 	s.lines.remove(g.id)
-	g.release()
+	s.addresses.release(g.address())
 	s.mu.Lock()
 	s.conns--
 	s.mu.Unlock()
