@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"slipstream/tracker/cluster"
@@ -106,6 +107,9 @@ func (c serveCommand) Run(ctx context.Context, certificate OpenCertificate, agai
 			return errors.New("the PROXY protocol is believed only from known networks: name those of the terminators by --trust")
 		}
 		cfg.Terminators = c.Trust
+	}
+	if c.DebugListen == "" {
+		runtime.MemProfileRate = 0 // nobody will ask for the profile, which is a megabyte or two
 	}
 	proof, err := certificate(c.CertificateFlags, server.Discreet(log))
 	if err != nil {
