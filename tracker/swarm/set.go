@@ -2,12 +2,14 @@ package swarm
 
 import "slices"
 
-// set holds viewers in an order that depends on nothing but the calls, with all operations in constant time.
+// set holds viewers in an order that depends on nothing but the calls, with all operations in constant time. It must not be copied.
 type set struct {
 	items []*viewer
 	// index has, where there are more than few, the place of each plus one: a hash table with linear probing, four bytes
 	// an entry. Every viewer is in several sets, and in a map each would be seven times as much.
 	index []uint32
+
+	first [4]*viewer // where items begin: most sets are subnets of one viewer or two
 }
 
 // few are found without an index. Most subnets and many ISPs of a room have no more.
@@ -50,6 +52,9 @@ func (s *set) add(v *viewer) {
 	i, at := s.find(v)
 	if i >= 0 {
 		return
+	}
+	if s.items == nil {
+		s.items = s.first[:0]
 	}
 	s.items = append(s.items, v)
 	switch n := len(s.items); {
