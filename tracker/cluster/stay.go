@@ -30,7 +30,7 @@ type stay struct {
 	// turn is held by whoever speaks to the place, or changes it. That may wait for a busy cell.
 	turn   sync.Mutex
 	seat   server.Seat // if the place is on this node
-	report *announce.Report
+	report *account
 
 	owner atomic.Uint64 // the node where the place is
 
@@ -40,6 +40,28 @@ type stay struct {
 	welcome *announce.Welcome // the terms of the visit, until it has been told
 	known   []announce.PeerID
 	capBps  int64 // on its uploads, as told last
+}
+
+// account is a client's last report. What it plays, of which there are many small lists, is shared by all who play the same.
+type account struct {
+	announce.Report
+	plays unique.Handle[string] // instead of Renditions; joined by spaces
+}
+
+func accountOf(r announce.Report) *account {
+	a := &account{r, unique.Make(strings.Join(r.Renditions, " "))}
+	a.Renditions, a.Dropped = nil, nil
+	return a
+}
+
+// whole is the report as it was, without those who were dropped.
+func (a *account) whole() *announce.Report {
+	if a == nil {
+		return nil
+	}
+	r := a.Report
+	r.Renditions = strings.Fields(a.plays.Value())
+	return &r
 }
 
 // saying is what many clients said alike when they joined; they share one.
@@ -82,7 +104,7 @@ func (st *stay) enter() server.Enter {
 		e.Welcome = *st.welcome
 		return e
 	}
-	e.Resume = &server.Resume{ID: st.id, Known: slices.Clone(st.known), Report: st.report, CapBps: st.capBps}
+	e.Resume = &server.Resume{ID: st.id, Known: slices.Clone(st.known), Report: st.report.whole(), CapBps: st.capBps}
 	return e
 }
 
@@ -101,9 +123,7 @@ func (st *stay) Signal(s announce.SignalTo) {
 func (st *stay) Report(r announce.Report) {
 	st.turn.Lock()
 	defer st.turn.Unlock()
-	last := r
-	last.Dropped = nil
-	st.report = &last
+	st.report = accountOf(r)
 	if len(r.Dropped) > 0 {
 		st.mu.Lock()
 		for _, d := range r.Dropped {
