@@ -69,16 +69,16 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	at := ln.Addr()
 	_, tcp := ln.(*net.TCPListener)
-	lean := tcp && cfg.TLS == nil && epoll.Available && !cfg.Goroutines
+	lean := tcp && epoll.Available && !cfg.Goroutines
 	if !lean && len(cfg.Terminators) > 0 {
 		ln = behindTerminators(ln, cfg.Terminators, web.ReadHeaderTimeout)
 	}
-	if cfg.TLS != nil {
+	if !lean && cfg.TLS != nil {
 		ln = tls.NewListener(ln, cfg.TLS)
 	}
 	if lean {
 		loops := t.server.Epoll()
-		loops.Terminators = cfg.Terminators
+		loops.Terminators, loops.TLS = cfg.Terminators, cfg.TLS
 		loops.Paths = map[string]epoll.Open{"/tracker": t.server.Open}
 		if t.others != nil {
 			loops.Paths["/announce"] = t.others.Open

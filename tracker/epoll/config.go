@@ -2,6 +2,7 @@ package epoll
 
 import (
 	"cmp"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -19,6 +20,8 @@ type Config struct {
 	Known func(*http.Request) bool
 	// Terminators are the networks of those whose connections begin with the PROXY protocol, which tells whom they speak for.
 	Terminators []netip.Prefix
+	// TLS is what connections are served with; nil is plaintext.
+	TLS *tls.Config
 	// Subprotocol is selected if a client offers it among others; "" is none.
 	Subprotocol string
 	// MaxMessage is the longest message from a client [16 KiB].

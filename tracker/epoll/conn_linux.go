@@ -50,8 +50,9 @@ func (m moment) before(other moment) bool { return int32(m-other) < 0 }
 // unfinished is what there is of a request's head, or of a message, until the rest comes.
 type unfinished struct {
 	reader
-	remote netip.AddrPort // of the head
-	behind bool           // a terminator, which has not told yet whom it speaks for
+	remote  netip.AddrPort // of the head
+	behind  bool           // a terminator, which has not told yet whom it speaks for
+	knocked bool           // it waits for its handshake
 }
 
 // fault is why it is told to close.
@@ -171,29 +172,59 @@ func (c *Conn) flush(last bool) (done bool, err error) {
 	if c.cut {
 		return false, ErrEnded
 	}
-	if c.fd < 0 || c.pending == nil {
+	if c.fd < 0 {
 		return true, nil
 	}
-	for b := c.pending; len(*b) > 0; {
-		n, err := send(int(c.fd), *b, last)
+	v := c.loop.veil(c)
+	switch {
+	case v != nil:
+		done, err = v.flush(c, last)
+	case c.pending == nil:
+		return true, nil
+	default:
+		done, err = drain(int(c.fd), &c.pending, last)
+	}
+	if err == nil && !done && c.unwritten(v) > c.loop.cfg.MaxPending {
+		err = ErrSlow
+	}
+	return done, err
+}
+
+// unwritten is how much the client could not be told yet.
+func (c *Conn) unwritten(v *veil) (n int) {
+	if c.pending != nil {
+		n = len(*c.pending)
+	}
+	if v != nil && v.out != nil {
+		n += len(*v.out)
+	}
+	return n
+}
+
+// drain writes a buffer, and gives it back if everything is written.
+func drain(fd int, buffer **[]byte, last bool) (done bool, err error) {
+	for b := *buffer; len(*b) > 0; {
+		n, err := send(fd, *b, last)
 		switch err {
 		case 0:
 			*b = (*b)[:copy(*b, (*b)[n:])]
 		case unix.EINTR:
 		case unix.EAGAIN:
-			if len(*b) > c.loop.cfg.MaxPending {
-				return false, ErrSlow
-			}
 			return false, nil
 		default:
 			return false, ErrEnded
 		}
 	}
-	if cap(*c.pending) <= keepBuffer {
-		buffers.Put(c.pending)
-	}
-	c.pending = nil
+	release(buffer)
 	return true, nil
+}
+
+// release gives a buffer back.
+func release(buffer **[]byte) {
+	if cap(**buffer) <= keepBuffer {
+		buffers.Put(*buffer)
+	}
+	*buffer = nil
 }
 
 // hasEnded tells whether a close was queued.

@@ -125,8 +125,9 @@ func (l *loop) refuse(c *Conn, no Refusal) {
 
 // giveAway hands a connection over to the HTTP server.
 func (l *loop) giveAway(c *Conn, remote netip.AddrPort, begun []byte) {
+	v := l.veil(c)
 	fd := c.shut()
-	l.conns[l.place(int32(fd))] = nil
+	l.forget(fd)
 	unix.EpollCtl(l.epfd, unix.EPOLL_CTL_DEL, fd, nil) //nolint:errcheck // it is in there
-	l.server.rest.give(fd, remote, begun)
+	l.server.rest.give(fd, v, remote, begun)
 }

@@ -32,6 +32,10 @@ type loop struct {
 	behind bool // there is more to take, so who is patient waits
 	taken  int  // bytes since it was not
 
+	veils  []*veil // as conns; empty without TLS
+	hellos []*Conn // wait for their handshakes, in order
+	plain  []byte  // what was decrypted
+
 	mu       sync.Mutex
 	arrivals []arrival
 	queued   []*Conn // have something pending
@@ -60,6 +64,9 @@ func newLoop(s *Server) (*loop, error) {
 	l := &loop{
 		server: s, cfg: &s.cfg, epoll: os.NewFile(uintptr(epfd), "epoll"), epfd: epfd, buf: make([]byte, 64<<10),
 		lines: bufio.NewReader(nil),
+	}
+	if s.cfg.TLS != nil {
+		l.plain = make([]byte, 16<<10)
 	}
 	tickMs := s.cfg.tick().Milliseconds()
 	l.nowMs = time.Now().UnixMilli()
@@ -149,7 +156,7 @@ func (l *loop) run() {
 			return
 		}
 		n := happened(l.epfd, events)
-		if n == 0 && !l.behind {
+		if n == 0 && !l.behind && len(l.hellos) == 0 {
 			err := l.poll.Read(func(uintptr) bool {
 				n = happened(l.epfd, events)
 				return n > 0
@@ -167,9 +174,10 @@ func (l *loop) run() {
 		}
 		l.took(n, len(events))
 		l.wheel.advance(l.nowMs, l.look)
+		l.greet()
 		if n+len(arrivals)+len(queued)+len(gathered) > 0 {
 			runtime.Gosched() // those who decide wait for a processor, if the turn was a long one, and nothing else takes it from us
-			if !l.behind {
+			if !l.behind && len(l.hellos) == 0 {
 				time.Sleep(breath - time.Since(begun))
 			}
 		}
@@ -289,6 +297,17 @@ func (l *loop) read(c *Conn, fd int) {
 	c.heard = true
 	l.taken += n
 	b := l.buf[:n]
+	if l.cfg.TLS == nil {
+		l.hear(c, b)
+	} else if v := l.veil(c); v != nil {
+		l.decrypt(c, v, b)
+	} else {
+		l.knock(c, b)
+	}
+}
+
+// hear takes what a client says.
+func (l *loop) hear(c *Conn, b []byte) {
 	if c.phase == inHead {
 		l.readHead(c, b)
 		return
@@ -396,7 +415,7 @@ func (l *loop) end(c *Conn, why error) {
 	if fd < 0 {
 		return
 	}
-	l.conns[l.place(int32(fd))] = nil
+	l.forget(fd)
 	hangUp(fd)
 	if c.client != nil {
 		c.client.Closed(cmp.Or(faults[c.fault], why))

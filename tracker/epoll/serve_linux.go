@@ -28,11 +28,15 @@ type Server struct {
 	wg       sync.WaitGroup
 }
 
-// Serve begins to serve. The listener must be TCP without TLS; the server owns it from now on.
+// Serve begins to serve. The listener must be TCP; the server owns it from now on.
 func Serve(listener net.Listener, cfg Config) (*Server, error) {
 	tcp, ok := listener.(*net.TCPListener)
 	if !ok {
 		return nil, fmt.Errorf("a %T cannot be served by epoll, only TCP can", listener)
+	}
+	if cfg.TLS != nil {
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.DynamicRecordSizingDisabled = true // what is written at once is one record
 	}
 	cfg.setDefaults()
 	s := &Server{cfg: cfg, rest: newRest(listener.Addr(), cfg.MaxRest, cfg.Refused)}
@@ -156,13 +160,16 @@ func newRest(addr net.Addr, most int, refused func(string)) *rest {
 	return &rest{addr: addr, conns: make(chan net.Conn, 256), done: make(chan struct{}), most: most, refused: refused}
 }
 
-// give makes a net.Conn of a descriptor whose first bytes were read. If nobody takes it, it is closed.
-func (r *rest) give(fd int, remote netip.AddrPort, begun []byte) {
+// give makes a net.Conn of a descriptor, behind TLS or not, whose first bytes were read. If nobody takes it, it is closed.
+func (r *rest) give(fd int, v *veil, remote netip.AddrPort, begun []byte) {
 	f := os.NewFile(uintptr(fd), "connection")
 	defer f.Close()
 	c, err := net.FileConn(f) // with a descriptor of its own
 	if err != nil {
 		return
+	}
+	if v != nil {
+		c = v.over(c)
 	}
 	b := r.note(c, remote, begun)
 	select {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,21 +25,28 @@ import (
 	"slipstream/tracker/token"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(overBoth{m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(overAll{m}) }
 
-// overBoth runs all tests over each transport.
-type overBoth struct{ *testing.M }
+// overAll runs all tests over each transport.
+type overAll struct{ *testing.M }
 
-func (m overBoth) Run() int {
+func (m overAll) Run() int {
 	if code := m.M.Run(); code != 0 || !epoll.Available || flag.Lookup("test.bench").Value.String() != "" {
 		return code
 	}
 	lean = true
+	if code := m.M.Run(); code != 0 {
+		return code
+	}
+	secure = true
+	if skip := flag.Lookup("test.skip").Value; skip.String() == "" { // what takes its time over no matter what
+		skip.Set("Fresh|Rush|Slowly|OfAnISP|CellThatEmpties|AnswerPings|SayGoodbye|NotReady|Harvester|AddUp|AnotherNode|StolenToken")
+	}
 	return m.M.Run()
 }
 
-// lean tells whether harnesses serve by epoll.
-var lean bool
+// lean tells whether harnesses serve by epoll, secure whether that serves TLS.
+var lean, secure bool
 
 const (
 	channel      = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -81,6 +90,9 @@ func start(t *testing.T, change func(*Config)) *harness {
 	if lean {
 		loops := s.Epoll()
 		loops.Paths = map[string]epoll.Open{"/tracker": s.Open}
+		if secure {
+			loops.TLS, _ = ownTLS()
+		}
 		sockets, err := epoll.Serve(h.http.Listener, loops)
 		if err != nil {
 			t.Fatal(err)
@@ -88,6 +100,10 @@ func start(t *testing.T, change func(*Config)) *harness {
 		h.http.Listener, stop = sockets.Rest(), sockets.Close
 	}
 	h.http.Start()
+	if secure {
+		h.http.URL = "https" + strings.TrimPrefix(h.http.URL, "http")
+		_, h.http.Client().Transport.(*http.Transport).TLSClientConfig = ownTLS()
+	}
 	t.Cleanup(func() {
 		s.Close()
 		h.http.Close()
@@ -95,6 +111,14 @@ func start(t *testing.T, change func(*Config)) *harness {
 	})
 	return h
 }
+
+// ownTLS is a certificate for a test's server, and how a client believes it.
+var ownTLS = sync.OnceValues(func() (*tls.Config, *tls.Config) {
+	own := httptest.NewUnstartedServer(nil)
+	own.StartTLS()
+	defer own.Close()
+	return own.TLS, own.Client().Transport.(*http.Transport).TLSClientConfig
+})
 
 // good are the claims of a token that is accepted, once.
 func good() token.Claims {
@@ -121,6 +145,10 @@ type client struct {
 func (h *harness) dial(opts *websocket.DialOptions) (*client, *http.Response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	if opts == nil {
+		opts = &websocket.DialOptions{}
+	}
+	opts.HTTPClient = h.http.Client()
 	ws, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(h.http.URL, "http")+"/tracker", opts)
 	if err != nil {
 		return nil, resp, err
