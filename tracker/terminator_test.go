@@ -21,7 +21,7 @@ func TestViewersBehindATerminatorAreToldApart(t *testing.T) {
 	own := httptest.NewUnstartedServer(nil)
 	own.StartTLS()
 	own.Close()
-	for name, cfg := range map[string]Config{"by epoll": {}, "by goroutines": {Goroutines: true}, "over TLS": {TLS: own.TLS}} {
+	for name, cfg := range map[string]Config{"by epoll": {}, "by goroutines": {Goroutines: true}, "over TLS": {TLS: own.TLS}, "over TLS by goroutines": {TLS: own.TLS, Goroutines: true}} {
 		t.Run(name, func(t *testing.T) {
 			ln := listen(t)
 			cfg.Secret, cfg.Listener, cfg.Log, cfg.Limits = secret, ln, quiet(), server.Limits{PrefixRate: 1, PrefixBurst: 1, PrefixConnections: 1}

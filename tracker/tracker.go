@@ -3,7 +3,7 @@
 // (slipstream tracker).
 //
 // The parts, each of which can be read alone: announce is the protocol, token who may join, swarm the decisions, server the
-// visits and rooms, epoll the WebSockets of those who have no TLS to do, geo where addresses are, cluster what makes several
+// visits and rooms, epoll the WebSockets of many on Linux, geo where addresses are, cluster what makes several
 // trackers one, relay an embedded STUN and TURN server, webtorrent the announce protocol of WebTorrent, top what an operator
 // sees in a terminal. commands.go and serve.go are the command line.
 package tracker
@@ -55,8 +55,8 @@ type Config struct {
 	Geo        []string     // databases for package geo, instead of Locator
 	Listen     string       // address to listen on, such as ":8081"
 	Listener   net.Listener // to be used instead of Listen
-	TLS        *tls.Config  // nil = plaintext, for a terminator before this; then epoll serves where there is one
-	Goroutines bool         // goroutines serve in any case
+	TLS        *tls.Config  // nil = plaintext, for a terminator before this
+	Goroutines bool         // goroutines serve, as where there is no epoll
 
 	// Terminators are the networks of those whose connections begin with the PROXY protocol (version 1 or 2).
 	Terminators []netip.Prefix

@@ -61,7 +61,7 @@ func TestATrackerOfItsOwn(t *testing.T) {
 	own := httptest.NewUnstartedServer(nil) // has a certificate for 127.0.0.1
 	own.StartTLS()
 	own.Close()
-	for name, cfg := range map[string]Config{"by epoll": {}, "by goroutines": {Goroutines: true}, "over TLS": {TLS: own.TLS}} {
+	for name, cfg := range map[string]Config{"by epoll": {}, "by goroutines": {Goroutines: true}, "over TLS": {TLS: own.TLS}, "over TLS by goroutines": {TLS: own.TLS, Goroutines: true}} {
 		t.Run(name, func(t *testing.T) { visitTracker(t, cfg) })
 	}
 }

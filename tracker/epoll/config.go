@@ -29,11 +29,11 @@ type Config struct {
 	// MaxPending is how many bytes wait for a slow reader before it is closed [256 KiB].
 	MaxPending int
 	// MaxHeads is how many connections may be about to send a request's head; then the oldest of them give way, for who is
-	// honest needs one round trip [4096].
+	// honest needs one round trip [4096; with TLS, which keeps 36 KB for each in a handshake, 2048].
 	MaxHeads int
 	// MaxRest is how many connections of Rest there are at a time; then the oldest give way [256].
 	MaxRest int
-	// HandshakeTimeout is for the whole of a request's head [5 s].
+	// HandshakeTimeout is for the whole of a TLS handshake and a request's head [5 s].
 	HandshakeTimeout time.Duration
 	// OpenTimeout is after what time from the opening a client's Overdue is called, once [10 s].
 	OpenTimeout time.Duration
@@ -78,7 +78,7 @@ type Refusal struct {
 // Why connections are turned away, as Config.Refused is told.
 const (
 	NoHead     = "no-head"     // the head of its request did not come in time, or others needed the place (MaxHeads)
-	BadRequest = "bad-request" // that is no HTTP, too large, or half a WebSocket
+	BadRequest = "bad-request" // that is no HTTP, no TLS where there is some, too large, or half a WebSocket
 	NotFound   = "not-found"   // nothing is there, and no WebSocket either
 	Crowded    = "crowded"     // others needed its place at Rest (MaxRest)
 	NoFiles    = "no-files"    // the limit of open files or of memory was reached; it is counted when that is noticed, not for each
@@ -98,6 +98,9 @@ var (
 func (c *Config) setDefaults() {
 	c.MaxMessage = cmp.Or(c.MaxMessage, 16<<10)
 	c.MaxPending = cmp.Or(c.MaxPending, 256<<10)
+	if c.TLS != nil {
+		c.MaxHeads = cmp.Or(c.MaxHeads, 2048)
+	}
 	c.MaxHeads = cmp.Or(c.MaxHeads, 4096)
 	c.MaxRest = cmp.Or(c.MaxRest, 256)
 	c.HandshakeTimeout = cmp.Or(c.HandshakeTimeout, 5*time.Second)

@@ -7,11 +7,12 @@
 //
 // A connection's request is read by net/http's parser. If it asks for a WebSocket on a known path, Open decides; any
 // other connection goes, with what was read of it, to Rest, a listener for an ordinary HTTP server. So one port serves
-// both. TLS cannot be driven by an epoll loop (crypto/tls wants a blocking connection): that is for a terminator before.
+// both. With Config.TLS all of it goes on behind TLS, which the loops do themselves.
 //
 //   - frame.go: frames and messages of RFC 6455, server's side
 //   - conn.go: one connection's state, what is pending, when it has to be looked at
 //   - loop.go: epoll, accepting, the timing wheel (wheel.go)
+//   - tls.go: crypto/tls on a wire that never blocks; its handshakes are coroutines of the loop
 //
 // Clients are called by their connection's loop, one call at a time: they must not wait for the network. Sending is for
 // every goroutine, and never waits: it appends to what is pending, and a reader who lets too much pile up is closed.

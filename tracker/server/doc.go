@@ -3,7 +3,7 @@
 //
 // Three layers, each of which can be read alone:
 //
-//   - transport: frames in and out of one connection. socket.go is one of package epoll, and serves without TLS on Linux;
+//   - transport: frames in and out of one connection. socket.go is one of package epoll, and serves on Linux;
 //     conn.go has goroutines for each, and serves everywhere.
 //   - visit (visit.go): a client's side of the protocol. Whether it may speak, what it says, whether its token is good.
 //     No goroutine, no network.
