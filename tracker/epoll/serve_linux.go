@@ -190,11 +190,12 @@ func (r *rest) note(c net.Conn, remote netip.AddrPort, begun []byte) *begunConn 
 	var oldest *begunConn
 	if len(r.live) > r.most {
 		oldest = r.live[0]
+		r.live = slices.Delete(r.live, 0, 1)
 	}
 	r.mu.Unlock()
 	if oldest != nil {
 		r.refused(Crowded)
-		oldest.Close()
+		go oldest.Close() // behind TLS it says goodbye, and may have to wait for that
 	}
 	return b
 }

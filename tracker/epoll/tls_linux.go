@@ -140,11 +140,11 @@ func (l *loop) decrypt(c *Conn, v *veil, b []byte) {
 			continue
 		}
 		v.in = nil
-		if c.hasEnded() || v.out == nil || c.phase == inHead && errors.Is(err, errLater) { // tickets go with an answer
-		} else {
-			l.write(c) // a key update's answer, or an alert
+		last := !errors.Is(err, errLater)
+		if v.out != nil && (last || c.phase != inHead) { // an alert, or a key update's answer; tickets wait for that to the request
+			l.write(c)
 		}
-		if !errors.Is(err, errLater) {
+		if last {
 			l.end(c, ErrEnded)
 		}
 		return
