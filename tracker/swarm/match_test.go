@@ -44,8 +44,8 @@ func TestInARushNobodyHasFewerThanSix(t *testing.T) {
 		if i < stay {
 			continue
 		}
-		leaver := s.viewers[uint64(i-stay+1)]
-		for _, v := range []*viewer{leaver, s.viewers[uint64(i+1)]} {
+		leaver := s.viewers.Get(uint64(i - stay + 1))
+		for _, v := range []*viewer{leaver, s.viewers.Get(uint64(i + 1))} {
 			if len(v.edges) < 6 {
 				t.Errorf("%d has %d neighbours when %d comes", v.id, len(v.edges), i+1)
 			}
