@@ -33,6 +33,8 @@ func openBus(cfg Config) (*natsBus, error) {
 		nats.Name("slipstream tracker " + cfg.Node), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond), nats.ReconnectBufSize(full),
 		nats.Timeout(5 * time.Second), nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
+		// To say something must not wait for a network that takes nothing: who does not say that he is there does not notice either who is gone.
+		nats.FlusherTimeout(time.Second), nats.ReconnectOnFlusherError(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				cfg.Log.Warn("the connection to NATS is lost; this tracker goes on alone and tries again", "error", err)
