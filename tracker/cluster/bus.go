@@ -24,6 +24,9 @@ type natsBus struct {
 	prefix   string
 	conn     *nats.Conn
 	embedded *natsserver.Server // nil: somebody else runs NATS
+	beats    chan []byte        // at most one waits
+	closing  chan struct{}
+	beaten   chan struct{} // closed when the last one is said
 }
 
 // openBus connects, and starts the NATS server within this process first if none is named.
@@ -33,7 +36,7 @@ func openBus(cfg Config) (*natsBus, error) {
 		nats.Name("slipstream tracker " + cfg.Node), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond), nats.ReconnectBufSize(full),
 		nats.Timeout(5 * time.Second), nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2),
-		// To say something must not wait for a network that takes nothing: who does not say that he is there does not notice either who is gone.
+		// To say something must not wait long for a network that takes nothing.
 		nats.FlusherTimeout(time.Second), nats.ReconnectOnFlusherError(),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -58,7 +61,8 @@ func openBus(cfg Config) (*natsBus, error) {
 		b.close()
 		return nil, fmt.Errorf("the tracker cannot reach NATS at %s: %w", cmp.Or(redacted(at), "its own server"), err)
 	}
-	b.conn = conn
+	b.conn, b.beats, b.closing, b.beaten = conn, make(chan []byte, 1), make(chan struct{}), make(chan struct{})
+	go b.sayBeats(cfg.Log)
 	return b, nil
 }
 
@@ -152,12 +156,48 @@ func (b *natsBus) send(to server.NodeID, batch []byte) error {
 	return b.conn.Publish(b.subject(to), batch)
 }
 
+// beat never waits: who says that he is there is also who notices that others are gone, as all are when the network is. One that
+// could not be said yet gives way to the next.
 func (b *natsBus) beat(heartbeat []byte) error {
-	return b.conn.Publish(b.prefix+"heartbeat", heartbeat)
+	for {
+		select {
+		case b.beats <- heartbeat:
+			return nil
+		default:
+		}
+		select {
+		case <-b.beats:
+		default:
+		}
+	}
+}
+
+func (b *natsBus) sayBeats(log *slog.Logger) {
+	defer close(b.beaten)
+	say := func(heartbeat []byte) {
+		if err := b.conn.Publish(b.prefix+"heartbeat", heartbeat); err != nil {
+			log.Warn("the other trackers cannot be told that this one is there", "error", err)
+		}
+	}
+	for {
+		select {
+		case heartbeat := <-b.beats:
+			say(heartbeat)
+		case <-b.closing:
+			select {
+			case heartbeat := <-b.beats: // a goodbye
+				say(heartbeat)
+			default:
+			}
+			return
+		}
+	}
 }
 
 func (b *natsBus) close() {
 	if b.conn != nil {
+		close(b.closing)
+		<-b.beaten
 		b.conn.FlushTimeout(time.Second)
 		b.conn.Close()
 	}
